@@ -1,0 +1,164 @@
+//! The outside acts there are, and what each can bring back.
+//!
+//! The rule: an effect is one act with one commit behind it. Adding one means a
+//! line in every match below and none anywhere else.
+
+use std::fmt;
+
+use super::hints::SeenSecret;
+use super::ids::{ClientId, Hint, UserId};
+use super::look::SeenClient;
+
+/// One outside act, to be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Make the client. Not repeatable.
+    Create,
+    /// List all clients, to learn whether ours is among them.
+    Look,
+    /// Read the client's hints and our bot user, to judge its secrets.
+    Compare(ClientId),
+    /// Make a further secret. Not repeatable.
+    Mint(ClientId),
+    /// Delete a secret that nobody knows.
+    Tidy(ClientId, Hint),
+    /// Set the consent to trusted.
+    Trust(ClientId),
+    /// Get a token with the new credential.
+    Prove(ClientId),
+    /// List all clients, to learn whether there is more than one of ours.
+    Recheck(ClientId),
+    /// Delete a client of our own that is not the committed one.
+    Dedupe(ClientId),
+}
+
+/// An effect without its object: what the retry class, metrics and history go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EffectKind {
+    /// See [`Effect::Create`].
+    Create,
+    /// See [`Effect::Look`].
+    Look,
+    /// See [`Effect::Compare`].
+    Compare,
+    /// See [`Effect::Mint`].
+    Mint,
+    /// See [`Effect::Tidy`].
+    Tidy,
+    /// See [`Effect::Trust`].
+    Trust,
+    /// See [`Effect::Prove`].
+    Prove,
+    /// See [`Effect::Recheck`].
+    Recheck,
+    /// See [`Effect::Dedupe`].
+    Dedupe,
+}
+
+/// What came of an effect that succeeded. The secret itself never comes here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The client exists; its secret is held by the engine, to be sealed with this commit.
+    Created {
+        /// Its id.
+        client: ClientId,
+        /// The secret's hint, where the answer gave one.
+        hint: Option<Hint>,
+    },
+    /// Every page of the list arrived and parsed.
+    Looked(Vec<SeenClient>),
+    /// The client's secrets as shown now.
+    Compared {
+        /// All of them.
+        secrets: Vec<SeenSecret>,
+        /// Our own bot user.
+        me: UserId,
+    },
+    /// A further secret exists; the engine holds it, to be sealed with this commit.
+    Minted {
+        /// Its hint, where the answer gave one.
+        hint: Option<Hint>,
+    },
+    /// The secret is gone.
+    Tidied,
+    /// The consent is trusted.
+    Trusted,
+    /// The credential got a token, or proof is switched off.
+    Proven,
+    /// The stored secret cannot be opened here: the daemon only seals, or the key is gone.
+    Unopenable,
+    /// Every page of the list arrived and parsed.
+    Rechecked(Vec<SeenClient>),
+    /// The surplus client is gone.
+    Deduped,
+}
+
+impl Effect {
+    /// The effect without its object.
+    #[must_use]
+    pub const fn kind(&self) -> EffectKind {
+        match self {
+            Self::Create => EffectKind::Create,
+            Self::Look => EffectKind::Look,
+            Self::Compare(_) => EffectKind::Compare,
+            Self::Mint(_) => EffectKind::Mint,
+            Self::Tidy(..) => EffectKind::Tidy,
+            Self::Trust(_) => EffectKind::Trust,
+            Self::Prove(_) => EffectKind::Prove,
+            Self::Recheck(_) => EffectKind::Recheck,
+            Self::Dedupe(_) => EffectKind::Dedupe,
+        }
+    }
+}
+
+impl EffectKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Create,
+        Self::Look,
+        Self::Compare,
+        Self::Mint,
+        Self::Tidy,
+        Self::Trust,
+        Self::Prove,
+        Self::Recheck,
+        Self::Dedupe,
+    ];
+
+    /// The spelling in history, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Look => "look",
+            Self::Compare => "compare",
+            Self::Mint => "mint",
+            Self::Tidy => "tidy",
+            Self::Trust => "trust",
+            Self::Prove => "prove",
+            Self::Recheck => "recheck",
+            Self::Dedupe => "dedupe",
+        }
+    }
+
+    /// Whether doing it twice does harm: such an act is never repeated before a look.
+    #[must_use]
+    pub const fn is_repeatable(self) -> bool {
+        match self {
+            Self::Create | Self::Mint => false,
+            Self::Look
+            | Self::Compare
+            | Self::Tidy
+            | Self::Trust
+            | Self::Prove
+            | Self::Recheck
+            | Self::Dedupe => true,
+        }
+    }
+}
+
+impl fmt::Display for EffectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,177 @@
+//! What can go wrong with a request to Qlik, in terms of what it proves.
+//!
+//! The rule: **Qlik's error code first, status second, never the title**, in one
+//! match ([`FailureKind::of_answer`]). A body is secret material: nothing of it
+//! is kept but the error code and the trace id.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A request that did not give what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{evidence}")]
+pub struct Failure {
+    /// What happened.
+    pub kind: FailureKind,
+    /// What the answer said about it, where there was one.
+    pub evidence: Evidence,
+}
+
+/// What is kept of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// The first `errors[].code`.
+    pub code: Option<String>,
+    /// Qlik's `traceId`, to be quoted to Qlik's support.
+    pub trace_id: Option<String>,
+}
+
+/// What happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FailureKind {
+    /// Connection or TLS handshake never completed: nothing was sent.
+    #[error("could not connect to the tenant")]
+    NotConnected,
+    /// No token for the region's credential could be fetched, for a reason that
+    /// may pass: nothing was sent.
+    #[error("the tenant gave no access token")]
+    NoToken,
+    /// The request left, the answer did not come.
+    #[error("the tenant did not answer")]
+    NoAnswer,
+    /// 408 or any 5xx. A proxy may have sent it, so it proves nothing.
+    #[error("the tenant failed")]
+    ServerError,
+    /// A 2xx answer whose body is not what the contract says.
+    #[error("the tenant's answer was not readable")]
+    Unreadable,
+    /// 429, or our own pacing.
+    #[error("the tenant asked us to slow down")]
+    Throttled {
+        /// `Retry-After`, already bounded.
+        wait: Duration,
+    },
+    /// Our region's credential was refused.
+    #[error("the region's credential was refused")]
+    CredentialRefused,
+    /// The tenant is deactivated, or there is no such tenant (yet).
+    #[error("the tenant is deactivated or does not exist")]
+    TenantUnavailable,
+    /// 403: the credential is known, but may not do this.
+    #[error("the tenant forbids this")]
+    Forbidden,
+    /// 404.
+    #[error("the tenant knows no such thing")]
+    NotFound,
+    /// 409.
+    #[error("the tenant reports a conflict")]
+    Conflict,
+    /// Any other refusal: 400, an unexpected redirect, an unknown 4xx.
+    #[error("the tenant refused the request")]
+    Rejected,
+}
+
+/// Error codes of a tenant that is switched off (`TENANT_…`, qlik.dev "Delete a
+/// tenant") or unknown (`LOGIN-2`, Qlik support article 1710940). They come with a 401.
+const UNAVAILABLE: [&str; 3] = ["TENANT_DEACTIVATED", "TENANT_DISABLED", "LOGIN-2"];
+
+impl FailureKind {
+    /// Reads an answer that is not a success. `retry_after` counts for a 429 only.
+    #[must_use]
+    pub fn of_answer(status: u16, code: Option<&str>, retry_after: Duration) -> Self {
+        match (status, code) {
+            (400..=499, Some(code)) if UNAVAILABLE.contains(&code) => Self::TenantUnavailable,
+            (429, _) => Self::Throttled { wait: retry_after },
+            (401, _) => Self::CredentialRefused,
+            (403, _) => Self::Forbidden,
+            (404, _) => Self::NotFound,
+            (409, _) => Self::Conflict,
+            (408 | 500..=599, _) => Self::ServerError,
+            (200..=299, _) => Self::Unreadable,
+            (_, _) => Self::Rejected,
+        }
+    }
+
+    /// The same failure when it met the request for *our own* token: the call
+    /// behind it was then never sent.
+    #[must_use]
+    pub fn while_fetching_token(self) -> Self {
+        match self {
+            Self::NoAnswer | Self::ServerError | Self::Unreadable | Self::Conflict => Self::NoToken,
+            Self::Rejected | Self::Forbidden => Self::CredentialRefused,
+            Self::NotFound => Self::TenantUnavailable,
+            same @ (Self::NotConnected
+            | Self::NoToken
+            | Self::Throttled { .. }
+            | Self::CredentialRefused
+            | Self::TenantUnavailable) => same,
+        }
+    }
+}
+
+impl Failure {
+    /// A failure without an answer.
+    #[must_use]
+    pub fn unanswered(kind: FailureKind) -> Self {
+        Self { kind, evidence: Evidence::default() }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = self.status {
+            write!(f, " (status {status}")?;
+            if let Some(code) = &self.code {
+                write!(f, ", code {code}")?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_read_by_code_first_and_status_second() {
+        let wait = Duration::from_secs(7);
+        for (status, code, expected) in [
+            (401, Some("TENANT_DEACTIVATED"), FailureKind::TenantUnavailable),
+            (401, Some("TENANT_DISABLED"), FailureKind::TenantUnavailable),
+            (401, Some("LOGIN-2"), FailureKind::TenantUnavailable),
+            (401, Some("OAUTH-5"), FailureKind::CredentialRefused),
+            (401, None, FailureKind::CredentialRefused),
+            (403, Some("AUTH-5"), FailureKind::Forbidden),
+            (404, None, FailureKind::NotFound),
+            (409, None, FailureKind::Conflict),
+            (429, Some("HTTP-429"), FailureKind::Throttled { wait }),
+            (408, None, FailureKind::ServerError),
+            (500, Some("TENANT_DEACTIVATED"), FailureKind::ServerError),
+            (503, None, FailureKind::ServerError),
+            (200, None, FailureKind::Unreadable),
+            (302, None, FailureKind::Rejected),
+            (400, Some("OAUTH-14"), FailureKind::Rejected),
+            (418, None, FailureKind::Rejected),
+        ] {
+            assert_eq!(FailureKind::of_answer(status, code, wait), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_names_status_and_code_and_nothing_else() {
+        let failure = Failure {
+            kind: FailureKind::Rejected,
+            evidence: Evidence {
+                status: Some(400),
+                code: Some("OAUTH-14".into()),
+                trace_id: Some("t".into()),
+            },
+        };
+
+        assert_eq!(failure.to_string(), "the tenant refused the request (status 400, code OAUTH-14)");
+    }
+}

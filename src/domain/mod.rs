@@ -1,0 +1,31 @@
+//! What it means to give one tenant its credential, with no I/O.
+//!
+//! Nothing here reads a clock, opens a socket or draws a random number: ages
+//! and jitter come in as arguments, durations and states go out as values. That
+//! is what lets the crash-point explorer walk through years of outages in
+//! seconds.
+//!
+//! A tenant is moved by repeating three calls:
+//!
+//! 1. [`transition::next_effect`]: which single thing should be done now?
+//! 2. the engine does it, and reports what was [`effect::Done`] or the [`failure::Failure`];
+//! 3. [`transition::after`] or [`transition::after_failure`]: what must be written down?
+//!
+//! The rule every change must keep: **a client secret is sealed and committed
+//! before any further request is sent**, because Qlik shows it only once.
+
+pub mod effect;
+pub mod failure;
+pub mod hints;
+pub mod host;
+pub mod ids;
+pub mod look;
+pub mod mark;
+pub mod phase;
+pub mod profile;
+pub mod reason;
+pub mod region;
+pub mod retry;
+pub mod secret;
+pub mod tenant;
+pub mod transition;

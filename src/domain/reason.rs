@@ -1,0 +1,157 @@
+//! Why a tenant is not ready: the stored half of the contract's closed list.
+//!
+//! A *wait* ends by itself; a *park* ends only when somebody acts, and so
+//! carries the remedy. `Queued`, `Working`, `NotBefore`, `BreakerOpen` and
+//! `NotYetSupported` are not stored: `tenantd.status` derives them from the row.
+//!
+//! The rule: messages are ours and stable. Of Qlik's answers only the status, the
+//! error code and the trace id are ever kept.
+
+use std::fmt;
+
+/// Why the row rests until its `due_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WaitReason {
+    /// A request went unanswered and may still land.
+    Settling,
+    /// The last attempt failed in a way that may pass.
+    Retrying,
+    /// Qlik asked us to slow down.
+    Throttled,
+    /// The tenant is deactivated, or does not exist yet.
+    Blocked,
+    /// The region's credential was refused.
+    CredentialRefused,
+    /// The new credential got no token yet.
+    ProofRefused,
+}
+
+/// Why the row waits for somebody to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParkReason {
+    /// No region of the configuration allows this host.
+    HostNotAllowed,
+    /// The row names a profile that the configuration does not have.
+    UnknownProfile,
+    /// Qlik refused the request, and asking again cannot help.
+    Rejected,
+    /// Qlik says the name is taken, and no client of ours has it.
+    NameTaken,
+    /// A client of this installation, made for another row, is on this host.
+    EarlierClientFound,
+    /// The client has five secrets, none of which we may delete.
+    SecretSlotsFull,
+    /// Our client has been gone for ten minutes.
+    ClientMissing,
+    /// No progress within `retry.give_up_after`.
+    GaveUp,
+    /// The region's credential was refused for `retry.give_up_after`.
+    CredentialRefused,
+    /// Two secrets in a row got no token.
+    ProofRefused,
+}
+
+impl WaitReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::Settling,
+        Self::Retrying,
+        Self::Throttled,
+        Self::Blocked,
+        Self::CredentialRefused,
+        Self::ProofRefused,
+    ];
+
+    /// The spelling in the contract.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Settling => "Settling",
+            Self::Retrying => "Retrying",
+            Self::Throttled => "Throttled",
+            Self::Blocked => "Blocked",
+            Self::CredentialRefused => "CredentialRefused",
+            Self::ProofRefused => "ProofRefused",
+        }
+    }
+}
+
+impl ParkReason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::HostNotAllowed,
+        Self::UnknownProfile,
+        Self::Rejected,
+        Self::NameTaken,
+        Self::EarlierClientFound,
+        Self::SecretSlotsFull,
+        Self::ClientMissing,
+        Self::GaveUp,
+        Self::CredentialRefused,
+        Self::ProofRefused,
+    ];
+
+    /// The spelling in the contract.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HostNotAllowed => "HostNotAllowed",
+            Self::UnknownProfile => "UnknownProfile",
+            Self::Rejected => "Rejected",
+            Self::NameTaken => "NameTaken",
+            Self::EarlierClientFound => "EarlierClientFound",
+            Self::SecretSlotsFull => "SecretSlotsFull",
+            Self::ClientMissing => "ClientMissing",
+            Self::GaveUp => "GaveUp",
+            Self::CredentialRefused => "CredentialRefused",
+            Self::ProofRefused => "ProofRefused",
+        }
+    }
+
+    /// What to do about it, in one sentence; `docs/operations.md` says more.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::HostNotAllowed => {
+                "correct the row's host, or add a pattern for it to a [[regions]] entry and restart"
+            }
+            Self::UnknownProfile => {
+                "correct the row's profile, or add [profiles.…] and restart, then run `tenantd tenant retry`"
+            }
+            Self::Rejected => {
+                "read the attempt's status and code with `tenantd tenant history`, correct the cause, then run `tenantd tenant retry`"
+            }
+            Self::NameTaken => "set another client_name on the row, then run `tenantd tenant retry`",
+            Self::EarlierClientFound => {
+                "an earlier row of this installation left its client on this host: delete that client in Qlik, then run `tenantd tenant retry`"
+            }
+            Self::SecretSlotsFull => {
+                "delete a secret of this client that nobody uses in Qlik, then run `tenantd tenant retry`"
+            }
+            Self::ClientMissing => {
+                "somebody deleted the client in Qlik: undo that if you can, then run `tenantd tenant retry`"
+            }
+            Self::GaveUp => {
+                "see `tenantd tenant history` for what failed, mend it, then run `tenantd tenant retry`"
+            }
+            Self::CredentialRefused => {
+                "correct the region's client_id and client_secret and restart (`tenantd doctor` tests them), then run `tenantd tenant retry`"
+            }
+            Self::ProofRefused => {
+                "check the client's scopes and grants in Qlik and the profile, then run `tenantd tenant retry`"
+            }
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for ParkReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

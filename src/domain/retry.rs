@@ -1,0 +1,217 @@
+//! What a failure permits, and how long to wait.
+//!
+//! The rule: **the class is a function of the effect's kind and the failure, in
+//! one exhaustive match**; no call site chooses. A throttle is not a failure, and
+//! an unanswered create or mint is never simply sent again.
+
+use std::time::Duration;
+
+use super::effect::EffectKind;
+use super::failure::FailureKind;
+
+/// What a failure allows us to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryClass {
+    /// Nothing happened, or it may be done again: back off.
+    Transient,
+    /// It may have happened or may still happen: settle, look, then back off.
+    Ambiguous,
+    /// Wait as told. Spends nothing.
+    Throttled {
+        /// How long.
+        wait: Duration,
+    },
+    /// Our own credential was refused; every tenant of the region will fail alike.
+    Unauthorized,
+    /// The tenant is not there to be asked. Look again slowly. Spends nothing.
+    Blocked,
+    /// The new credential got no token: may be lag, may be a bad secret.
+    ProofRefused,
+    /// Our own client is not to be seen: may be lag.
+    Missing,
+    /// Asking again cannot help.
+    Permanent,
+}
+
+impl RetryClass {
+    /// The class of a failure of this kind of effect.
+    #[must_use]
+    pub fn of(effect: EffectKind, failure: &FailureKind) -> Self {
+        use EffectKind as E;
+        match failure {
+            FailureKind::Throttled { wait } => Self::Throttled { wait: *wait },
+            FailureKind::NotConnected | FailureKind::NoToken => Self::Transient,
+            FailureKind::TenantUnavailable => Self::Blocked,
+            FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => match effect {
+                E::Create | E::Mint => Self::Ambiguous,
+                E::Look | E::Compare | E::Tidy | E::Trust | E::Prove | E::Recheck | E::Dedupe => {
+                    Self::Transient
+                }
+            },
+            FailureKind::CredentialRefused => match effect {
+                E::Prove => Self::ProofRefused,
+                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
+                    Self::Unauthorized
+                }
+            },
+            FailureKind::Forbidden => match effect {
+                E::Prove => Self::ProofRefused,
+                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
+                    Self::Transient
+                }
+            },
+            FailureKind::NotFound => match effect {
+                E::Mint | E::Compare | E::Trust => Self::Missing,
+                E::Create | E::Look | E::Tidy | E::Prove | E::Recheck | E::Dedupe => Self::Transient,
+            },
+            FailureKind::Conflict => match effect {
+                E::Mint => Self::Transient,
+                E::Create | E::Look | E::Compare | E::Tidy | E::Trust | E::Prove | E::Recheck | E::Dedupe => {
+                    Self::Permanent
+                }
+            },
+            FailureKind::Rejected => match effect {
+                E::Prove => Self::ProofRefused,
+                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
+                    Self::Permanent
+                }
+            },
+        }
+    }
+
+    /// The spelling in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Ambiguous => "ambiguous",
+            Self::Throttled { .. } => "throttled",
+            Self::Unauthorized => "unauthorized",
+            Self::Blocked => "blocked",
+            Self::ProofRefused => "proof_refused",
+            Self::Missing => "missing",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+/// A random share of a wait, from 0 up to, but not including, 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Jitter(f64);
+
+impl Jitter {
+    /// Spreads 32 random bits evenly over the range.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(f64::from(bits) / (f64::from(u32::MAX) + 1.0))
+    }
+}
+
+/// How failures are waited out. All durations come from the configuration.
+#[derive(Debug, Clone)]
+pub struct RetryPolicy {
+    /// Ceiling of the first wait (`retry.base`).
+    pub base: Duration,
+    /// Ceiling of every wait (`retry.cap`).
+    pub cap: Duration,
+    /// Longest time without progress before a row is parked (`retry.give_up_after`).
+    pub give_up_after: Duration,
+    /// How long an unanswered create or mint may still land (`qlik.settle`).
+    pub settle: Duration,
+    /// How long a refused proof may be lag (`prove.patience`).
+    pub prove_patience: Duration,
+}
+
+impl RetryPolicy {
+    /// How long a missing client of ours may be lag.
+    pub const MISSING_PATIENCE: Duration = Duration::from_mins(10);
+    /// How often a blocked tenant is asked again.
+    pub const BLOCKED_EVERY: Duration = Duration::from_mins(15);
+
+    /// Exponential backoff with full jitter: a random share of `base * 2^(failures-1)`,
+    /// at most of `cap`. `failures` counts from 1.
+    #[must_use]
+    pub fn backoff(&self, failures: u32, jitter: Jitter) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(jitter.0)
+    }
+
+    /// When a row whose create was ever unknown is looked at again.
+    #[must_use]
+    pub fn recheck_after(&self) -> Duration {
+        self.settle * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(3);
+
+    /// The whole table, row by row: a failure, then the class for every effect in
+    /// the order of [`EffectKind::ALL`].
+    #[test]
+    fn the_class_table() {
+        use RetryClass as C;
+        let (t, a, u, b, r, m, p) = (
+            C::Transient,
+            C::Ambiguous,
+            C::Unauthorized,
+            C::Blocked,
+            C::ProofRefused,
+            C::Missing,
+            C::Permanent,
+        );
+        let slow = C::Throttled { wait: WAIT };
+        // create look compare mint tidy trust prove recheck dedupe
+        for (failure, expected) in [
+            (FailureKind::NotConnected, [t, t, t, t, t, t, t, t, t]),
+            (FailureKind::NoToken, [t, t, t, t, t, t, t, t, t]),
+            (FailureKind::NoAnswer, [a, t, t, a, t, t, t, t, t]),
+            (FailureKind::ServerError, [a, t, t, a, t, t, t, t, t]),
+            (FailureKind::Unreadable, [a, t, t, a, t, t, t, t, t]),
+            (FailureKind::Throttled { wait: WAIT }, [slow; 9]),
+            (FailureKind::CredentialRefused, [u, u, u, u, u, u, r, u, u]),
+            (FailureKind::TenantUnavailable, [b; 9]),
+            (FailureKind::Forbidden, [t, t, t, t, t, t, r, t, t]),
+            (FailureKind::NotFound, [t, t, m, m, t, m, t, t, t]),
+            (FailureKind::Conflict, [p, p, p, t, p, p, p, p, p]),
+            (FailureKind::Rejected, [p, p, p, p, p, p, r, p, p]),
+        ] {
+            for (effect, class) in EffectKind::ALL.into_iter().zip(expected) {
+                assert_eq!(RetryClass::of(effect, &failure), class, "{effect} {failure:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_cannot_be_repeated_is_ever_transient_when_unanswered() {
+        for effect in EffectKind::ALL {
+            for failure in [FailureKind::NoAnswer, FailureKind::ServerError, FailureKind::Unreadable] {
+                let is_ambiguous = RetryClass::of(effect, &failure) == RetryClass::Ambiguous;
+                assert_eq!(is_ambiguous, !effect.is_repeatable(), "{effect} {failure:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn backoff_never_exceeds_the_cap(failures in 0_u32..1000, bits: u32) {
+            let policy = RetryPolicy {
+                base: Duration::from_secs(2),
+                cap: Duration::from_mins(15),
+                give_up_after: Duration::from_hours(1),
+                settle: Duration::from_mins(2),
+                prove_patience: Duration::from_mins(10),
+            };
+
+            let wait = policy.backoff(failures, Jitter::from_bits(bits));
+
+            prop_assert!(wait <= policy.cap);
+            prop_assert!(failures > 1 || wait <= policy.base);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The only traits, because only these are not ours: time, chance, and Qlik Cloud.
+//!
+//! There is none over Postgres: the store is concrete and tests run on a real
+//! one. The rule: a call of [`QlikApi`] is one act at Qlik. It never repeats a
+//! create or a mint, and it says what happened, not what to do about it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::failure::Failure;
+use crate::domain::hints::SeenSecret;
+use crate::domain::ids::{ClientId, Hint, RegionName, UserId};
+use crate::domain::look::SeenClient;
+use crate::domain::profile::WantedClient;
+use crate::domain::region::AllowedHost;
+use crate::domain::secret::ClientSecret;
+
+/// Where the time comes from. Leases and due times never do: those are made in
+/// SQL by `tenantd.clock()`.
+pub trait Clock: Send + Sync + 'static {
+    /// The current instant, for logs and for reading HTTP dates.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Time since some fixed moment, never going back: for measuring.
+    fn elapsed(&self) -> Duration;
+}
+
+/// Where chance comes from.
+pub trait Entropy: Send + Sync + 'static {
+    /// 128 random bits.
+    fn bits(&self) -> u128;
+}
+
+/// A client just made, with the one sight of its secret.
+#[derive(Debug)]
+pub struct NewClient {
+    /// Its id.
+    pub client_id: ClientId,
+    /// Its secret.
+    pub secret: ClientSecret,
+    /// The secret's hint, where the answer gave one.
+    pub hint: Option<Hint>,
+}
+
+/// A secret just minted, in its one sight.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// The secret.
+    pub secret: ClientSecret,
+    /// Its hint, where the answer gave one.
+    pub hint: Option<Hint>,
+}
+
+/// Qlik Cloud, as the engine needs it. Every call authenticates with the
+/// region's credential by itself, except [`QlikApi::prove`].
+///
+/// All calls fail with a [`Failure`] that says what it proves.
+pub trait QlikApi: Send + Sync + 'static {
+    /// Makes the client (`POST /api/v1/oauth-clients`). Sent at most once.
+    fn create_client(
+        &self,
+        host: &AllowedHost,
+        wanted: &WantedClient,
+    ) -> impl Future<Output = Result<NewClient, Failure>> + Send;
+
+    /// All clients of the tenant, newest first, through all pages.
+    fn list_clients(
+        &self,
+        host: &AllowedHost,
+    ) -> impl Future<Output = Result<Vec<SeenClient>, Failure>> + Send;
+
+    /// The secrets of one client, as hints.
+    fn list_secrets(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Vec<SeenSecret>, Failure>> + Send;
+
+    /// Deletes a client. One that is gone already counts as deleted.
+    fn delete_client(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Makes a further secret. Sent at most once.
+    fn mint_secret(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<NewSecret, Failure>> + Send;
+
+    /// Deletes a secret by its hint. One that is gone already counts as deleted.
+    fn delete_secret(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+        hint: &Hint,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Whether the client's consent is trusted.
+    fn is_trusted(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Sets the client's consent to trusted. Safe to repeat.
+    fn trust(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Gets a token with the client's own credential and throws it away.
+    fn prove(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+        secret: &ClientSecret,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The user our region credential acts as on this tenant.
+    fn bot_user(&self, host: &AllowedHost) -> impl Future<Output = Result<UserId, Failure>> + Send;
+
+    /// Fetches a fresh token for the region's credential and nothing else.
+    fn authenticate(&self, host: &AllowedHost) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// How long ago a tenant of this region last gave us a token.
+    fn last_token(&self, region: &RegionName) -> Option<Duration>;
+}
