@@ -1,0 +1,60 @@
+# Everything a person or a machine does with this repository. `make` alone lists it.
+#
+# Works as root and as a plain user. PostgreSQL's server programs are installed
+# when they are missing; set TENANTD_DATABASE__URL (demo) or TEST_DATABASE_URL
+# (tests) to use a server of your own instead.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Guided tour on this machine alone; ARGS="--tenants 50 --exit" for scripts
+	@[ -n "$$TENANTD_DATABASE__URL" ] || scripts/install-postgres
+	cargo run --quiet -- demo $(ARGS)
+
+.PHONY: test
+test: ## All tests, on a private PostgreSQL of their own
+	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
+	cargo test $(ARGS)
+
+.PHONY: lint
+lint: ## Formatting, clippy and documentation, all without a warning
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+.PHONY: sqlx
+sqlx: install-postgres ## Refresh .sqlx after a change of SQL or schema
+	scripts/sqlx-prepare
+
+.PHONY: sqlx-check
+sqlx-check: install-postgres ## Fail when .sqlx is not current
+	scripts/sqlx-prepare --check
+
+.PHONY: bench
+bench: install-postgres ## Measure the claims of the README
+	cargo bench $(ARGS)
+
+.PHONY: interop
+interop: ## Open our JWEs with the stock libraries of other languages, and run the examples
+	tests/interop/run.sh
+
+.PHONY: install-postgres
+install-postgres: ## Install PostgreSQL's server programs where they are missing
+	@scripts/install-postgres
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: ## Build for release and install the program to PREFIX (/usr/local)
+	cargo build --release --locked
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 target/release/tenantd "$(DESTDIR)$(PREFIX)/bin/tenantd"
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean
