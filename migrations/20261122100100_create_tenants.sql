@@ -83,7 +83,7 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT host_is_unique UNIQUE (host),
 
     CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(external_id) BETWEEN 1 AND 200),
-    CONSTRAINT host_has_no_path CHECK (host !~ '[/?#]'),
+    CONSTRAINT host_has_no_path CHECK (replace(host, '://', '') !~ '[/?#]'),
     CONSTRAINT host_has_no_port CHECK (host !~ ':[0-9]*$'),
     CONSTRAINT host_has_no_scheme CHECK (host !~ '://'),
     CONSTRAINT host_has_no_space CHECK (host !~ '[[:space:]]'),

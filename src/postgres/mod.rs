@@ -1,1 +1,86 @@
-//! TMP
+//! The store: what must survive, in Postgres, with no trait above it.
+//!
+//! How to add a query: put it beside the queries that touch the same thing, start
+//! it with a `-- thing.verb` comment (it shows in `pg_stat_statements`), take
+//! durations as arguments and let `tenantd.clock()` make the instants, and check
+//! how many rows it touched.
+//!
+//! The rules: **every write to a claimed row is fenced** ([`commit`]), every
+//! decision is one statement, and no transaction is ever open across a request to Qlik.
+
+pub mod attempts;
+pub mod claim;
+pub mod commit;
+pub mod error;
+pub mod lease;
+pub mod listener;
+pub mod regions;
+mod rows;
+pub mod schema;
+pub mod secrets;
+pub mod tenants;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+
+use crate::domain::ids::{Holder, InstallationId};
+
+pub use error::StoreError;
+
+/// One process's view of the store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    installation: InstallationId,
+    holder: Holder,
+}
+
+impl Store {
+    /// Takes a pool on a migrated database; `holder` is this process's name in leases.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`], also when the schema is missing.
+    pub async fn open(pool: PgPool, holder: Holder) -> Result<Self, StoreError> {
+        let installation = sqlx::query_scalar!(
+            r#"
+            -- installation.read
+            SELECT installation_id FROM tenantd.installation
+            "#
+        )
+        .fetch_one(&pool)
+        .await?;
+        Ok(Self { pool, installation: InstallationId(installation), holder })
+    }
+
+    /// Who we are to Qlik.
+    #[must_use]
+    pub fn installation(&self) -> InstallationId {
+        self.installation
+    }
+
+    /// Who we are in leases.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// The pool, for read-only questions of other surfaces.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// A duration as Postgres takes it; saturates far beyond any setting.
+fn interval(duration: Duration) -> PgInterval {
+    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    PgInterval { months: 0, days: 0, microseconds }
+}
+
+/// Milliseconds from Postgres; what lies in the past is zero.
+fn duration(milliseconds: i64) -> Duration {
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+}

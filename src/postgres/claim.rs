@@ -1,0 +1,255 @@
+//! The claim: a batch of due rows, leased in one statement.
+//!
+//! Folded into it, so that they cost no commit of their own:
+//! * *sorting*: a row's first claim finds its region among the configured patterns;
+//! * *the intent*: an admitted `pending` row becomes `creating`, because a create may now be sent;
+//! * *the takeover*: whoever takes over a row with an unanswered request lets it
+//!   settle from the moment the dead holder's lease ran out.
+//!
+//! The rule: a row whose host, profile or region does not allow a create never
+//! leaves `pending` here, and a region with an open breaker is not claimed from.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::types::Uuid;
+
+use super::rows::StandRow;
+use super::{Store, StoreError, duration, interval};
+use crate::domain::hints::StoredSecret;
+use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
+use crate::domain::mark::Mark;
+use crate::domain::region::RegionMap;
+use crate::domain::tenant::Tenant;
+
+/// What a claim is made with.
+#[derive(Debug, Clone)]
+pub struct ClaimTerms {
+    patterns: Vec<String>,
+    pattern_regions: Vec<String>,
+    regions: Vec<String>,
+    profiles: Vec<String>,
+    /// How long the lease lasts.
+    pub lease: Duration,
+    /// How long an unanswered request may still land.
+    pub settle: Duration,
+}
+
+impl ClaimTerms {
+    /// Terms for these regions and profiles.
+    #[must_use]
+    pub fn new<'a>(
+        map: &RegionMap,
+        profiles: impl IntoIterator<Item = &'a ProfileName>,
+        lease: Duration,
+        settle: Duration,
+    ) -> Self {
+        let (patterns, pattern_regions): (Vec<_>, Vec<_>) =
+            map.patterns().map(|(pattern, region)| (pattern.to_string(), region.to_string())).unzip();
+        let mut regions = pattern_regions.clone();
+        regions.sort();
+        regions.dedup();
+        let profiles = profiles.into_iter().map(ToString::to_string).collect();
+        Self { patterns, pattern_regions, regions, profiles, lease, settle }
+    }
+
+    /// Host patterns, and beside each its region.
+    pub(super) fn patterns(&self) -> (&[String], &[String]) {
+        (&self.patterns, &self.pattern_regions)
+    }
+}
+
+/// A row that is ours until its lease runs out.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// The pipeline's key.
+    pub external_id: ExternalId,
+    /// The host as the row says it.
+    pub host: String,
+    /// The region that allows it, where one does.
+    pub region: Option<RegionName>,
+    /// Which profile it wants.
+    pub profile: ProfileName,
+    /// Its own client name.
+    pub client_name: Option<String>,
+    /// Its own redirect URIs.
+    pub redirect_uris: Option<Vec<String>>,
+    /// What writes must match.
+    pub fence: Fence,
+    /// The row as the core sees it.
+    pub tenant: Tenant,
+    /// Age of the row.
+    pub age: Duration,
+}
+
+impl Store {
+    /// Leases up to `limit` due rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`]; [`StoreError::Inconsistent`] for a row of another version.
+    #[tracing::instrument(name = "db.tenants.claim", level = "debug", skip_all, fields(claimed))]
+    pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Vec<Claimed>, StoreError> {
+        let rows = sqlx::query_as!(
+            ClaimRow,
+            r#"
+            -- tenants.claim
+            WITH closed AS (
+                SELECT r.region
+                  FROM (SELECT '' AS region UNION ALL SELECT unnest($1::text[])) AS r
+                 WHERE NOT EXISTS (
+                       SELECT FROM tenantd.regions AS b WHERE b.region = r.region AND b.opened_at IS NOT NULL)
+            ), due AS (
+                SELECT t.*
+                  FROM closed
+                 CROSS JOIN LATERAL (
+                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder
+                         FROM tenantd.tenants
+                        WHERE region = closed.region
+                          AND claim_rank <= tenantd.clock() + interval '100 minutes'
+                          AND due_at <= tenantd.clock()
+                          AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+                        ORDER BY claim_rank
+                        LIMIT $7
+                          FOR UPDATE SKIP LOCKED) AS t
+                 ORDER BY t.claim_rank
+                 LIMIT $7
+            ), sorted AS (
+                SELECT due.*,
+                       coalesce(matched.region, '') AS matched,
+                       coalesce(matched.region IN (SELECT region FROM closed), true) AS is_leased,
+                       due.phase = 'pending' AND matched.region IN (SELECT region FROM closed)
+                           AND due.profile = ANY ($4::text[]) AS is_admitted
+                  FROM due
+                  LEFT JOIN LATERAL (
+                       SELECT p.region
+                         FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS p (pattern, region, place)
+                        WHERE p.pattern IN (due.host, '*' || substr(due.host, strpos(due.host, '.')))
+                        ORDER BY p.place
+                        LIMIT 1) AS matched ON true
+            )
+            UPDATE tenantd.tenants AS t
+               SET region = s.matched,
+                   phase = CASE WHEN s.is_admitted THEN 'creating' ELSE t.phase END,
+                   reason_since = CASE WHEN s.is_admitted THEN tenantd.clock() ELSE t.reason_since END,
+                   unanswered = CASE WHEN s.is_admitted THEN 'create' ELSE t.unanswered END,
+                   settles_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
+                                     THEN coalesce(t.settles_at, t.lease_expires_at + $6)
+                                     ELSE t.settles_at END,
+                   recheck_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
+                                     THEN greatest(t.recheck_at, tenantd.clock() + 2 * $6::interval)
+                                     ELSE t.recheck_at END,
+                   progress_at = t.progress_at + (tenantd.clock() - t.due_at),
+                   lease_holder = CASE WHEN s.is_leased THEN $8::uuid END,
+                   leased_at = CASE WHEN s.is_leased THEN tenantd.clock() END,
+                   lease_expires_at = CASE WHEN s.is_leased THEN tenantd.clock() + $5::interval END,
+                   lease_epoch = t.lease_epoch + 1,
+                   lease_step = 0,
+                   updated_at = tenantd.clock()
+              FROM sorted AS s
+             WHERE t.tenant_id = s.tenant_id
+            RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
+                      t.phase, t.client_id, t.mint_snapshot, t.is_adopted, t.is_minted_afresh, t.failures,
+                      t.lease_epoch, s.is_leased AS "is_leased!", s.is_admitted IS TRUE AS "is_admitted!",
+                      (extract(epoch FROM t.settles_at - tenantd.clock()) * 1000)::bigint AS settles_in_ms,
+                      coalesce(t.recheck_at <= tenantd.clock(), false) AS "is_recheck_due!",
+                      (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
+                      (extract(epoch FROM tenantd.clock() - t.proof_refused_at) * 1000)::bigint AS refused_for_ms,
+                      (extract(epoch FROM tenantd.clock() - t.client_missing_at) * 1000)::bigint AS missing_for_ms,
+                      (extract(epoch FROM tenantd.clock() - t.created_at) * 1000)::bigint AS "age_ms!"
+            "#,
+            &terms.regions,
+            &terms.patterns,
+            &terms.pattern_regions,
+            &terms.profiles,
+            interval(terms.lease),
+            interval(terms.settle),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            self.holder.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let leased: Vec<ClaimRow> = rows.into_iter().filter(|row| row.is_leased).collect();
+        tracing::Span::current().record("claimed", leased.len());
+        self.read(leased).await
+    }
+
+    /// Adds the secrets that rows further on their way have.
+    async fn read(&self, rows: Vec<ClaimRow>) -> Result<Vec<Claimed>, StoreError> {
+        let known: Vec<Uuid> = rows.iter().filter(|row| !row.is_admitted).map(|row| row.tenant_id).collect();
+        let mut stored = if known.is_empty() { HashMap::new() } else { self.stored_secrets(&known).await? };
+        rows.into_iter()
+            .map(|row| {
+                let secrets = stored.remove(&TenantId(row.tenant_id)).unwrap_or_default();
+                row.claimed(self, secrets)
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct ClaimRow {
+    tenant_id: Uuid,
+    external_id: String,
+    host: String,
+    region: String,
+    profile: String,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    phase: String,
+    client_id: Option<String>,
+    mint_snapshot: Option<Vec<String>>,
+    is_adopted: bool,
+    is_minted_afresh: bool,
+    failures: i32,
+    lease_epoch: i64,
+    is_leased: bool,
+    is_admitted: bool,
+    settles_in_ms: Option<i64>,
+    is_recheck_due: bool,
+    without_progress_ms: i64,
+    refused_for_ms: Option<i64>,
+    missing_for_ms: Option<i64>,
+    age_ms: i64,
+}
+
+impl ClaimRow {
+    fn claimed(self, store: &Store, stored: Vec<StoredSecret>) -> Result<Claimed, StoreError> {
+        let tenant_id = TenantId(self.tenant_id);
+        let stand = StandRow {
+            tenant: tenant_id,
+            phase: self.phase,
+            client: self.client_id.map(ClientId::new),
+            is_fresh_intent: self.is_admitted,
+            settles_in: self.settles_in_ms.map(duration),
+            is_recheck_due: self.is_recheck_due,
+            has_snapshot: self.mint_snapshot.is_some(),
+        };
+        let tenant = Tenant {
+            state: stand.state(&stored)?,
+            mark: Mark { installation: store.installation, tenant: tenant_id },
+            stored,
+            snapshot: self.mint_snapshot.map(|hints| hints.into_iter().map(Hint::new).collect()),
+            is_adopted: self.is_adopted,
+            is_afresh: self.is_minted_afresh,
+            failures: u32::try_from(self.failures).unwrap_or(0),
+            without_progress: duration(self.without_progress_ms),
+            refused_for: self.refused_for_ms.map(duration),
+            missing_for: self.missing_for_ms.map(duration),
+        };
+        Ok(Claimed {
+            tenant_id,
+            external_id: ExternalId::new(self.external_id),
+            host: self.host,
+            region: (!self.region.is_empty()).then(|| RegionName::new(self.region)),
+            profile: ProfileName::new(self.profile),
+            client_name: self.client_name,
+            redirect_uris: self.redirect_uris,
+            fence: Fence { epoch: self.lease_epoch, step: 0 },
+            tenant,
+            age: duration(self.age_ms),
+        })
+    }
+}

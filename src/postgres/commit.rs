@@ -1,0 +1,300 @@
+//! The commit: everything a decision changes, in one fenced statement.
+//!
+//! The rule: the statement matches the row's fencing epoch *and* the count of
+//! commits under it. A worker that was taken over writes nothing; a commit whose
+//! answer was lost may be sent again and is recognised when it had landed.
+
+use std::time::Duration;
+
+use super::{Store, StoreError, interval};
+use crate::domain::effect::EffectKind;
+use crate::domain::failure::Evidence;
+use crate::domain::ids::{Fence, Hint, TenantId};
+use crate::domain::transition::{Ailment, Decision, Progress, RecheckChange, Rest, SecretChange};
+
+/// A sealed secret on its way into the store.
+#[derive(Debug, Clone)]
+pub struct SealedSecret {
+    /// The compact JWE.
+    pub sealed: String,
+    /// The `kid` of the key that sealed it.
+    pub key_id: String,
+}
+
+/// One effect that was tried, for the history.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Which.
+    pub effect: EffectKind,
+    /// `done`, or the retry class of the failure.
+    pub outcome: &'static str,
+    /// What Qlik's answer said.
+    pub evidence: Evidence,
+    /// What happened, in our words.
+    pub message: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What the owner wants now, as every commit returns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Whether the tenant should have a credential.
+    pub is_present: bool,
+}
+
+impl Store {
+    /// Writes a decision down, with its attempt and its sealed secret.
+    ///
+    /// Safe to send again after an answer was lost: a commit that had landed is
+    /// recognised by the fence and not written twice.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`] when another holder has the row;
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.tenants.commit", level = "debug", skip_all, fields(tenant.id = %tenant))]
+    pub async fn commit(
+        &self,
+        tenant: TenantId,
+        fence: Fence,
+        decision: &Decision,
+        sealed: Option<&SealedSecret>,
+        attempt: Option<&Attempt>,
+    ) -> Result<Desired, StoreError> {
+        match self.write(tenant, fence, decision, sealed, attempt).await? {
+            Some(desired) => Ok(desired),
+            None => self.had_landed(tenant, fence).await,
+        }
+    }
+
+    /// A commit that touched no row: either it had landed before its answer was
+    /// lost, or somebody else has the row.
+    async fn had_landed(&self, tenant: TenantId, fence: Fence) -> Result<Desired, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            -- tenants.had_landed
+            SELECT desired_state
+              FROM tenantd.tenants
+             WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_step = $3 + 1
+            "#,
+            tenant.0,
+            fence.epoch,
+            fence.step
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Desired { is_present: row.desired_state == "present" })
+            .ok_or(StoreError::LeaseLost(tenant))
+    }
+
+    async fn write(
+        &self,
+        tenant: TenantId,
+        fence: Fence,
+        decision: &Decision,
+        sealed: Option<&SealedSecret>,
+        attempt: Option<&Attempt>,
+    ) -> Result<Option<Desired>, StoreError> {
+        let row = Columns::of(decision);
+        let snapshot = decision.tenant.snapshot.as_deref().map(texts);
+        let stand = decision.tenant.stand();
+        let written = sqlx::query!(
+            r#"
+            -- tenants.commit
+            WITH held AS (
+                UPDATE tenantd.tenants AS t
+                   SET phase = $4,
+                       client_id = $5,
+                       unanswered = $6,
+                       settles_at = tenantd.clock() + $7::interval,
+                       mint_snapshot = $8,
+                       is_adopted = $9,
+                       is_minted_afresh = $10,
+                       failures = $11,
+                       progress_at = CASE WHEN $12 THEN tenantd.clock() ELSE t.progress_at + $13::interval END,
+                       proof_refused_at = CASE WHEN $14 THEN coalesce(t.proof_refused_at, tenantd.clock()) END,
+                       client_missing_at = CASE WHEN $15 THEN coalesce(t.client_missing_at, tenantd.clock()) END,
+                       credential_refused_at = CASE WHEN $16 THEN tenantd.clock()
+                                                    WHEN NOT $12 THEN t.credential_refused_at END,
+                       recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
+                                         ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
+                       current_version = CASE WHEN $19 = 'promote' THEN t.desired_version ELSE t.current_version END,
+                       ready_at = CASE WHEN $19 = 'promote' THEN coalesce(t.ready_at, tenantd.clock())
+                                       ELSE t.ready_at END,
+                       wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
+                       parked_reason = $21,
+                       message = CASE WHEN $36 THEN t.message ELSE $22 END,
+                       reason_since = CASE WHEN (t.phase, CASE WHEN $36 THEN $20 ELSE t.wait_reason END, t.parked_reason)
+                                                IS DISTINCT FROM ($4, $20, $21)
+                                           THEN tenantd.clock() ELSE t.reason_since END,
+                       due_at = CASE WHEN t.desired_state = 'absent' THEN NULL
+                                     WHEN $23 = 'hold' THEN t.due_at
+                                     WHEN $23 = 'settled' AND $17 AND t.recheck_at <= tenantd.clock() THEN NULL
+                                     WHEN $23 = 'settled'
+                                     THEN greatest(t.recheck_at, tenantd.clock() + $18::interval)
+                                     ELSE tenantd.clock() + $24::interval END,
+                       lease_holder = CASE WHEN $23 = 'hold' THEN t.lease_holder END,
+                       leased_at = CASE WHEN $23 = 'hold' THEN t.leased_at END,
+                       lease_expires_at = CASE WHEN $23 = 'hold' THEN t.lease_expires_at END,
+                       lease_step = t.lease_step + 1,
+                       updated_at = tenantd.clock()
+                 WHERE t.tenant_id = $1
+                   AND t.lease_epoch = $2
+                   AND t.lease_step = $3
+                RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase
+            ), sealed AS (
+                INSERT INTO tenantd.secrets (tenant_id, client_id, hint, sealed, key_id)
+                SELECT held.tenant_id, held.client_id, $25, $26, $27
+                  FROM held
+                 WHERE $19 = 'seal'
+            ), restood AS (
+                UPDATE tenantd.secrets AS s
+                   SET standing = CASE $19 WHEN 'promote' THEN 'current' WHEN 'discard' THEN 'discarded'
+                                           ELSE s.standing END,
+                       hint = CASE $19 WHEN 'identify' THEN $25 ELSE s.hint END,
+                       version = CASE $19 WHEN 'promote' THEN held.current_version END,
+                       proven_at = CASE $19 WHEN 'promote' THEN tenantd.clock() END
+                  FROM held
+                 WHERE $19 IN ('promote', 'identify', 'discard')
+                   AND s.tenant_id = held.tenant_id
+                   AND s.standing = 'unproven'
+            ), forgotten AS (
+                DELETE FROM tenantd.secrets AS s
+                 USING held
+                 WHERE $19 = 'forget'
+                   AND s.tenant_id = held.tenant_id
+                   AND s.standing = 'discarded'
+                   AND s.hint = $25
+            ), attempted AS (
+                INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, http_status, error_code, trace_id,
+                                              message, started_at, duration_ms, holder)
+                SELECT held.tenant_id, held.phase, $28, $29, $30, $31, $32, $33,
+                       tenantd.clock() - make_interval(secs => $34::integer / 1000.0), $34, $35
+                  FROM held
+                 WHERE $28::text IS NOT NULL
+            )
+            SELECT desired_state FROM held
+            "#,
+            tenant.0,
+            fence.epoch,
+            fence.step,
+            stand.phase.as_str(),
+            stand.client.map(crate::domain::ids::ClientId::as_str),
+            stand.unanswered.map(crate::domain::tenant::Unanswered::as_str),
+            stand.settle.map(interval) as _,
+            snapshot.as_deref() as Option<&[String]>,
+            decision.tenant.is_adopted,
+            decision.tenant.is_afresh,
+            i32::try_from(decision.tenant.failures).unwrap_or(i32::MAX),
+            row.is_progress,
+            interval(row.excused),
+            row.is_proof_refused,
+            row.is_client_missing,
+            row.is_credential_refused,
+            row.is_rechecked,
+            row.recheck_after.map(interval) as _,
+            row.secret,
+            row.wait_reason,
+            row.parked_reason,
+            row.message,
+            row.rest,
+            row.due.map(interval) as _,
+            row.hint.map(Hint::as_str),
+            sealed.map(|sealed| sealed.sealed.as_str()),
+            sealed.map(|sealed| sealed.key_id.as_str()),
+            attempt.map(|attempt| attempt.effect.as_str()),
+            attempt.map(|attempt| attempt.outcome),
+            attempt.and_then(|attempt| attempt.evidence.status).and_then(|status| i16::try_from(status).ok()),
+            attempt.and_then(|attempt| attempt.evidence.code.as_deref()),
+            attempt.and_then(|attempt| attempt.evidence.trace_id.as_deref()),
+            attempt.and_then(|attempt| attempt.message.as_deref()),
+            attempt.map_or(0, |attempt| i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX)),
+            self.holder.0,
+            row.is_reason_kept,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(written.map(|row| Desired { is_present: row.desired_state == "present" }))
+    }
+}
+
+/// A decision in the words of the statement.
+struct Columns<'a> {
+    is_progress: bool,
+    excused: Duration,
+    is_proof_refused: bool,
+    is_client_missing: bool,
+    is_credential_refused: bool,
+    is_rechecked: bool,
+    recheck_after: Option<Duration>,
+    secret: &'static str,
+    hint: Option<&'a Hint>,
+    rest: &'static str,
+    due: Option<Duration>,
+    wait_reason: Option<&'static str>,
+    parked_reason: Option<&'static str>,
+    message: Option<&'a str>,
+    /// More to do, but nothing gained yet: what the row waited for stays its story.
+    is_reason_kept: bool,
+}
+
+impl<'a> Columns<'a> {
+    fn of(decision: &'a Decision) -> Self {
+        let (secret, hint) = match &decision.secret {
+            SecretChange::Keep => ("keep", None),
+            SecretChange::Seal { hint } => ("seal", hint.as_ref()),
+            SecretChange::Identify(hint) => ("identify", Some(hint)),
+            SecretChange::Promote => ("promote", None),
+            SecretChange::Discard => ("discard", None),
+            SecretChange::Forget(hint) => ("forget", Some(hint)),
+        };
+        let (is_rechecked, recheck_after) = match decision.recheck {
+            RecheckChange::Keep => (false, None),
+            RecheckChange::After(duration) => (false, Some(duration)),
+            RecheckChange::Done => (true, None),
+        };
+        let columns = Self {
+            is_progress: decision.progress == Progress::Made,
+            excused: match decision.progress {
+                Progress::Excused(waited) => waited,
+                Progress::Made | Progress::None => Duration::ZERO,
+            },
+            is_proof_refused: decision.tenant.refused_for.is_some()
+                || decision.ailment == Some(Ailment::ProofRefused),
+            is_client_missing: decision.tenant.missing_for.is_some()
+                || decision.ailment == Some(Ailment::ClientMissing),
+            is_credential_refused: decision.ailment == Some(Ailment::CredentialRefused),
+            is_rechecked,
+            recheck_after,
+            secret,
+            hint,
+            rest: "hold",
+            due: None,
+            wait_reason: None,
+            parked_reason: None,
+            message: None,
+            is_reason_kept: false,
+        };
+        let is_reason_kept = decision.progress != Progress::Made;
+        match &decision.rest {
+            Rest::Hold => Self { is_reason_kept, ..columns },
+            Rest::Requeue => Self { rest: "wait", due: Some(Duration::ZERO), is_reason_kept, ..columns },
+            Rest::Settled => Self { rest: "settled", ..columns },
+            Rest::Wait { reason, due, message } => Self {
+                rest: "wait",
+                due: Some(*due),
+                wait_reason: Some(reason.as_str()),
+                message: Some(message),
+                ..columns
+            },
+            Rest::Park { reason, message } => {
+                Self { rest: "park", parked_reason: Some(reason.as_str()), message: Some(message), ..columns }
+            }
+        }
+    }
+}
+
+fn texts(hints: &[Hint]) -> Vec<String> {
+    hints.iter().map(ToString::to_string).collect()
+}

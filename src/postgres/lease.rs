@@ -1,0 +1,120 @@
+//! Leases: renewed in one batch, and the one write a fenced-out worker may make.
+
+use std::time::Duration;
+
+use sqlx::types::Uuid;
+
+use super::{Store, StoreError, interval};
+use crate::domain::ids::{Fence, TenantId};
+
+impl Store {
+    /// Renews our leases on these rows; returns those that are still ours.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.leases.renew", level = "debug", skip_all, fields(held = held.len()))]
+    pub async fn renew(
+        &self,
+        held: &[(TenantId, Fence)],
+        lease: Duration,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let tenants: Vec<Uuid> = held.iter().map(|(tenant, _)| tenant.0).collect();
+        let epochs: Vec<i64> = held.iter().map(|(_, fence)| fence.epoch).collect();
+        let renewed = sqlx::query_scalar!(
+            r#"
+            -- leases.renew
+            UPDATE tenantd.tenants AS t
+               SET lease_expires_at = tenantd.clock() + $3::interval
+              FROM unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
+             WHERE t.tenant_id = held.tenant_id
+               AND t.lease_epoch = held.epoch
+               AND t.lease_holder = $4
+            RETURNING t.tenant_id
+            "#,
+            &tenants,
+            &epochs,
+            interval(lease),
+            self.holder.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(renewed.into_iter().map(TenantId).collect())
+    }
+
+    /// Leases one row for a probe, whatever it is due for, unless somebody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn lease_one(&self, tenant: TenantId, lease: Duration) -> Result<Option<Fence>, StoreError> {
+        let epoch = sqlx::query_scalar!(
+            r#"
+            -- leases.take
+            UPDATE tenantd.tenants
+               SET lease_holder = $2,
+                   leased_at = tenantd.clock(),
+                   lease_expires_at = tenantd.clock() + $3::interval,
+                   lease_epoch = lease_epoch + 1,
+                   lease_step = 0
+             WHERE tenant_id = $1
+               AND lease_holder IS NULL
+            RETURNING lease_epoch
+            "#,
+            tenant.0,
+            self.holder.0,
+            interval(lease)
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(epoch.map(|epoch| Fence { epoch, step: 0 }))
+    }
+
+    /// Gives a lease back without a word on the row.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`], [`StoreError::Driver`].
+    pub async fn give_back(&self, tenant: TenantId, fence: Fence) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            r#"
+            -- leases.give_back
+            UPDATE tenantd.tenants
+               SET lease_holder = NULL, leased_at = NULL, lease_expires_at = NULL
+             WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
+            "#,
+            tenant.0,
+            fence.epoch,
+            self.holder.0
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost(tenant)) }
+    }
+
+    /// A worker that was taken over holds a client it just made: have the tenant
+    /// looked at again. The one write without a fence; it only ever moves forward.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.tenants.recheck_later", skip_all, fields(tenant.id = %tenant))]
+    pub async fn recheck_later(&self, tenant: TenantId, after: Duration) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            -- tenants.recheck_later
+            UPDATE tenantd.tenants
+               SET recheck_at = greatest(recheck_at, tenantd.clock() + $2::interval),
+                   due_at = CASE WHEN phase = 'ready' AND desired_state = 'present' AND parked_reason IS NULL
+                                 THEN least(due_at, tenantd.clock() + $2::interval)
+                                 ELSE due_at END
+             WHERE tenant_id = $1
+            "#,
+            tenant.0,
+            interval(after)
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

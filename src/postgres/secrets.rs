@@ -1,0 +1,100 @@
+//! Sealed secrets, read.
+//!
+//! They are written in one place only: [`super::commit`].
+
+use std::collections::HashMap;
+
+use sqlx::types::Uuid;
+
+use super::rows::stored_secret;
+use super::{Store, StoreError};
+use crate::domain::hints::StoredSecret;
+use crate::domain::ids::TenantId;
+
+/// A proven credential as consumers see it.
+#[derive(Debug)]
+pub struct Credential {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// Where the client lives.
+    pub host: String,
+    /// The client.
+    pub client_id: String,
+    /// Its version.
+    pub version: i32,
+    /// The compact JWE.
+    pub sealed: String,
+}
+
+impl Store {
+    pub(super) async fn stored_secrets(
+        &self,
+        tenants: &[Uuid],
+    ) -> Result<HashMap<TenantId, Vec<StoredSecret>>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            -- secrets.list
+            SELECT tenant_id, hint, standing
+              FROM tenantd.secrets
+             WHERE tenant_id = ANY ($1)
+             ORDER BY secret_id
+            "#,
+            tenants
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut stored: HashMap<TenantId, Vec<StoredSecret>> = HashMap::new();
+        for row in rows {
+            let tenant = TenantId(row.tenant_id);
+            let secret = stored_secret(tenant, row.hint, &row.standing)?;
+            stored.entry(tenant).or_default().push(secret);
+        }
+        Ok(stored)
+    }
+
+    /// The sealed text of a tenant's unproven secret.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.secrets.unproven", level = "debug", skip_all, fields(tenant.id = %tenant))]
+    pub async fn unproven(&self, tenant: TenantId) -> Result<Option<String>, StoreError> {
+        let sealed = sqlx::query_scalar!(
+            r#"
+            -- secrets.unproven
+            SELECT sealed FROM tenantd.secrets WHERE tenant_id = $1 AND standing = 'unproven'
+            "#,
+            tenant.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(sealed)
+    }
+
+    /// The current credential of a tenant, by the pipeline's key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn credential(&self, external_id: &str) -> Result<Option<Credential>, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            -- credentials.current
+            SELECT tenant_id AS "tenant_id!", host AS "host!", client_id AS "client_id!", version AS "version!",
+                   sealed AS "sealed!"
+              FROM tenantd.credentials
+             WHERE external_id = $1 AND stage = 'current'
+            "#,
+            external_id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Credential {
+            tenant_id: TenantId(row.tenant_id),
+            host: row.host,
+            client_id: row.client_id,
+            version: row.version,
+            sealed: row.sealed,
+        }))
+    }
+}

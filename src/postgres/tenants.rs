@@ -1,0 +1,266 @@
+//! What people and pipelines ask of the tenants: the contract's view, an insert,
+//! and the un-parking that `tenantd tenant retry` does.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::types::Uuid;
+
+use super::{Store, StoreError};
+
+/// A line of `tenantd.status`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The row.
+    pub tenant_id: Uuid,
+    /// The pipeline's key.
+    pub external_id: String,
+    /// Where the tenant lives.
+    pub host: String,
+    /// How far it is.
+    pub phase: String,
+    /// Whether it has a proven current credential.
+    pub ready: bool,
+    /// Whether it waits for somebody.
+    pub parked: bool,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// The reason in words.
+    pub message: Option<String>,
+    /// Start of the present phase and reason.
+    pub since: Option<DateTime<Utc>>,
+    /// When somebody goes on by itself.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Failures since the last progress.
+    pub failures: i32,
+    /// The OAuth client.
+    pub client_id: Option<String>,
+    /// When the row was inserted.
+    pub created_at: DateTime<Utc>,
+    /// When it was first ready.
+    pub ready_at: Option<DateTime<Utc>>,
+    /// When it was last written.
+    pub updated_at: DateTime<Utc>,
+    /// The pipeline's labels.
+    pub labels: serde_json::Value,
+}
+
+/// A new tenant as `tenantd tenant add` takes it.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// The pipeline's key.
+    pub external_id: String,
+    /// Where the tenant lives.
+    pub host: String,
+    /// Which profile it wants.
+    pub profile: String,
+    /// Its own client name.
+    pub client_name: Option<String>,
+    /// Its own redirect URIs.
+    pub redirect_uris: Option<Vec<String>>,
+    /// -100 to 100.
+    pub priority: i32,
+}
+
+/// What a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this phase.
+    pub phase: Option<String>,
+    /// Only this reason.
+    pub reason: Option<String>,
+    /// Only parked ones.
+    pub parked: bool,
+}
+
+/// A number of tenants that stand alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Their phase.
+    pub phase: String,
+    /// Why they are not ready; `None` when they are.
+    pub reason: Option<String>,
+    /// Whether they wait for somebody.
+    pub parked: bool,
+    /// How many.
+    pub tenants: i64,
+}
+
+impl Store {
+    /// Inserts a tenant; false when its `external_id` was there already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`], whose constraint name says what is wrong with the row.
+    pub async fn add_tenant(&self, new: &NewTenant) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            -- tenants.add
+            INSERT INTO tenantd.tenants (external_id, host, profile, client_name, redirect_uris, priority)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (external_id) DO NOTHING
+            "#,
+            new.external_id,
+            new.host,
+            new.profile,
+            new.client_name,
+            new.redirect_uris.as_deref() as Option<&[String]>,
+            new.priority
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// One tenant, by the pipeline's key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn status(&self, external_id: &str) -> Result<Option<Status>, StoreError> {
+        Ok(sqlx::query_as!(
+            Status,
+            r#"
+            -- status.one
+            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
+                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
+                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
+                   updated_at AS "updated_at!", labels AS "labels!"
+              FROM tenantd.status
+             WHERE external_id = $1
+            "#,
+            external_id
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// The first `limit` tenants that match, by the pipeline's key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Status>, StoreError> {
+        Ok(sqlx::query_as!(
+            Status,
+            r#"
+            -- status.list
+            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
+                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
+                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
+                   updated_at AS "updated_at!", labels AS "labels!"
+              FROM tenantd.status
+             WHERE ($1::text IS NULL OR phase = $1)
+               AND ($2::text IS NULL OR reason = $2)
+               AND (NOT $3 OR parked)
+             ORDER BY external_id
+             LIMIT $4
+            "#,
+            filter.phase,
+            filter.reason,
+            filter.parked,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// How many tenants stand where.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn counts(&self) -> Result<Vec<Count>, StoreError> {
+        Ok(sqlx::query_as!(
+            Count,
+            r#"
+            -- status.counts
+            SELECT phase AS "phase!", reason, parked AS "parked!", count(*) AS "tenants!"
+              FROM tenantd.status
+             GROUP BY phase, reason, parked
+             ORDER BY phase, reason
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// How long the longest waiting row has been due without anybody working on it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn oldest_due(&self) -> Result<Duration, StoreError> {
+        let oldest = sqlx::query_scalar!(
+            r#"
+            -- tenants.oldest_due
+            SELECT (extract(epoch FROM tenantd.clock() - min(due_at)) * 1000)::bigint AS oldest_ms
+              FROM tenantd.tenants
+             WHERE due_at <= tenantd.clock()
+               AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(super::duration(oldest.unwrap_or(0)))
+    }
+
+    /// Un-parks a tenant, or brings its next attempt forward: it is due at once and
+    /// its patience starts anew. Returns whether there was something to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            -- tenants.retry
+            WITH retried AS (
+                UPDATE tenantd.tenants
+                   SET parked_reason = NULL,
+                       wait_reason = NULL,
+                       message = NULL,
+                       reason_since = tenantd.clock(),
+                       failures = 0,
+                       progress_at = tenantd.clock(),
+                       proof_refused_at = NULL,
+                       client_missing_at = NULL,
+                       is_minted_afresh = false,
+                       due_at = greatest(tenantd.clock(), CASE WHEN phase = 'pending' THEN not_before END),
+                       updated_at = tenantd.clock()
+                 WHERE external_id = $1
+                   AND desired_state = 'present'
+                   AND lease_holder IS NULL
+                   AND (parked_reason IS NOT NULL OR due_at > tenantd.clock())
+                RETURNING tenant_id
+            )
+            SELECT count(*) AS "retried!", max(pg_notify('tenantd_work', '')::text) AS woken FROM retried
+            "#,
+            external_id
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(done.retried == 1)
+    }
+
+    /// The keys of every parked tenant, or of those parked for one reason.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn parked(&self, reason: Option<&str>) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            -- tenants.parked
+            SELECT external_id
+              FROM tenantd.tenants
+             WHERE parked_reason IS NOT NULL AND ($1::text IS NULL OR parked_reason = $1)
+             ORDER BY external_id
+            "#,
+            reason
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+}
