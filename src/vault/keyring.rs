@@ -1,0 +1,254 @@
+//! The keys of the vault, as a JWK Set (RFC 7517, section 5).
+//!
+//! The rule: a ring that was made can be used. All that can be wrong with a
+//! file is found when it is read, and named with its remedy.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::jwk::{Jwk, KeyFault};
+use super::key::{Key, KeyKind};
+use super::key_file;
+use crate::domain::ids::KeyId;
+
+/// At least one checked key; no two of the same name. `Debug` names them only.
+#[derive(Debug)]
+pub struct Keyring {
+    /// Never empty.
+    keys: Vec<Key>,
+}
+
+/// What may be shown of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyListing {
+    /// Its name.
+    pub kid: KeyId,
+    /// What kind of key it is.
+    pub kind: KeyKind,
+    /// Whether it opens what it sealed.
+    pub can_open: bool,
+    /// Whether it is the one that seals.
+    pub is_sealing: bool,
+}
+
+/// A keyring file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("keyring {}: {fault}", path.display())]
+pub struct KeyringError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: KeyringFault,
+}
+
+/// What is wrong with a keyring, and how to mend it. Never holds key material.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringFault {
+    /// The operating system does not let us read it.
+    #[error(
+        "cannot be read ({0}); check the path in `vault.keyring_file` and who may read the file, or make one with `tenantd keys generate`"
+    )]
+    Unreadable(std::io::ErrorKind),
+    /// A directory, a pipe or a device.
+    #[error("is not a regular file; let `vault.keyring_file` name one")]
+    NotAFile,
+    /// Others than its owner could read or change it.
+    #[error(
+        "has mode {mode:04o}, which lets others than its owner and group read it, or others than its owner write it; run `chmod 0600 {}`",
+        path.display()
+    )]
+    TooOpen {
+        /// Its permission bits.
+        mode: u32,
+        /// Where the remedy applies.
+        path: PathBuf,
+    },
+    /// More bytes than any keyring has.
+    #[error("has more than {} bytes; a keyring is a small JWK Set", key_file::MAX_BYTES)]
+    TooLarge,
+    /// Not JSON, or JSON of another shape. The parser's own words are left out:
+    /// they quote the file.
+    #[error(
+        "is not a JWK Set at line {line}, column {column}; it must read {{\"keys\":[…]}}, as `tenantd keys generate` prints it"
+    )]
+    NotAKeySet {
+        /// Counted from 1; 0 where it has no place.
+        line: usize,
+        /// Counted from 1; 0 at the start of a line.
+        column: usize,
+    },
+    /// A set without keys.
+    #[error("holds no key; make one with `tenantd keys generate`")]
+    Empty,
+    /// One key is wrong.
+    #[error("{key} {fault}")]
+    Key {
+        /// Which one.
+        key: KeyName,
+        /// What is wrong with it.
+        fault: KeyFault,
+    },
+    /// A sealed secret could not say which of two keys it needs.
+    #[error("two keys have the kid {:?}; give each its own", kid.as_str())]
+    SameKid {
+        /// The name they share.
+        kid: KeyId,
+    },
+}
+
+/// A key by its `kid`, or by its place where it has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyName {
+    /// Its `kid`.
+    Kid(KeyId),
+    /// Its place in the set, counted from 1.
+    Place(usize),
+}
+
+/// A symmetric key has no half that may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("key {:?} is symmetric, so it has no public half; make a pair with `tenantd keys generate` for a daemon that only seals", kid.as_str())]
+pub struct NoPublicHalf {
+    /// The key.
+    pub kid: KeyId,
+}
+
+#[derive(Deserialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+impl Keyring {
+    /// Reads and checks a keyring file of at most 64 KiB that only its owner may
+    /// write and only its owner and group may read. (Kubernetes volumes and
+    /// systemd credentials are readable by a group.)
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`], the first thing found wrong.
+    pub fn load(path: &Path) -> Result<Self, KeyringError> {
+        key_file::read(path)
+            .and_then(|json| Self::parse(&json))
+            .map_err(|fault| KeyringError { path: path.to_owned(), fault })
+    }
+
+    /// Reads and checks the JSON of a key set.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringFault`], the first thing found wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, KeyringFault> {
+        let set: JwkSet = serde_json::from_slice(json)
+            .map_err(|error| KeyringFault::NotAKeySet { line: error.line(), column: error.column() })?;
+        let keys =
+            (1..).zip(&set.keys).map(|(place, jwk)| check(place, jwk)).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(KeyringFault::Empty);
+        }
+        let mut seen = HashSet::new();
+        match keys.iter().find(|key| !seen.insert(key.id())) {
+            Some(twin) => Err(KeyringFault::SameKid { kid: twin.id().clone() }),
+            None => Ok(Self { keys }),
+        }
+    }
+
+    /// What may be shown of each key, in the order of the file.
+    pub fn list(&self) -> impl Iterator<Item = KeyListing> {
+        self.keys.iter().enumerate().map(|(place, key)| KeyListing {
+            kid: key.id().clone(),
+            kind: key.kind(),
+            can_open: key.can_open(),
+            is_sealing: place == 0,
+        })
+    }
+
+    /// Whether the first key has no private half.
+    #[must_use]
+    pub fn is_seal_only(&self) -> bool {
+        !self.sealing_key().can_open()
+    }
+
+    /// The first key.
+    pub(super) fn sealing_key(&self) -> &Key {
+        // Cannot fail: a ring is only made with a key in it.
+        self.keys.first().expect("a keyring is never empty")
+    }
+
+    /// The key of this name.
+    pub(super) fn find(&self, kid: &KeyId) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id() == kid)
+    }
+
+    /// All keys, in the order of the file.
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+}
+
+fn check(place: usize, jwk: &Jwk) -> Result<Key, KeyringFault> {
+    let kid = jwk.kid().map_err(|fault| KeyringFault::Key { key: KeyName::Place(place), fault })?;
+    jwk.check(kid.clone()).map_err(|fault| KeyringFault::Key { key: KeyName::Kid(kid), fault })
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kid(kid) => write!(f, "key {:?}", kid.as_str()),
+            Self::Place(place) => write!(f, "key number {place}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const K: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn fault(json: &str) -> KeyringFault {
+        Keyring::parse(json.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_not_a_key_set_is_refused_without_quoting_it() {
+        let lone_key = format!(r#"{{"kty":"oct","kid":"a","k":"{K}"}}"#);
+        let misplaced = format!(r#"{{"keys":"{K}"}}"#);
+        let repeated = format!(r#"{{"keys":[{{"k":"{K}","k":"{K}"}}]}}"#);
+        let number = r#"{"keys":[{"kid":7}]}"#;
+        for json in ["", "not json", "[]", "{}", number, &lone_key, &misplaced, &repeated] {
+            let fault = fault(json);
+
+            assert!(matches!(fault, KeyringFault::NotAKeySet { .. }), "{json}");
+            assert!(!format!("{fault} {fault:?}").contains(K), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_without_keys_is_refused() {
+        assert_eq!(fault(r#"{"keys":[]}"#), KeyringFault::Empty);
+    }
+
+    #[test]
+    fn two_keys_of_one_name_are_refused() {
+        let key = format!(r#"{{"kty":"oct","kid":"a","k":"{K}"}}"#);
+
+        let fault = fault(&format!(r#"{{"keys":[{key},{key}]}}"#));
+
+        assert_eq!(fault, KeyringFault::SameKid { kid: KeyId::new("a") });
+    }
+
+    #[test]
+    fn a_bad_key_is_named_by_its_kid_or_else_by_its_place() {
+        let good = format!(r#"{{"kty":"oct","kid":"a","k":"{K}"}}"#);
+
+        let named = fault(&format!(r#"{{"keys":[{good},{{"kty":"oct","kid":"b","k":"{K}AA"}}]}}"#));
+        let placed = fault(&format!(r#"{{"keys":[{good},{{"kty":"oct","k":"{K}"}}]}}"#));
+
+        assert!(named.to_string().starts_with("key \"b\" needs a `k` of exactly 32 bytes"), "{named}");
+        assert!(placed.to_string().starts_with("key number 2 has no `kid`"), "{placed}");
+        assert!(!format!("{named:?}{placed:?}").contains(K));
+    }
+}
