@@ -11,7 +11,7 @@ use std::process::Command;
 use super::StartError;
 
 /// Debian, openSUSE, Alpine, the project's own RPMs, Homebrew on Apple and Intel
-/// processors, Postgres.app, the installer of EnterpriseDB.
+/// processors, Postgres.app, the installer of the enterprise builds.
 const KNOWN: [&str; 8] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/lib/postgresql*/bin",
