@@ -1,0 +1,184 @@
+-- One row per tenant for its whole life. The row is the state machine.
+--
+-- Why a row and not a job queue: docs/decisions/0001-row-as-state-machine.md.
+-- The schema refuses what the state machine forbids; constraint names read as
+-- the reason, because a pipeline author meets them first.
+--
+-- Locks: none on existing tables.
+-- Safe while the previous version runs: yes (creates only).
+
+-- Adding minutes does not depend on the time zone, which is all that keeps
+-- Postgres from calling `timestamptz - interval` immutable.
+CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT due_at - make_interval(mins => priority) $$;
+
+COMMENT ON FUNCTION tenantd.rank_of(timestamptz, integer) IS 'The order of claims: due_at less one minute per point of priority, so that nothing starves.';
+
+CREATE FUNCTION tenantd.are_https(uris text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT coalesce(bool_and(u ~ '^(https://[^[:space:]/]|http://localhost([:/]|$))'), true) FROM unnest(uris) AS u $$;
+
+COMMENT ON FUNCTION tenantd.are_https(text[]) IS 'Whether every URI is https, or plain http on localhost, which is all Qlik allows.';
+
+CREATE FUNCTION tenantd.longest(items text[]) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT coalesce(max(char_length(item)), 0) FROM unnest(items) AS item $$;
+
+COMMENT ON FUNCTION tenantd.longest(text[]) IS 'Characters of the longest item.';
+
+CREATE TABLE tenantd.tenants (
+    tenant_id             uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+
+    -- What the pipeline writes.
+    external_id           text        NOT NULL,
+    host                  text        NOT NULL,
+    profile               text        NOT NULL DEFAULT 'default',
+    client_name           text,
+    redirect_uris         text[],
+    desired_state         text        NOT NULL DEFAULT 'present',
+    desired_version       integer     NOT NULL DEFAULT 1,
+    priority              integer     NOT NULL DEFAULT 0,
+    not_before            timestamptz,
+    labels                jsonb       NOT NULL DEFAULT '{}',
+
+    -- Where the row stands. Everything from here on belongs to the daemon.
+    phase                 text        NOT NULL DEFAULT 'pending',
+    client_id             text,
+    unanswered            text,
+    settles_at            timestamptz,
+    mint_snapshot         text[],
+    is_adopted            boolean     NOT NULL DEFAULT false,
+    is_minted_afresh      boolean     NOT NULL DEFAULT false,
+    current_version       integer,
+    acknowledged_version  integer,
+
+    -- When to go on, and why not now.
+    region                text        NOT NULL DEFAULT '',
+    due_at                timestamptz DEFAULT tenantd.clock(),
+    claim_rank            timestamptz GENERATED ALWAYS AS (tenantd.rank_of(due_at, priority)) STORED,
+    recheck_at            timestamptz,
+    wait_reason           text,
+    parked_reason         text,
+    message               text,
+    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),
+    failures              integer     NOT NULL DEFAULT 0,
+    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),
+    proof_refused_at      timestamptz,
+    client_missing_at     timestamptz,
+    credential_refused_at timestamptz,
+
+    -- Who works on it.
+    lease_holder          uuid,
+    lease_epoch           bigint      NOT NULL DEFAULT 0,
+    lease_step            integer     NOT NULL DEFAULT 0,
+    leased_at             timestamptz,
+    lease_expires_at      timestamptz,
+
+    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),
+    ready_at              timestamptz,
+    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),
+
+    CONSTRAINT external_id_is_unique UNIQUE (external_id),
+    CONSTRAINT host_is_unique UNIQUE (host),
+
+    CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(external_id) BETWEEN 1 AND 200),
+    CONSTRAINT host_has_no_path CHECK (host !~ '[/?#]'),
+    CONSTRAINT host_has_no_port CHECK (host !~ ':[0-9]*$'),
+    CONSTRAINT host_has_no_scheme CHECK (host !~ '://'),
+    CONSTRAINT host_has_no_space CHECK (host !~ '[[:space:]]'),
+    CONSTRAINT host_has_no_trailing_dot CHECK (host !~ '[.]$'),
+    CONSTRAINT host_has_no_upper_case CHECK (host !~ '[A-Z]'),
+    CONSTRAINT host_has_no_wildcard CHECK (host !~ '[*]'),
+    CONSTRAINT host_is_at_most_253_bytes CHECK (octet_length(host) <= 253),
+    CONSTRAINT host_is_no_international_name CHECK (host !~ '(^|[.])xn--'),
+    CONSTRAINT host_is_no_ip_address CHECK (host !~ '(^|[.])[0-9]+$'),
+    CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens
+        CHECK (host ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'),
+    CONSTRAINT host_labels_are_three_or_more CHECK (host ~ '[.].*[.]'),
+    CONSTRAINT profile_is_1_to_200_bytes CHECK (octet_length(profile) BETWEEN 1 AND 200),
+    CONSTRAINT client_name_is_1_to_512_characters CHECK (char_length(client_name) BETWEEN 1 AND 512),
+    CONSTRAINT redirect_uris_are_at_most_5 CHECK (cardinality(redirect_uris) <= 5),
+    CONSTRAINT redirect_uris_are_https CHECK (tenantd.are_https(redirect_uris)),
+    CONSTRAINT redirect_uris_are_at_most_256_characters CHECK (tenantd.longest(redirect_uris) <= 256),
+    CONSTRAINT redirect_uris_have_no_null CHECK (array_position(redirect_uris, NULL) IS NULL),
+    CONSTRAINT desired_state_is_present_or_absent CHECK (desired_state IN ('present', 'absent')),
+    CONSTRAINT desired_version_is_positive CHECK (desired_version >= 1),
+    CONSTRAINT priority_is_minus_100_to_100 CHECK (priority BETWEEN -100 AND 100),
+    CONSTRAINT labels_are_an_object CHECK (jsonb_typeof(labels) = 'object'),
+
+    CONSTRAINT phase_is_known CHECK (phase IN ('pending', 'creating', 'created', 'trusted', 'ready')),
+    CONSTRAINT client_is_known_once_created
+        CHECK (CASE phase WHEN 'pending' THEN client_id IS NULL WHEN 'creating' THEN true ELSE client_id IS NOT NULL END),
+    CONSTRAINT unanswered_is_create_or_mint_while_creating
+        CHECK (unanswered IS NULL
+               OR phase = 'creating' AND unanswered = 'create' AND client_id IS NULL
+               OR phase = 'creating' AND unanswered = 'mint' AND client_id IS NOT NULL AND mint_snapshot IS NOT NULL),
+    CONSTRAINT only_the_unanswered_settles CHECK (settles_at IS NULL OR unanswered IS NOT NULL),
+    CONSTRAINT ready_has_a_proven_version
+        CHECK (phase <> 'ready' OR current_version IS NOT NULL AND ready_at IS NOT NULL),
+    CONSTRAINT current_version_is_positive CHECK (current_version >= 1),
+    CONSTRAINT acknowledged_version_is_not_ahead CHECK (acknowledged_version <= current_version),
+    CONSTRAINT reasons_exclude_each_other CHECK (wait_reason IS NULL OR parked_reason IS NULL),
+    CONSTRAINT reasons_are_pascal_case
+        CHECK (wait_reason ~ '^[A-Z][A-Za-z]+$' AND parked_reason ~ '^[A-Z][A-Za-z]+$'),
+    CONSTRAINT parked_says_what_to_do CHECK (parked_reason IS NULL OR message IS NOT NULL),
+    CONSTRAINT parked_is_not_due CHECK (parked_reason IS NULL OR due_at IS NULL),
+    CONSTRAINT nothing_waits_for_ever_in_silence
+        CHECK (due_at IS NOT NULL OR parked_reason IS NOT NULL OR phase = 'ready' OR desired_state = 'absent'),
+    CONSTRAINT failures_are_counted_from_0 CHECK (failures >= 0),
+    CONSTRAINT lease_is_whole
+        CHECK ((lease_holder IS NULL) = (leased_at IS NULL) AND (lease_holder IS NULL) = (lease_expires_at IS NULL)),
+    CONSTRAINT lease_is_counted_from_0 CHECK (lease_epoch >= 0 AND lease_step >= 0)
+) WITH (fillfactor = 70);  -- leaves room to update a row in its own page
+
+-- The claim: per region, in order of rank, only what is due. Rows with nothing
+-- to do are not in it.
+CREATE INDEX tenants_due ON tenantd.tenants (region, claim_rank, due_at) WHERE due_at IS NOT NULL;
+
+-- The breaker: how many tenants of a region were refused lately.
+CREATE INDEX tenants_credential_refused ON tenantd.tenants (region, credential_refused_at)
+    WHERE credential_refused_at IS NOT NULL;
+
+COMMENT ON TABLE  tenantd.tenants IS 'One row per Qlik Cloud tenant that needs a credential. INSERT external_id and host; tenantd does the rest.';
+COMMENT ON COLUMN tenantd.tenants.tenant_id IS 'Made at insert; part of the mark on the tenant''s client.';
+COMMENT ON COLUMN tenantd.tenants.external_id IS 'The pipeline''s own key, 1 to 200 bytes. Set at insert, never changed.';
+COMMENT ON COLUMN tenantd.tenants.host IS 'The tenant''s host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.';
+COMMENT ON COLUMN tenantd.tenants.profile IS 'Which [profiles.…] entry of the configuration the client is made from.';
+COMMENT ON COLUMN tenantd.tenants.client_name IS 'Overrides the profile''s client name, 1 to 512 characters.';
+COMMENT ON COLUMN tenantd.tenants.redirect_uris IS 'Overrides the profile''s redirect URIs: at most 5, https, 256 characters each.';
+COMMENT ON COLUMN tenantd.tenants.desired_state IS 'present: the tenant should have a credential. absent: it should not.';
+COMMENT ON COLUMN tenantd.tenants.desired_version IS 'Raise it to rotate the secret. Lowering is ignored.';
+COMMENT ON COLUMN tenantd.tenants.priority IS '-100 to 100: each point is worth a minute of waiting.';
+COMMENT ON COLUMN tenantd.tenants.not_before IS 'Nothing is sent before this instant.';
+COMMENT ON COLUMN tenantd.tenants.labels IS 'A JSON object for the pipeline''s own use, shown in tenantd.status.';
+COMMENT ON COLUMN tenantd.tenants.phase IS 'How far the tenant is: pending, creating, created, trusted, ready.';
+COMMENT ON COLUMN tenantd.tenants.client_id IS 'The committed OAuth client. A row that has one never creates again.';
+COMMENT ON COLUMN tenantd.tenants.unanswered IS 'A create or mint that may have been sent and whose outcome is not recorded.';
+COMMENT ON COLUMN tenantd.tenants.settles_at IS 'Until then the unanswered request may still land; null while it may be in flight under the lease.';
+COMMENT ON COLUMN tenantd.tenants.mint_snapshot IS 'The secret hints visible when the first intent to mint of this series was recorded.';
+COMMENT ON COLUMN tenantd.tenants.is_adopted IS 'The client was found after a lost create: its creation-time secrets were never known and are to be deleted.';
+COMMENT ON COLUMN tenantd.tenants.is_minted_afresh IS 'A further secret was minted because its predecessor got no token.';
+COMMENT ON COLUMN tenantd.tenants.current_version IS 'Version of the proven current credential; null before the first.';
+COMMENT ON COLUMN tenantd.tenants.acknowledged_version IS 'The version every consumer has switched to, as told by tenantd.acknowledge.';
+COMMENT ON COLUMN tenantd.tenants.region IS 'The [[regions]] entry that allows the host; empty until the first claim sorts the row.';
+COMMENT ON COLUMN tenantd.tenants.due_at IS 'When somebody should go on; null when nothing is to be done by itself.';
+COMMENT ON COLUMN tenantd.tenants.claim_rank IS 'Order of claims: due_at less priority minutes.';
+COMMENT ON COLUMN tenantd.tenants.recheck_at IS 'When to look for a second client of ours, because a create was unknown or taken over.';
+COMMENT ON COLUMN tenantd.tenants.wait_reason IS 'Why the row rests until due_at.';
+COMMENT ON COLUMN tenantd.tenants.parked_reason IS 'Why the row waits for somebody to act.';
+COMMENT ON COLUMN tenantd.tenants.message IS 'The reason in words, with what to do. Never holds anything of Qlik''s but status, error code and trace id.';
+COMMENT ON COLUMN tenantd.tenants.reason_since IS 'Start of the present phase and stored reason.';
+COMMENT ON COLUMN tenantd.tenants.failures IS 'Failures since the last progress; sets the backoff.';
+COMMENT ON COLUMN tenantd.tenants.progress_at IS 'Last progress, moved forward by every wait that is not held against the row.';
+COMMENT ON COLUMN tenantd.tenants.proof_refused_at IS 'When the new credential was first refused.';
+COMMENT ON COLUMN tenantd.tenants.client_missing_at IS 'When our client was first not to be seen.';
+COMMENT ON COLUMN tenantd.tenants.credential_refused_at IS 'When the region''s credential was last refused here; feeds the breaker.';
+COMMENT ON COLUMN tenantd.tenants.lease_holder IS 'The daemon or command that works on the row; drawn anew at its every start.';
+COMMENT ON COLUMN tenantd.tenants.lease_epoch IS 'The fencing epoch: counts the leases ever given.';
+COMMENT ON COLUMN tenantd.tenants.lease_step IS 'Counts the commits under this lease, so that a repeated commit is recognised.';
+COMMENT ON COLUMN tenantd.tenants.leased_at IS 'When the lease was given.';
+COMMENT ON COLUMN tenantd.tenants.lease_expires_at IS 'After that anybody may claim the row.';
+COMMENT ON COLUMN tenantd.tenants.created_at IS 'When the row was inserted.';
+COMMENT ON COLUMN tenantd.tenants.ready_at IS 'When the tenant was first ready in this life.';
+COMMENT ON COLUMN tenantd.tenants.updated_at IS 'When the row was last written.';

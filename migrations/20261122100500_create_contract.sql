@@ -1,0 +1,191 @@
+-- What readers and pipelines may rely on: two views, one function, the rules of
+-- owner's writes, and the notifications.
+--
+-- Locks: short ones on tenantd.tenants for its triggers.
+-- Safe while the previous version runs: yes.
+
+CREATE VIEW tenantd.status AS
+SELECT t.tenant_id,
+       t.external_id,
+       t.host,
+       t.phase,
+       r.is_ready AS ready,
+       t.parked_reason IS NOT NULL AS parked,
+       CASE WHEN t.parked_reason IS NOT NULL THEN t.parked_reason
+            WHEN t.desired_state = 'absent'  THEN 'NotYetSupported'
+            WHEN r.is_ready                  THEN NULL
+            WHEN r.is_early                  THEN 'NotBefore'
+            WHEN r.is_held                   THEN 'Working'
+            WHEN b.opened_at IS NOT NULL     THEN 'BreakerOpen'
+            ELSE coalesce(t.wait_reason, 'Queued')
+       END AS reason,
+       CASE WHEN t.parked_reason IS NOT NULL THEN t.message
+            WHEN t.desired_state = 'absent'  THEN 'removal is not built in this version: set desired_state back to present, or delete the client in Qlik by hand'
+            WHEN r.is_ready                  THEN NULL
+            WHEN r.is_early                  THEN 'nothing is sent before the row''s not_before'
+            WHEN r.is_held                   THEN 'a daemon is working on it'
+            WHEN b.opened_at IS NOT NULL     THEN 'the credential of region ' || t.region || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            ELSE coalesce(t.message, 'waits for a daemon')
+       END AS message,
+       CASE WHEN t.parked_reason IS NOT NULL OR t.desired_state = 'absent' OR r.is_ready THEN t.reason_since
+            WHEN r.is_early              THEN t.created_at
+            WHEN r.is_held               THEN t.leased_at
+            WHEN b.opened_at IS NOT NULL THEN greatest(b.opened_at, t.reason_since)
+            WHEN t.wait_reason IS NULL   THEN greatest(t.reason_since, t.not_before)
+            ELSE t.reason_since
+       END AS since,
+       CASE WHEN r.is_held THEN NULL ELSE t.due_at END AS next_attempt_at,
+       t.failures,
+       t.client_id,
+       t.created_at,
+       t.ready_at,
+       t.updated_at,
+       t.labels
+  FROM tenantd.tenants AS t
+  LEFT JOIN tenantd.regions AS b ON b.region = t.region
+ CROSS JOIN LATERAL (
+       SELECT t.current_version IS NOT NULL AND t.desired_state = 'present'   AS is_ready,
+              t.phase = 'pending' AND coalesce(t.not_before > tenantd.clock(), false) AS is_early,
+              coalesce(t.lease_expires_at > tenantd.clock(), false)           AS is_held
+       ) AS r;
+
+COMMENT ON VIEW tenantd.status IS 'Where every tenant is, and why it is not ready. Columns only grow within a major version.';
+
+CREATE VIEW tenantd.credentials AS
+SELECT t.tenant_id,
+       t.external_id,
+       t.host,
+       s.client_id,
+       s.version,
+       s.standing AS stage,
+       s.sealed,
+       s.created_at
+  FROM tenantd.secrets AS s
+  JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
+ WHERE s.standing IN ('current', 'previous')
+   AND t.desired_state = 'present';
+
+COMMENT ON VIEW tenantd.credentials IS 'Proven credentials, sealed. Nothing from the moment a tenant is desired absent.';
+
+CREATE FUNCTION tenantd.acknowledge(external_id text, version integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    UPDATE tenantd.tenants AS t
+       SET acknowledged_version = acknowledge.version
+     WHERE t.external_id = acknowledge.external_id
+       AND t.current_version = acknowledge.version
+       AND t.desired_state = 'present';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'version % is not the current credential of tenant %', version, external_id
+            USING ERRCODE = 'no_data_found', HINT = 'Read the current version from tenantd.credentials and acknowledge that one.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION tenantd.acknowledge(text, integer) IS 'A consumer says: every instance of mine has switched to this version. Only the current version is accepted.';
+REVOKE ALL ON FUNCTION tenantd.acknowledge(text, integer) FROM PUBLIC;
+
+-- An owner's insert: due at once, or when its not_before comes.
+CREATE FUNCTION tenantd.accept_insert() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.due_at := CASE WHEN NEW.desired_state = 'present' THEN greatest(tenantd.clock(), NEW.not_before) END;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
+
+-- An owner's update: what may change, and what follows from it.
+CREATE FUNCTION tenantd.accept_update() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.external_id <> OLD.external_id THEN
+        RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'external_id_never_changes',
+                  HINT = 'Insert a new row for another tenant.';
+    END IF;
+    IF NEW.host <> OLD.host AND OLD.phase <> 'pending' THEN
+        RAISE EXCEPTION 'host of tenant % is fixed: a request may have been sent to %', OLD.external_id, OLD.host
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'host_is_fixed_after_first_intent',
+                  HINT = 'Set desired_state = ''absent'' on this row and insert another for the new host.';
+    END IF;
+    IF NEW.host <> OLD.host THEN
+        NEW.region := '';
+    END IF;
+    IF NEW.host <> OLD.host AND OLD.parked_reason = 'HostNotAllowed'
+       OR NEW.profile <> OLD.profile AND OLD.parked_reason = 'UnknownProfile' THEN
+        NEW.parked_reason := NULL;
+        NEW.message := NULL;
+        NEW.reason_since := tenantd.clock();
+    END IF;
+    -- Lowering is ignored.
+    NEW.desired_version := greatest(NEW.desired_version, OLD.desired_version);
+    IF NEW.desired_state <> OLD.desired_state THEN
+        NEW.reason_since := tenantd.clock();
+    END IF;
+    NEW.due_at := CASE
+        WHEN NEW.parked_reason IS NOT NULL OR NEW.desired_state = 'absent' THEN NULL
+        WHEN NEW.phase = 'pending' THEN greatest(tenantd.clock(), NEW.not_before)
+        WHEN NEW.desired_state <> OLD.desired_state THEN tenantd.clock()
+        ELSE NEW.due_at
+    END;
+    NEW.updated_at := tenantd.clock();
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER accept_update
+    BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, not_before
+    ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_update();
+
+CREATE FUNCTION tenantd.refuse_delete() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'tenant % may still have a client in Qlik', OLD.external_id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'only_removed_tenants_are_deleted',
+              HINT = 'Set desired_state = ''absent'' instead.';
+END
+$$;
+
+CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
+    FOR EACH ROW WHEN (OLD.phase <> 'removed') EXECUTE FUNCTION tenantd.refuse_delete();
+
+-- A hint that there is work: one per statement, and polling goes on without it.
+CREATE FUNCTION tenantd.notify_work() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('tenantd_work', '');
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+
+CREATE TRIGGER notify_work_of_update
+    AFTER UPDATE OF host, profile, client_name, redirect_uris, desired_state, desired_version, not_before, priority
+    ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+
+-- What consumers and pipelines wait for.
+CREATE FUNCTION tenantd.notify_event() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('tenantd_events', json_build_object(
+        'external_id', NEW.external_id,
+        'event', CASE WHEN NEW.parked_reason IS NOT NULL THEN 'parked' ELSE NEW.phase END,
+        'phase', NEW.phase,
+        'reason', NEW.parked_reason)::text);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
+    FOR EACH ROW
+    WHEN (NEW.phase = 'ready' AND OLD.phase <> 'ready'
+          OR NEW.parked_reason IS NOT NULL AND OLD.parked_reason IS DISTINCT FROM NEW.parked_reason)
+    EXECUTE FUNCTION tenantd.notify_event();
