@@ -1,1 +1,3 @@
-//! TMP
+//! What a demonstration needs and production does not.
+
+pub mod postgres;

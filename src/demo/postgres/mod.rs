@@ -1,0 +1,95 @@
+//! A private, throw-away Postgres from the machine's own programs.
+//!
+//! For the demo, the tests and the benchmarks: nothing to set up, nothing left
+//! behind. It listens on a Unix socket in a directory of mode 0700 and on no
+//! port, so two never collide and nobody else reaches it; that is also what
+//! makes its `trust` authentication safe. As root it runs its server as an
+//! unprivileged user, because Postgres refuses root.
+//!
+//! The rule every change must keep: **however this process ends, SIGKILL
+//! included, no process and no directory stays.** Statics are never dropped, so
+//! that is the work of the life line in `server`, not of `Drop`.
+
+mod binaries;
+mod directory;
+mod error;
+mod owner;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::StartError;
+
+use directory::Directory;
+use server::Server;
+
+/// What the server does about a crash of the *machine*.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: commits stay in memory. Several times faster; for data that is thrown away.
+    #[default]
+    None,
+    /// Every commit reaches the disk, as in production; for honest measurements.
+    Full,
+}
+
+/// A running server. Dropping it stops it and removes its directory.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    // Order matters: the server must be gone before its directory is.
+    server: Server,
+    directory: Directory,
+}
+
+impl PrivatePostgres {
+    /// Starts a server without durability; see [`PrivatePostgres::start_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub fn start() -> Result<Self, StartError> {
+        Self::start_with(Durability::None)
+    }
+
+    /// Starts a server and waits until it accepts connections.
+    ///
+    /// Blocks for about a second: call it through `tokio::task::spawn_blocking`
+    /// where other work shares the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::NoBinaries`] when Postgres is not installed, otherwise what
+    /// went wrong with the server's own words.
+    pub fn start_with(durability: Durability) -> Result<Self, StartError> {
+        let binaries = binaries::Binaries::find()?;
+        let directory = Directory::create()?;
+        let owner = owner::Owner::for_user(directory.created_by())?;
+        directory.give_to(owner)?;
+        server::initdb(&binaries, &directory, owner)?;
+        let mut server = Server::launch(&binaries, &directory, owner, durability)?;
+        server.wait_until_ready(&directory)?;
+        Ok(Self { server, directory })
+    }
+
+    /// The address of `database` on this server, for the superuser `postgres`.
+    ///
+    /// Everything that a caller's `PG…` variables could change is spelled out.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        let socket = self.directory.path().display();
+        format!("postgres://postgres@localhost:{}/{database}?host={socket}&sslmode=disable", server::PORT)
+    }
+
+    /// Stops the server and removes its directory, as dropping it does.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        self.server.stop();
+        self.directory.remove();
+    }
+}
