@@ -1,1 +1,106 @@
-//! TMP
+//! The engine: claims due tenants and takes each through its steps while the
+//! lease is held.
+//!
+//! One step is one effect, done with no transaction open, and one commit behind
+//! it ([`step`]). What to do and what to write down is decided by [`crate::domain`];
+//! this module only does it.
+//!
+//! The rules: nothing here knows HTTP; every failure is classified in the core;
+//! what a worker knows but has not committed may be lost at any instant.
+
+pub mod breaker;
+pub mod dispatch;
+pub mod lease;
+pub mod outage;
+pub mod schedule;
+pub mod shutdown;
+pub mod step;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::ids::ProfileName;
+use crate::domain::profile::Profile;
+use crate::domain::region::RegionMap;
+use crate::domain::retry::RetryPolicy;
+use crate::ports::{Clock, Entropy, QlikApi};
+use crate::postgres::Store;
+use crate::postgres::claim::ClaimTerms;
+use crate::vault::Vault;
+
+/// Whether and how a new credential is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// By getting a token with it.
+    Token,
+    /// Not at all: the credential counts as proven.
+    Waived,
+}
+
+/// What the configuration tells the engine.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Which hosts belong to which region.
+    pub regions: RegionMap,
+    /// What clients look like.
+    pub profiles: BTreeMap<ProfileName, Profile>,
+    /// How failures are waited out.
+    pub policy: RetryPolicy,
+    /// How a credential is proven.
+    pub proof: Proof,
+    /// Most tenants worked on at once.
+    pub concurrency: usize,
+    /// How long a lease lasts.
+    pub lease: Duration,
+    /// How often to look for due tenants without being called.
+    pub poll: Duration,
+    /// The total deadline of a request that cannot be repeated.
+    pub request_timeout: Duration,
+    /// How long the history is kept.
+    pub keep_history: Duration,
+}
+
+impl Terms {
+    /// What claims are made with.
+    #[must_use]
+    pub fn claim_terms(&self) -> ClaimTerms {
+        ClaimTerms::new(&self.regions, self.profiles.keys(), self.lease, self.policy.settle)
+    }
+}
+
+/// Everything a worker needs, shared by all of them.
+pub struct Engine<Q> {
+    /// Qlik Cloud.
+    pub api: Q,
+    /// What must survive.
+    pub store: Store,
+    /// Where secrets are sealed.
+    pub vault: Vault,
+    /// Time, for measuring.
+    pub clock: Box<dyn Clock>,
+    /// Chance, for jitter and keys.
+    pub entropy: Box<dyn Entropy>,
+    /// The configuration.
+    pub terms: Terms,
+    /// The leases this process holds.
+    pub leases: lease::Leases,
+    /// Whether the database is away.
+    pub outage: outage::Outage,
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// An engine that holds no lease yet.
+    #[must_use]
+    pub fn new(
+        api: Q,
+        store: Store,
+        vault: Vault,
+        clock: Box<dyn Clock>,
+        entropy: Box<dyn Entropy>,
+        terms: Terms,
+    ) -> Self {
+        let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
+        Self { api, store, vault, clock, entropy, terms, leases, outage }
+    }
+}

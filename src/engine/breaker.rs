@@ -1,0 +1,115 @@
+//! The region's breaker: several tenants refused and none served means that our
+//! own credential is at fault, not they.
+//!
+//! While it is open no tenant of the region is claimed; one at a time is probed,
+//! by fetching a token and nothing else. Memory and arithmetic are in
+//! [`crate::postgres::regions`], because the breaker is one for all replicas.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::domain::host::Host;
+use crate::domain::ids::RegionName;
+use crate::domain::region::AllowedHost;
+use crate::ports::QlikApi;
+use crate::postgres::StoreError;
+
+/// So many tenants must have been refused.
+pub const TENANTS: u32 = 3;
+/// Within so long, in which none was served.
+pub const WINDOW: Duration = Duration::from_mins(5);
+/// How often one tenant is probed while the breaker is open.
+pub const PROBE_EVERY: Duration = Duration::from_secs(30);
+/// How often to see whether a probe is due.
+const TICK: Duration = Duration::from_secs(5);
+
+impl<Q: QlikApi> Engine<Q> {
+    /// A tenant of this region was refused: opens the breaker if that was one too many.
+    pub(super) async fn refused(&self, region: &RegionName) {
+        let opened = async {
+            self.report_tokens().await?;
+            self.store.open_breaker(region, TENANTS, WINDOW, PROBE_EVERY).await
+        };
+        match opened.await {
+            Ok(true) => tracing::error!(
+                region = %region,
+                "the credential of region {region} is refused: its tenants wait while one at a time is probed; \
+                 correct client_id and client_secret of the region and restart"
+            ),
+            Ok(false) => {}
+            Err(error) => self.outage.began(&error),
+        }
+    }
+
+    /// Tells the store which regions gave us a token lately.
+    pub(super) async fn report_tokens(&self) -> Result<(), StoreError> {
+        for (region, ago) in self.tokens_within(WINDOW) {
+            self.store.token_seen(&region, ago).await?;
+        }
+        Ok(())
+    }
+
+    fn tokens_within(&self, window: Duration) -> Vec<(RegionName, Duration)> {
+        let mut regions: Vec<RegionName> =
+            self.terms.regions.patterns().map(|(_, region)| region.clone()).collect();
+        regions.dedup();
+        let seen = |region: RegionName| self.api.last_token(&region).map(|ago| (region, ago));
+        regions.into_iter().filter_map(seen).filter(|(_, ago)| *ago < window).collect()
+    }
+
+    /// Probes open breakers until stopped.
+    pub async fn watch_breakers(&self, stop: &CancellationToken) {
+        let watch = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                if let Err(error) = self.probe_open_breakers().await {
+                    self.outage.began(&error);
+                }
+            }
+        };
+        stop.run_until_cancelled(watch).await;
+    }
+
+    /// Probes one tenant of every region whose breaker is open and whose turn is ours.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn probe_open_breakers(&self) -> Result<(), StoreError> {
+        for breaker in self.store.breakers().await? {
+            metrics::gauge!(crate::telemetry::BREAKER_OPEN, "region" => breaker.region.to_string())
+                .set(if breaker.open_for.is_some() { 1.0 } else { 0.0 });
+            if breaker.open_for.is_some() {
+                self.probe(&breaker.region).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, region: &RegionName) -> Result<(), StoreError> {
+        let Some((tenant, host)) = self.store.take_probe(region, PROBE_EVERY).await? else { return Ok(()) };
+        let Some(host) = Host::parse(&host).ok().and_then(|host| self.terms.regions.allow(&host)) else {
+            return Ok(());
+        };
+        let Some(fence) = self.store.lease_one(tenant, self.terms.lease).await? else { return Ok(()) };
+        let is_served = self.is_served(&host).await;
+        self.store.give_back(tenant, fence).await?;
+        if is_served {
+            let released = self.store.close_breaker(region).await?;
+            tracing::info!(region = %region, released, "the credential of region {region} works again");
+        }
+        Ok(())
+    }
+
+    async fn is_served(&self, host: &AllowedHost) -> bool {
+        match self.api.authenticate(host).await {
+            Ok(()) => true,
+            Err(failure) => {
+                tracing::info!(tenant.host = %host.host(), %failure, "probe of region {}: {failure}", host.region());
+                false
+            }
+        }
+    }
+}

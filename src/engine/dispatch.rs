@@ -1,0 +1,156 @@
+//! The claim loop: fills free places with due tenants, in batches.
+//!
+//! It wakes on a call from Postgres, on a freed place, and on its poll; a claim
+//! that came back full is followed by another at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+
+use super::shutdown::Stop;
+use super::{Engine, outage};
+use crate::ports::QlikApi;
+use crate::postgres::{StoreError, claim::ClaimTerms};
+use crate::telemetry;
+
+/// Most rows of one claim.
+const BATCH: usize = 64;
+/// Places freed within so long share a claim.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// When to stop by oneself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Never.
+    Daemon,
+    /// When nothing is due any more.
+    Once,
+}
+
+/// What was left when the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Leases that were not given back and run out by themselves.
+    pub leases: usize,
+}
+
+/// The last moment at which the loop was seen to go round.
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicU64);
+
+impl Pulse {
+    fn beat(&self, now: Duration) {
+        self.0.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Time since the loop last went round.
+    #[must_use]
+    pub fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Claims and works until `stop`, or in [`Mode::Once`] until nothing is due.
+    pub async fn dispatch(self: &Arc<Self>, wake: &Notify, pulse: &Pulse, stop: &Stop, mode: Mode) -> Left {
+        let terms = self.terms.claim_terms();
+        let mut workers = JoinSet::new();
+        while !stop.drain.is_cancelled() {
+            pulse.beat(self.clock.elapsed());
+            let free = self.terms.concurrency - workers.len();
+            let claimed = match self.fill(&terms, free.min(BATCH), stop, &mut workers).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    self.claim_failed(&error, stop).await;
+                    continue;
+                }
+            };
+            let is_drained = claimed < free.min(BATCH);
+            if mode == Mode::Once && is_drained && workers.is_empty() {
+                break;
+            }
+            self.wait(is_drained, wake, stop, &mut workers).await;
+        }
+        self.finish(workers, stop).await
+    }
+
+    /// Claims for the free places and starts a worker on each row.
+    async fn fill(
+        self: &Arc<Self>,
+        terms: &ClaimTerms,
+        free: usize,
+        stop: &Stop,
+        workers: &mut JoinSet<()>,
+    ) -> Result<usize, StoreError> {
+        if free == 0 {
+            return Ok(0);
+        }
+        let asked_at = self.clock.elapsed();
+        let claimed = self.store.claim(terms, free).await?;
+        self.outage.ended();
+        metrics::counter!(telemetry::CLAIMS_TOTAL).increment(1);
+        let count = claimed.len();
+        for row in claimed {
+            let lease = self.leases.hold(row.tenant_id, row.fence, asked_at + self.terms.lease);
+            let (engine, drain) = (Arc::clone(self), stop.drain.clone());
+            workers.spawn(async move { engine.work_on(row, lease, &drain).await });
+        }
+        Ok(count)
+    }
+
+    async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
+        if error.is_outage() {
+            self.outage.began(error);
+        } else {
+            tracing::error!(error = %error, "no tenants could be claimed: {error}");
+        }
+        stop.drain.run_until_cancelled(tokio::time::sleep(outage::AGAIN)).await;
+    }
+
+    /// Waits until another claim makes sense.
+    async fn wait(&self, is_drained: bool, wake: &Notify, stop: &Stop, workers: &mut JoinSet<()>) {
+        let is_full = workers.len() >= self.terms.concurrency;
+        if !is_drained && !is_full {
+            return;
+        }
+        tokio::select! {
+            () = stop.drain.cancelled() => {}
+            () = wake.notified(), if !is_full => {}
+            () = tokio::time::sleep(self.terms.poll) => {}
+            Some(ended) = workers.join_next() => {
+                report(ended);
+                if is_full {
+                    tokio::time::sleep(GATHER).await;
+                }
+            }
+        }
+        while let Some(ended) = workers.try_join_next() {
+            report(ended);
+        }
+    }
+
+    /// Lets every worker finish its step, unless told to break off.
+    async fn finish(&self, mut workers: JoinSet<()>, stop: &Stop) -> Left {
+        let drained = async {
+            while let Some(ended) = workers.join_next().await {
+                report(ended);
+            }
+        };
+        if stop.abort.run_until_cancelled(drained).await.is_none() {
+            workers.abort_all();
+        }
+        Left { leases: self.leases.count() }
+    }
+}
+
+/// A worker that panicked leaves its lease to run out; the others go on.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a worker panicked: a defect of tenantd, please report it; its tenant is taken up again when the lease has run out");
+    }
+}

@@ -1,0 +1,188 @@
+//! The leases this process holds, and for how long each is certain.
+//!
+//! Certain means: measured from *before* the claim or renewal was sent, on our own
+//! monotonic clock. Qlik cannot be fenced, so a request that cannot be repeated
+//! is sent only with enough certain lease left for its whole deadline.
+//!
+//! The rule: a lease that was not renewed is lost until it is claimed anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::domain::ids::{Fence, TenantId};
+use crate::ports::QlikApi;
+use crate::postgres::StoreError;
+
+/// All leases of this process.
+#[derive(Debug, Clone, Default)]
+pub struct Leases(Arc<Mutex<HashMap<TenantId, Held>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    fence: Fence,
+    certain_until: Duration,
+    is_lost: bool,
+}
+
+/// One lease; dropping it ends its renewal.
+#[derive(Debug)]
+pub struct Lease {
+    all: Leases,
+    tenant: TenantId,
+    epoch: i64,
+}
+
+impl Leases {
+    /// Notes a lease that is certain until this moment of [`crate::ports::Clock::elapsed`].
+    #[must_use]
+    pub fn hold(&self, tenant: TenantId, fence: Fence, certain_until: Duration) -> Lease {
+        self.lock().insert(tenant, Held { fence, certain_until, is_lost: false });
+        Lease { all: self.clone(), tenant, epoch: fence.epoch }
+    }
+
+    /// How many tenants are held.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn held(&self) -> Vec<(TenantId, Fence)> {
+        self.lock().iter().filter(|(_, held)| !held.is_lost).map(|(tenant, held)| (*tenant, held.fence)).collect()
+    }
+
+    /// Takes note of a renewal that asked for `asked` and got `renewed`. Returns
+    /// how many leases were lost.
+    fn renewed(&self, asked: &[(TenantId, Fence)], renewed: &[TenantId], certain_until: Duration) -> usize {
+        let mut lost = 0;
+        let mut all = self.lock();
+        for (tenant, fence) in asked {
+            // It may have been given back, and even claimed anew, meanwhile.
+            let Some(held) = all.get_mut(tenant).filter(|held| held.fence.epoch == fence.epoch) else { continue };
+            if renewed.contains(tenant) {
+                held.certain_until = certain_until;
+            } else {
+                held.is_lost = true;
+                lost += 1;
+            }
+        }
+        lost
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Held>> {
+        // Nothing in this file panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Whether the lease is certain for `needed` from `now` on.
+    #[must_use]
+    pub fn covers(&self, now: Duration, needed: Duration) -> bool {
+        self.all.lock().get(&self.tenant).is_some_and(|held| {
+            held.fence.epoch == self.epoch && !held.is_lost && now + needed <= held.certain_until
+        })
+    }
+
+    /// Whether a renewal found the row in other hands.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.all.lock().get(&self.tenant).is_none_or(|held| held.fence.epoch != self.epoch || held.is_lost)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut all = self.all.lock();
+        if all.get(&self.tenant).is_some_and(|held| held.fence.epoch == self.epoch) {
+            all.remove(&self.tenant);
+        }
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Renews every lease in one batch, three times in a lease, until stopped.
+    pub async fn heartbeat(&self, stop: &CancellationToken) {
+        let beats = async {
+            loop {
+                tokio::time::sleep(self.terms.lease / 3).await;
+                if let Err(error) = self.beat().await {
+                    self.outage.began(&error);
+                }
+            }
+        };
+        stop.run_until_cancelled(beats).await;
+    }
+
+    /// One heartbeat.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the leases then stay as certain as they were.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        let held = self.leases.held();
+        if !held.is_empty() {
+            let sent_at = self.clock.elapsed();
+            let renewed = self.store.renew(&held, self.terms.lease).await?;
+            let lost = self.leases.renewed(&held, &renewed, sent_at + self.terms.lease);
+            if lost > 0 {
+                metrics::counter!(crate::telemetry::LEASES_LOST_TOTAL).increment(lost as u64);
+                tracing::warn!(lost, "{lost} leases were taken over; their workers stop");
+            }
+        }
+        self.report_tokens().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn fence(epoch: i64) -> Fence {
+        Fence { epoch, step: 0 }
+    }
+
+    #[test]
+    fn a_lease_covers_only_what_is_certain() {
+        let leases = Leases::default();
+        let lease = leases.hold(TENANT, fence(1), SECOND * 60);
+
+        assert!(lease.covers(SECOND * 40, SECOND * 20));
+        assert!(!lease.covers(SECOND * 41, SECOND * 20));
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[TENANT], SECOND * 80), 0);
+        assert!(lease.covers(SECOND * 41, SECOND * 20));
+    }
+
+    #[test]
+    fn a_lease_that_was_not_renewed_is_lost() {
+        let leases = Leases::default();
+        let lease = leases.hold(TENANT, fence(1), SECOND * 60);
+
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[], SECOND * 80), 1);
+
+        assert!(lease.is_lost());
+        assert!(!lease.covers(SECOND, SECOND));
+        assert!(leases.held().is_empty());
+    }
+
+    #[test]
+    fn an_earlier_lease_says_nothing_about_a_later_one() {
+        let leases = Leases::default();
+        let earlier = leases.hold(TENANT, fence(1), SECOND * 60);
+        let later = leases.hold(TENANT, fence(2), SECOND * 90);
+
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[], SECOND * 80), 0);
+        assert!(earlier.is_lost() && !later.is_lost());
+
+        drop(earlier);
+        assert_eq!(leases.count(), 1);
+    }
+}

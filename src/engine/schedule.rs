@@ -1,0 +1,87 @@
+//! Housekeeping on a schedule.
+//!
+//! `tokio-cron-scheduler` is only a ticker: its jobs put a token into a channel of
+//! one and nothing else, so that a slow job never overlaps itself and a panic
+//! cannot hide in it. What is due is judged by the database, so that any replica
+//! may do it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::ports::QlikApi;
+use crate::postgres::StoreError;
+use crate::telemetry;
+
+/// When the history is pruned: at the 17th minute of every hour.
+const PRUNE: &str = "0 17 * * * *";
+/// When the gauges are refreshed: every 15 seconds.
+const GAUGE: &str = "*/15 * * * * *";
+/// Rows deleted by one statement, so that none takes long.
+const PRUNE_BATCH: u32 = 5_000;
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Runs the housekeeping until stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`JobSchedulerError`] when the ticker cannot be started.
+    pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
+        let mut scheduler = JobScheduler::new().await?;
+        let mut prune = tick(&scheduler, PRUNE).await?;
+        let mut gauge = tick(&scheduler, GAUGE).await?;
+        scheduler.start().await?;
+        loop {
+            let result = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(()) = prune.recv() => self.prune().await,
+                Some(()) = gauge.recv() => self.gauge().await,
+            };
+            if let Err(error) = result {
+                self.outage.began(&error);
+            }
+        }
+        scheduler.shutdown().await
+    }
+
+    async fn prune(&self) -> Result<(), StoreError> {
+        let mut pruned = 0;
+        loop {
+            let batch = self.store.prune_history(self.terms.keep_history, PRUNE_BATCH).await?;
+            pruned += batch;
+            if batch < u64::from(PRUNE_BATCH) {
+                break;
+            }
+        }
+        tracing::info!(pruned, "pruned {pruned} attempts from the history");
+        Ok(())
+    }
+
+    /// Counts the fleet for the metrics.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn gauge(&self) -> Result<(), StoreError> {
+        telemetry::report_fleet(
+            self.store.counts().await?.into_iter().map(|c| (c.phase, c.reason.filter(|_| c.parked), c.tenants)),
+        );
+        let oldest: Duration = self.store.oldest_due().await?;
+        metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());
+        Ok(())
+    }
+}
+
+async fn tick(scheduler: &JobScheduler, cron: &str) -> Result<mpsc::Receiver<()>, JobSchedulerError> {
+    let (ticks, due) = mpsc::channel(1);
+    let job = Job::new(cron, move |_, _| {
+        // A full channel means that the last tick is still being worked on.
+        ticks.try_send(()).ok();
+    })?;
+    scheduler.add(job).await?;
+    Ok(due)
+}

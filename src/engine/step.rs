@@ -1,0 +1,313 @@
+//! One step of one tenant: the next effect, its act, and what to write down.
+//!
+//! The three parts are separate so that a test can stop between any two of them,
+//! as a crash does.
+//!
+//! The rule: **a secret that Qlik returned is sealed in the same commit that
+//! records its client, before any further request.** In the clear it stays only
+//! here, until it is proven.
+
+use crate::domain::effect::{Done, Effect};
+use crate::domain::failure::{Evidence, Failure, FailureKind};
+use crate::domain::host::Host;
+use crate::domain::ids::{ClientId, ExternalId, Fence, TenantId};
+use crate::domain::profile::WantedClient;
+use crate::domain::reason::ParkReason;
+use crate::domain::region::AllowedHost;
+use crate::domain::retry::{Jitter, RetryClass};
+use crate::domain::secret::ClientSecret;
+use crate::domain::tenant::{State, Tenant};
+use crate::domain::transition::{self, Decision, IllegalOutcome, Next, Rest};
+use crate::ports::QlikApi;
+use crate::postgres::claim::Claimed;
+use crate::postgres::commit::{Attempt, Desired, SealedSecret};
+use crate::postgres::StoreError;
+use crate::vault::SealedFor;
+
+use super::{Engine, Proof};
+
+/// A claimed tenant that may be worked on.
+#[derive(Debug)]
+pub struct Work {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// The pipeline's key.
+    pub external_id: ExternalId,
+    /// Where it lives.
+    pub host: AllowedHost,
+    /// The client it should get; `None` only when its profile is unknown.
+    wanted: Option<WantedClient>,
+    /// What the next write must match.
+    pub fence: Fence,
+    /// Where it stands.
+    pub tenant: Tenant,
+    /// Its new secret, from Qlik's answer until it is proven.
+    in_hand: Option<ClientSecret>,
+}
+
+/// Why a claimed row may not be worked on.
+#[derive(Debug)]
+pub struct NotAdmitted {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// What its write must match.
+    pub fence: Fence,
+    /// What to write down.
+    pub decision: Decision,
+}
+
+/// What an act brought, before it is judged.
+#[derive(Debug)]
+pub struct Acted {
+    effect: Effect,
+    result: Result<Done, Failure>,
+    sealed: Option<SealedSecret>,
+    took: std::time::Duration,
+}
+
+impl Acted {
+    /// Whether Qlik made a client and said so.
+    #[must_use]
+    pub fn made_a_client(&self) -> bool {
+        matches!(self.result, Ok(Done::Created { .. }))
+    }
+
+    /// What the act was.
+    #[must_use]
+    pub fn effect(&self) -> &Effect {
+        &self.effect
+    }
+}
+
+/// A judged act, ready to be committed.
+#[derive(Debug)]
+pub struct Judged {
+    /// What to write down.
+    pub decision: Decision,
+    /// The secret to store with it.
+    pub sealed: Option<SealedSecret>,
+    /// The line of history.
+    pub attempt: Attempt,
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Whether the configuration allows work on this row. Opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`], with the decision that parks the row.
+    pub fn admit(&self, claimed: Claimed) -> Result<Work, Box<NotAdmitted>> {
+        let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
+        let Some(host) = host else {
+            let what = format!("no region of the configuration allows {}", claimed.host);
+            return Err(Box::new(not_admitted(claimed, ParkReason::HostNotAllowed, &what)));
+        };
+        let profile = self.terms.profiles.get(&claimed.profile);
+        let needs_profile = matches!(claimed.tenant.state, State::Pending | State::Creating(_));
+        if profile.is_none() && needs_profile {
+            let what = format!("the configuration has no profile {}", claimed.profile);
+            return Err(Box::new(not_admitted(claimed, ParkReason::UnknownProfile, &what)));
+        }
+        let wanted = profile.map(|profile| {
+            let (name, uris) = (claimed.client_name.as_deref(), claimed.redirect_uris.as_deref());
+            profile.client_for(claimed.tenant.mark, name, uris)
+        });
+        Ok(Work {
+            tenant_id: claimed.tenant_id,
+            external_id: claimed.external_id,
+            host,
+            wanted,
+            fence: claimed.fence,
+            tenant: claimed.tenant,
+            in_hand: None,
+        })
+    }
+
+    /// Does one effect at Qlik. A secret that comes back is sealed at once.
+    pub async fn act(&self, work: &mut Work, effect: Effect) -> Acted {
+        let started = self.clock.elapsed();
+        let result = self.perform(work, &effect).await;
+        let took = self.clock.elapsed().saturating_sub(started);
+        let (result, sealed) = self.seal(work, result);
+        Acted { effect, result, sealed, took }
+    }
+
+    async fn perform(&self, work: &Work, effect: &Effect) -> Result<(Done, Option<ClientSecret>), Failure> {
+        let (api, host) = (&self.api, &work.host);
+        let plain = |done| (done, None);
+        match effect {
+            Effect::Create => {
+                // Admission makes sure of it; without a profile nothing is sent.
+                let wanted = work.wanted.as_ref().ok_or(Failure::unanswered(FailureKind::NotConnected))?;
+                let made = api.create_client(host, wanted).await?;
+                Ok((Done::Created { client: made.client_id, hint: made.hint }, Some(made.secret)))
+            }
+            Effect::Look => api.list_clients(host).await.map(Done::Looked).map(plain),
+            Effect::Compare(client) => {
+                let me = api.bot_user(host).await?;
+                let secrets = api.list_secrets(host, client).await?;
+                Ok(plain(Done::Compared { secrets, me }))
+            }
+            Effect::Mint(client) => {
+                let made = api.mint_secret(host, client).await?;
+                Ok((Done::Minted { hint: made.hint }, Some(made.secret)))
+            }
+            Effect::Tidy(client, hint) => api.delete_secret(host, client, hint).await.map(|()| plain(Done::Tidied)),
+            Effect::Trust(client) => api.trust(host, client).await.map(|()| plain(Done::Trusted)),
+            Effect::Prove(client) => self.prove(work, client).await.map(plain),
+            Effect::Recheck(_) => api.list_clients(host).await.map(Done::Rechecked).map(plain),
+            Effect::Dedupe(surplus) => api.delete_client(host, surplus).await.map(|()| plain(Done::Deduped)),
+        }
+    }
+
+    async fn prove(&self, work: &Work, client: &ClientId) -> Result<Done, Failure> {
+        if self.terms.proof == Proof::Waived {
+            return Ok(Done::Proven);
+        }
+        let opened = match &work.in_hand {
+            Some(_) => None,
+            None => match self.open_stored(work, client).await? {
+                Some(secret) => Some(secret),
+                None => return Ok(Done::Unopenable),
+            },
+        };
+        match opened.as_ref().or(work.in_hand.as_ref()) {
+            Some(secret) => self.api.prove(&work.host, client, secret).await.map(|()| Done::Proven),
+            None => Ok(Done::Unopenable),
+        }
+    }
+
+    /// The stored unproven secret, or `None` when it cannot be opened here.
+    async fn open_stored(&self, work: &Work, client: &ClientId) -> Result<Option<ClientSecret>, Failure> {
+        // Without the database nothing can be proven; it says so at the next commit.
+        let stored = self.store.unproven(work.tenant_id).await;
+        let sealed = stored.map_err(|_| Failure::unanswered(FailureKind::NotConnected))?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        match self.vault.open(&sealed, &sealed_for(work, client)) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) => {
+                tracing::info!(tenant.id = %work.tenant_id, %error, "an unproven secret cannot be opened; minting anew");
+                Ok(None)
+            }
+        }
+    }
+
+    fn seal(
+        &self,
+        work: &mut Work,
+        result: Result<(Done, Option<ClientSecret>), Failure>,
+    ) -> (Result<Done, Failure>, Option<SealedSecret>) {
+        let (done, secret) = match result {
+            Ok((done, Some(secret))) => (done, secret),
+            Ok((done, None)) => return (Ok(done), None),
+            Err(failure) => return (Err(failure), None),
+        };
+        let client = match (&done, &work.tenant.state) {
+            (Done::Created { client, .. }, _) | (_, State::Adopting { client, .. }) => client.clone(),
+            (_, State::Pending | State::Creating(_) | State::Created { .. } | State::Trusted { .. })
+            | (_, State::Ready { .. }) => return (Ok(done), None),
+        };
+        match self.vault.seal(&sealed_for(work, &client), &secret, self.entropy.as_ref()) {
+            Ok(sealed) => {
+                work.in_hand = Some(secret);
+                let sealed =
+                    SealedSecret { sealed: sealed.as_str().to_owned(), key_id: sealed.kid().to_string() };
+                (Ok(done), Some(sealed))
+            }
+            Err(error) => {
+                // As good as an answer that could not be read: the client is found again by its mark.
+                tracing::error!(tenant.id = %work.tenant_id, %error, "a new secret could not be sealed");
+                (Err(Failure::unanswered(FailureKind::Unreadable)), None)
+            }
+        }
+    }
+
+    /// Judges an act: what to write down about it.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalOutcome`], a defect of ours.
+    pub fn judge(&self, work: &Work, acted: Acted) -> Result<Judged, IllegalOutcome> {
+        let tenant = work.tenant.clone();
+        let (decision, outcome, evidence, message) = match acted.result {
+            Ok(done) => {
+                let decision = transition::after(tenant, &acted.effect, done, &self.terms.policy)?;
+                (decision, "done", Evidence::default(), None)
+            }
+            Err(failure) => {
+                let jitter = self.jitter();
+                let class = RetryClass::of(acted.effect.kind(), &failure.kind);
+                let decision =
+                    transition::after_failure(tenant, &acted.effect, &failure, &self.terms.policy, jitter);
+                let message = Some(failure.to_string());
+                (decision, class.as_str(), failure.evidence, message)
+            }
+        };
+        let attempt = Attempt { effect: acted.effect.kind(), outcome, evidence, message, took: acted.took };
+        Ok(Judged { decision, sealed: acted.sealed, attempt })
+    }
+
+    /// A random share of a wait.
+    pub(super) fn jitter(&self) -> Jitter {
+        // The low 32 of 128 random bits.
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are as random as the rest")]
+        Jitter::from_bits(self.entropy.bits() as u32)
+    }
+
+    /// Commits a judged act and moves the work on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the work then stands as before and the same commit may be sent again.
+    pub async fn commit(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
+        let desired = self
+            .store
+            .commit(
+                work.tenant_id,
+                work.fence,
+                &judged.decision,
+                judged.sealed.as_ref(),
+                Some(&judged.attempt),
+            )
+            .await?;
+        work.moved_on(judged.decision.tenant.clone());
+        Ok(desired)
+    }
+}
+
+impl Work {
+    /// What to do now.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        transition::next_effect(&self.tenant)
+    }
+
+    /// The decision that gives the lease back with these words.
+    #[must_use]
+    pub fn resting(&self, rest: Rest) -> Decision {
+        Decision { rest, ..transition::checkpoint(self.tenant.clone()) }
+    }
+
+    fn moved_on(&mut self, tenant: Tenant) {
+        // Once proven, or no good, the clear text has served.
+        if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. }) {
+            self.in_hand = None;
+        }
+        self.tenant = tenant;
+        self.fence.step += 1;
+    }
+}
+
+fn sealed_for<'a>(work: &'a Work, client: &'a ClientId) -> SealedFor<'a> {
+    SealedFor { tenant_id: work.tenant_id, host: work.host.host(), client_id: client }
+}
+
+fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
+    let message = format!("{what}; {}", reason.remedy());
+    let checkpoint = transition::checkpoint(claimed.tenant);
+    NotAdmitted {
+        tenant_id: claimed.tenant_id,
+        fence: claimed.fence,
+        decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint },
+    }
+}

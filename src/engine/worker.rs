@@ -1,0 +1,185 @@
+//! One tenant, taken as far as it goes under one lease.
+//!
+//! The rules: a request that cannot be repeated is sent only under enough certain
+//! lease; a commit is sent again until the database answered it, because the secret
+//! it carries exists nowhere else; a worker that was taken over writes nothing,
+//! but for the note that there may be a second client.
+
+use std::time::Duration;
+
+use super::step::{Judged, Work};
+use super::{Engine, outage};
+use crate::domain::effect::{Effect, EffectKind};
+use crate::domain::hints::Standing;
+use crate::domain::ids::{Fence, TenantId};
+use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
+use crate::engine::lease::Lease;
+use crate::ports::QlikApi;
+use crate::postgres::claim::Claimed;
+use crate::postgres::{StoreError, commit::Desired};
+use crate::telemetry;
+
+/// Whether workers should stop at the next step.
+pub trait Stopping {
+    /// They should.
+    fn is_stopping(&self) -> bool;
+}
+
+impl Stopping for tokio_util::sync::CancellationToken {
+    fn is_stopping(&self) -> bool {
+        self.is_cancelled()
+    }
+}
+
+/// Whether to go on with the tenant.
+enum Turn {
+    Next,
+    End,
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Works on a claimed tenant until it rests, its lease is lost, or `stop` says so.
+    #[tracing::instrument(
+        name = "tenant.work", level = "debug", skip_all,
+        fields(tenant.id = %claimed.tenant_id, tenant.external_id = %claimed.external_id, tenant.host = %claimed.host)
+    )]
+    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+        let age = claimed.age;
+        let started = self.clock.elapsed();
+        let mut work = match self.admit(claimed) {
+            Ok(work) => work,
+            Err(refused) => {
+                self.record(refused.tenant_id, refused.fence, &refused.decision).await;
+                return;
+            }
+        };
+        while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
+        let is_new = work.tenant.stored.iter().any(|secret| secret.standing == Standing::Current);
+        if is_new {
+            let age = age + self.clock.elapsed().saturating_sub(started);
+            metrics::histogram!(telemetry::TIME_TO_READY_SECONDS).record(age.as_secs_f64());
+        }
+    }
+
+    async fn turn(&self, work: &mut Work, lease: &Lease, stop: &impl Stopping) -> Turn {
+        if lease.is_lost() {
+            return Turn::End;
+        }
+        let effect = match work.next() {
+            Next::Do(effect) if !stop.is_stopping() && self.may_send(&effect, lease) => effect,
+            Next::Do(_) => return self.rest(work, Rest::Requeue).await,
+            Next::Rest(rest) => return self.rest(work, rest).await,
+        };
+        let acted = self.act(work, effect).await;
+        let made_a_client = acted.made_a_client();
+        let judged = match self.judge(work, acted) {
+            Ok(judged) => judged,
+            Err(defect) => {
+                tracing::error!(error = %defect, "a defect of tenantd: please report it; the lease runs out by itself");
+                return Turn::End;
+            }
+        };
+        match self.persist(work, &judged).await {
+            Ok(desired) => self.after_commit(work, &judged, &desired).await,
+            Err(error) => self.not_persisted(work.tenant_id, &error, made_a_client).await,
+        }
+    }
+
+    /// Whether the lease covers the effect, were it answered at the last moment.
+    fn may_send(&self, effect: &Effect, lease: &Lease) -> bool {
+        effect.kind().is_repeatable() || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
+    }
+
+    /// Sends the commit until the database has answered it.
+    async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
+        loop {
+            match self.commit(work, judged).await {
+                Err(error) if error.is_outage() => self.outage.began(&error),
+                other => {
+                    self.outage.ended();
+                    return other;
+                }
+            }
+            tokio::time::sleep(outage::AGAIN).await;
+        }
+    }
+
+    async fn after_commit(&self, work: &mut Work, judged: &Judged, desired: &Desired) -> Turn {
+        note(judged, work);
+        if judged.decision.ailment == Some(Ailment::CredentialRefused) {
+            self.refused(work.host.region()).await;
+        }
+        match judged.decision.rest {
+            Rest::Hold if desired.is_present => Turn::Next,
+            Rest::Hold => self.rest(work, Rest::Requeue).await,
+            Rest::Requeue | Rest::Wait { .. } | Rest::Park { .. } | Rest::Settled => Turn::End,
+        }
+    }
+
+    /// What to do about a commit that could not be made.
+    async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) -> Turn {
+        tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
+        if made_a_client {
+            // Nobody knows of this client but by its mark.
+            let recheck = self.store.recheck_later(tenant, self.terms.policy.recheck_after()).await;
+            if let Err(error) = recheck {
+                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
+            }
+        }
+        Turn::End
+    }
+
+    async fn rest(&self, work: &Work, rest: Rest) -> Turn {
+        self.record(work.tenant_id, work.fence, &work.resting(rest)).await;
+        Turn::End
+    }
+
+    /// Writes a decision that has no effect behind it. If that fails, the lease
+    /// runs out by itself.
+    async fn record(&self, tenant: TenantId, fence: Fence, decision: &Decision) {
+        match self.store.commit(tenant, fence, decision, None, None).await {
+            Ok(_) => {
+                if let Rest::Park { reason, message } = &decision.rest {
+                    tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
+                }
+            }
+            Err(error) if error.is_outage() => self.outage.began(&error),
+            Err(error) => tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}"),
+        }
+    }
+}
+
+/// Logs and counts what was committed: once, here.
+fn note(judged: &Judged, work: &Work) {
+    let Judged { decision, attempt, .. } = judged;
+    count(attempt.effect, attempt.outcome, attempt.took);
+    let (tenant, host, effect) = (&work.external_id, work.host.host(), attempt.effect);
+    match &decision.rest {
+        Rest::Park { reason, message } => {
+            tracing::warn!(tenant.id = %work.tenant_id, %reason, "tenant {tenant} ({host}) is parked, {reason}: {message}");
+        }
+        Rest::Wait { reason, due, message } => {
+            let due = humantime::format_duration(Duration::from_secs(due.as_secs()));
+            tracing::info!(tenant.id = %work.tenant_id, %reason, "tenant {tenant} ({host}) waits {due}, {reason}: {message}");
+        }
+        Rest::Settled if decision.secret == SecretChange::Promote => {
+            tracing::info!(tenant.id = %work.tenant_id, "tenant {tenant} ({host}) is ready");
+        }
+        Rest::Hold | Rest::Requeue | Rest::Settled => {
+            let progress = decision.progress == Progress::Made;
+            tracing::debug!(tenant.id = %work.tenant_id, progress, "tenant {tenant} ({host}): {effect} done");
+        }
+    }
+}
+
+fn count(effect: EffectKind, outcome: &'static str, took: Duration) {
+    metrics::counter!(telemetry::EFFECTS_TOTAL, "effect" => effect.as_str(), "outcome" => outcome).increment(1);
+    metrics::histogram!(telemetry::EFFECT_DURATION_SECONDS, "effect" => effect.as_str()).record(took.as_secs_f64());
+}
+
+/// Checks that a claim nobody worked on can be handed on: used when a batch was
+/// claimed as the daemon stops.
+#[must_use]
+pub fn unworked(claimed: &Claimed) -> Decision {
+    transition::checkpoint(claimed.tenant.clone())
+}
