@@ -95,7 +95,8 @@ fn pair(entropy: &dyn Entropy) -> Result<Zeroizing<String>, UnusableRandomness> 
 /// key betrays nothing, because the key is 256 random bits (section 7).
 fn kid(required_members: &str) -> String {
     let thumbprint = Sha256::digest(required_members);
-    thumbprint.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let start = thumbprint.iter().take(8).fold(0, |bits: u64, byte| bits << 8 | u64::from(*byte));
+    format!("{start:016x}")
 }
 
 #[cfg(test)]

@@ -29,15 +29,15 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
     if mode & TOO_OPEN != 0 {
         return Err(KeyringFault::TooOpen { mode, path: path.to_owned() });
     }
-    read_bounded(file)
+    read_bounded(&file)
 }
 
-fn read_bounded(file: File) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
+fn read_bounded(mut file: &File) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
     // As large as it can get: a buffer that had to grow would leave copies behind.
     let mut bytes = Zeroizing::new(vec![0; MAX_BYTES + 1]);
     let mut filled = 0;
     loop {
-        match (&file).read(&mut bytes[filled..]) {
+        match file.read(&mut bytes[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
