@@ -1,1 +1,152 @@
-//! TMP
+//! What the operator has decided: read in layers, checked as a whole, shown without its secrets.
+//!
+//! Later layers win over earlier ones, key by key: the built-in defaults
+//! (`config/default.toml`), the file given by `--config`, the environment
+//! (`TENANTD_SECTION__KEY`). [`Layered`] is what the layers say; [`Settings`] is
+//! what can run.
+//!
+//! The rule: **all faults at once, each with its key, where it stood and what to
+//! do**, and never a word of a secret. An operator mends a configuration in one
+//! round, not in as many rounds as it has mistakes.
+
+mod checked;
+mod fault;
+mod misfit;
+mod nearest;
+mod parse;
+mod profiles;
+mod raw;
+mod reader;
+mod regions;
+mod rules;
+mod secrets;
+mod sections;
+mod show;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+pub use checked::{
+    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Region, Retry,
+    Rotation, Settings, Vault, Worker,
+};
+pub use fault::{Fault, InvalidSettings, Warning};
+pub use show::ShownKey;
+
+use raw::{ConfigFile, Tree};
+use reader::{Read, Reader};
+
+/// The merged layers, not yet checked.
+///
+/// Commands that need only a part ask for that part, so that `tenantd migrate`
+/// does not fail over a region's secret that only the daemon's user may read.
+pub struct Layered {
+    tree: Tree,
+    file: Option<ConfigFile>,
+}
+
+impl Layered {
+    /// Merges the built-in defaults, the file and the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layered::load`].
+    pub fn of_this_process(file: Option<&Path>) -> Result<Self, InvalidSettings> {
+        Self::load(file, std::env::vars_os())
+    }
+
+    /// Merges the built-in defaults, the file and these variables.
+    ///
+    /// Only variables named `TENANTD_…__…` are looked at: Kubernetes puts
+    /// `TENANTD_PORT` and the like into every pod beside a service called tenantd.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] when the file cannot be read or is no TOML, or when a
+    /// variable is not UTF-8.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, InvalidSettings> {
+        let file = file.map(ConfigFile::read).transpose()?;
+        Self::merge(file, variables)
+    }
+
+    fn merge(
+        file: Option<ConfigFile>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, InvalidSettings> {
+        let tree = Tree::of_layers(file.as_ref(), variables)?;
+        Ok(Self { tree, file })
+    }
+
+    /// Everything, checked, with what is merely unwise.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with every fault there is.
+    pub fn settings(&self) -> Result<(Settings, Vec<Warning>), InvalidSettings> {
+        let mut reader = Reader::new(&self.tree);
+        let settings = sections::settings(&mut reader);
+        let warnings = warnings::of(&reader, self.file.as_ref());
+        let settings = reader.finish(settings)?;
+        Ok((settings, warnings))
+    }
+
+    /// Only `[database]`, for commands that need nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[database]` and every unknown key.
+    pub fn database(&self) -> Result<Database, InvalidSettings> {
+        self.section(sections::database)
+    }
+
+    /// Only `[vault]`, for commands that open or seal secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[vault]` and every unknown key.
+    pub fn vault(&self) -> Result<Vault, InvalidSettings> {
+        self.section(sections::vault)
+    }
+
+    /// Only `[log]`, for commands that run before or without the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[log]` and every unknown key.
+    pub fn log(&self) -> Result<Log, InvalidSettings> {
+        self.section(sections::log)
+    }
+
+    /// Every key that is set, with where it was set, secrets redacted; in the
+    /// order of their names. Works on a faulty configuration too, which is when
+    /// it is needed most.
+    #[must_use]
+    pub fn rows(&self) -> Vec<ShownKey> {
+        show::rows(&self.tree)
+    }
+
+    /// Reads all, because only that tells which keys are unknown, and keeps the
+    /// faults of one section.
+    fn section<T>(&self, read: fn(&mut Reader<'_>) -> Read<T>) -> Result<T, InvalidSettings> {
+        let mut all = Reader::new(&self.tree);
+        // Only which keys it asks for matters here; its faults are not this command's.
+        drop(sections::settings(&mut all));
+        let mut section = all.without_faults();
+        let value = read(&mut section);
+        section.finish(value)
+    }
+}
+
+/// Says how much there is, not what: secrets stand in the tree as they were written.
+impl fmt::Debug for Layered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered").field("keys", &self.tree.entries().len()).finish_non_exhaustive()
+    }
+}

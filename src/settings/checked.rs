@@ -1,0 +1,207 @@
+//! Settings that can run: every range and every rule between keys holds.
+//!
+//! The rule: these types are filled in by this module alone, after all checks;
+//! secrets are wrapped, so `Debug` shows none, and nothing here is `Clone`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::host::HostPattern;
+use crate::domain::ids::{ProfileName, RegionName};
+use crate::domain::profile::Profile;
+use crate::domain::secret::RegionCredential;
+
+/// All of it.
+#[derive(Debug)]
+pub struct Settings {
+    /// `[database]`
+    pub database: Database,
+    /// `[worker]`
+    pub worker: Worker,
+    /// `[retry]`
+    pub retry: Retry,
+    /// `[qlik]`
+    pub qlik: Qlik,
+    /// `[[regions]]`, at least one, names and host patterns unique.
+    pub regions: Vec<Region>,
+    /// `[profiles.…]`; always has `default`.
+    pub profiles: BTreeMap<ProfileName, Profile>,
+    /// `[vault]`
+    pub vault: Vault,
+    /// `[prove]`
+    pub prove: Prove,
+    /// `[rotation]`
+    pub rotation: Rotation,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[budget]`
+    pub budget: Budget,
+    /// `[canary]`
+    pub canary: Canary,
+    /// `[history]`
+    pub history: History,
+    /// `[http]`
+    pub http: Http,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[database]`: where the tenants are.
+#[derive(Debug)]
+pub struct Database {
+    /// `postgres://` URL; may hold a password.
+    pub url: SecretString,
+    /// Most connections at a time, 2 to 500; one of them listens.
+    pub max_connections: u32,
+}
+
+/// `[worker]`: how many tenants at a time, and how they are held.
+#[derive(Debug)]
+pub struct Worker {
+    /// Tenants worked on at the same time, 1 to 1024.
+    pub concurrency: usize,
+    /// How long a claim holds a tenant unless renewed; more than twice the request timeout.
+    pub lease: Duration,
+    /// How often the database is asked for due tenants when nothing wakes us.
+    pub poll: Duration,
+}
+
+/// `[retry]`: how failures are waited out.
+#[derive(Debug)]
+pub struct Retry {
+    /// Ceiling of the first wait.
+    pub base: Duration,
+    /// Ceiling of every wait; at least `base`.
+    pub cap: Duration,
+    /// Longest time without progress before a tenant is parked.
+    pub give_up_after: Duration,
+}
+
+/// `[qlik]`: how Qlik Cloud is reached.
+#[derive(Debug)]
+pub struct Qlik {
+    /// Longest time for one request, from its sending to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// Longest time for TCP and TLS to be set up; shorter than `request_timeout`.
+    pub connect_timeout: Duration,
+    /// Longest silence within an answer; at most `request_timeout`.
+    pub read_timeout: Duration,
+    /// How long an unanswered create or mint may still land.
+    pub settle: Duration,
+    /// PEM file with roots to trust besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Where to connect to instead of each tenant's own address.
+    pub connect_to: Option<SocketAddr>,
+    /// URL of a proxy; may hold a password.
+    pub proxy: Option<SecretString>,
+}
+
+/// One of `[[regions]]`: which hosts, and the credential that works on them.
+#[derive(Debug)]
+pub struct Region {
+    /// Unique.
+    pub name: RegionName,
+    /// At least one; none is in another region too.
+    pub hosts: Vec<HostPattern>,
+    /// The region's OAuth client.
+    pub credential: RegionCredential,
+}
+
+/// `[vault]`: what secrets are sealed with.
+#[derive(Debug)]
+pub struct Vault {
+    /// JWK Set file (RFC 7517). The vault reads it.
+    pub keyring_file: PathBuf,
+}
+
+/// How a new credential is shown to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofMethod {
+    /// By getting a token with it.
+    ClientCredentials,
+    /// Not at all: it counts as proven.
+    None,
+}
+
+/// `[prove]`: the last step before `ready`.
+#[derive(Debug)]
+pub struct Prove {
+    /// How.
+    pub method: ProofMethod,
+    /// How long a refusal may be lag.
+    pub patience: Duration,
+}
+
+/// `[rotation]`: renewing secrets by age. Not used yet.
+#[derive(Debug)]
+pub struct Rotation {
+    /// Age at which a secret is renewed; `None` for never.
+    pub every: Option<Duration>,
+    /// How long the previous secret stays valid; shorter than `every`.
+    pub overlap: Duration,
+}
+
+/// `[audit]`: comparing ready tenants with Qlik Cloud. Not used yet.
+#[derive(Debug)]
+pub struct Audit {
+    /// How often each tenant is compared; `None` for never.
+    pub every: Option<Duration>,
+    /// Whether drift is mended or only shown.
+    pub repair: bool,
+}
+
+/// `[budget]`: how much may change in an hour, over all replicas. Not used yet.
+#[derive(Debug)]
+pub struct Budget {
+    /// Most clients removed in an hour; `None` for no limit.
+    pub removals_per_hour: Option<u32>,
+    /// Most ready tenants changed in an hour; `None` for no limit.
+    pub changes_per_hour: Option<u32>,
+}
+
+/// `[canary]`: trying a change on a few tenants first. Not used yet.
+#[derive(Debug)]
+pub struct Canary {
+    /// How many tenants go first; 0 for none.
+    pub size: u32,
+    /// Largest share of them that may fail, 0.0 to 1.0.
+    pub max_failure_ratio: f64,
+}
+
+/// `[history]`: what `tenantd.attempts` remembers.
+#[derive(Debug)]
+pub struct History {
+    /// Age at which attempts are pruned.
+    pub keep: Duration,
+}
+
+/// `[http]`: health, readiness and metrics.
+#[derive(Debug)]
+pub struct Http {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// What a reader must present, from `token_file`; visible ASCII (RFC 6750, section 2.1).
+    pub token: Option<SecretString>,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// `[log]`: what is logged and how.
+#[derive(Debug)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Directives that `tracing_subscriber::EnvFilter` accepts.
+    pub level: String,
+}

@@ -1,0 +1,89 @@
+//! `[[regions]]`: which hosts may be talked to, and as whom.
+//!
+//! The rule: a host pattern belongs to one region only. A credential sent to a
+//! host of another region would be shown to whoever answers there.
+
+use std::collections::HashMap;
+
+use config::Value;
+
+use super::checked::Region;
+use super::misfit::{Misfit, quoted};
+use super::parse::{filled, list, name};
+use super::reader::{Read, Reader};
+use crate::domain::host::HostPattern;
+use crate::domain::ids::RegionName;
+use crate::domain::secret::RegionCredential;
+
+/// All regions, in the order of the file; at least one.
+pub(super) fn regions(from: &mut Reader<'_>) -> Read<Vec<Region>> {
+    let count = from.tables("regions");
+    if count == 0 {
+        let remedy = "add a [[regions]] table with name, hosts, client_id and client_secret_file to the file of --config";
+        return Err(from.fault(
+            "regions",
+            "is not set, and without a region no tenant can be reached",
+            remedy,
+        ));
+    }
+    let all: Vec<_> = (0..count).map(|index| region(from, &format!("regions[{index}]"))).collect();
+    refuse_repeated_names(from, count);
+    refuse_repeated_hosts(from, count);
+    all.into_iter().collect()
+}
+
+fn region(from: &mut Reader<'_>, at: &str) -> Read<Region> {
+    let name = from.required(&format!("{at}.name"), name);
+    let hosts = from.required(&format!("{at}.hosts"), host_patterns);
+    let client_id = from.required(&format!("{at}.client_id"), filled);
+    let secret = from.required_secret(&format!("{at}.client_secret"));
+    Ok(Region {
+        name: RegionName::new(name?),
+        hosts: hosts?,
+        credential: RegionCredential::new(client_id?, secret?),
+    })
+}
+
+fn host_patterns(value: &Value) -> Result<Vec<HostPattern>, Misfit> {
+    let remedy = "write an exact host, or * for the whole leftmost label, as in \"*.us.qlikcloud.com\"";
+    let patterns = list(value)?;
+    if patterns.is_empty() {
+        return Err(Misfit::new("is empty", remedy));
+    }
+    let parse = |text: &String| {
+        HostPattern::parse(text)
+            .map_err(|error| Misfit::new(format!("holds {}, but {error}", quoted(text)), remedy))
+    };
+    patterns.iter().map(parse).collect()
+}
+
+fn refuse_repeated_names(from: &mut Reader<'_>, count: usize) {
+    let mut first = HashMap::new();
+    for index in 0..count {
+        let key = format!("regions[{index}].name");
+        let Some(name) = from.peek(&key, name) else { continue };
+        if let Some(other) = first.get(&name) {
+            from.fault(&key, format!("is {name:?}, and so is {other}"), "give every region its own name");
+        } else {
+            first.insert(name, key);
+        }
+    }
+}
+
+fn refuse_repeated_hosts(from: &mut Reader<'_>, count: usize) {
+    let mut first = HashMap::new();
+    for index in 0..count {
+        let key = format!("regions[{index}].hosts");
+        for pattern in from.peek(&key, host_patterns).unwrap_or_default() {
+            if let Some(other) = first.get(&pattern) {
+                from.fault(
+                    &key,
+                    format!("holds {pattern}, which is in {other} already"),
+                    "keep it where its credential is the right one",
+                );
+            } else {
+                first.insert(pattern, key.clone());
+            }
+        }
+    }
+}

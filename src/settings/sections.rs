@@ -1,0 +1,167 @@
+//! Reads each section into its checked type: which keys there are, and their ranges.
+//!
+//! The rule: read all keys first, then use `?`, so that one fault hides no other.
+//! Rules between keys are in `rules`.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::checked::{
+    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry,
+    Rotation, Settings, Vault, Worker,
+};
+use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
+use super::profiles::profiles;
+use super::reader::{Read, Reader};
+use super::regions::regions;
+use super::rules;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// Everything, in the order of `config/default.toml`.
+pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
+    let (database, worker, retry) = (database(from), worker(from), retry(from));
+    let (qlik, regions, profiles) = (qlik(from), regions(from), profiles(from));
+    let (vault, prove, rotation) = (vault(from), prove(from), rotation(from));
+    let (audit, budget, canary) = (audit(from), budget(from), canary(from));
+    let (history, http, log) = (history(from), http(from), log(from));
+    rules::check(from);
+    Ok(Settings {
+        database: database?,
+        worker: worker?,
+        retry: retry?,
+        qlik: qlik?,
+        regions: regions?,
+        profiles: profiles?,
+        vault: vault?,
+        prove: prove?,
+        rotation: rotation?,
+        audit: audit?,
+        budget: budget?,
+        canary: canary?,
+        history: history?,
+        http: http?,
+        log: log?,
+    })
+}
+
+/// `[database]`
+pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
+    let url = from.required_secret("database.url");
+    let max_connections = from.required("database.max_connections", count(2..=500));
+    let url = url?;
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|it| url.expose_secret().starts_with(it));
+    if !is_postgres {
+        let remedy = "write it as postgres://user:password@host:5432/database";
+        return Err(from.fault("database.url", "is not a PostgreSQL URL", remedy));
+    }
+    Ok(Database { url, max_connections: max_connections? })
+}
+
+fn worker(from: &mut Reader<'_>) -> Read<Worker> {
+    let concurrency = from.required("worker.concurrency", count(1..=1024));
+    let lease = from.required("worker.lease", duration(SECOND..=HOUR));
+    let poll = from.required("worker.poll", duration(10 * MILLISECOND..=10 * MINUTE));
+    Ok(Worker { concurrency: concurrency?, lease: lease?, poll: poll? })
+}
+
+fn retry(from: &mut Reader<'_>) -> Read<Retry> {
+    let base = from.required("retry.base", duration(10 * MILLISECOND..=HOUR));
+    let cap = from.required("retry.cap", duration(10 * MILLISECOND..=DAY));
+    let give_up_after = from.required("retry.give_up_after", duration(SECOND..=30 * DAY));
+    Ok(Retry { base: base?, cap: cap?, give_up_after: give_up_after? })
+}
+
+fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
+    let request_timeout = from.required("qlik.request_timeout", duration(100 * MILLISECOND..=10 * MINUTE));
+    let connect_timeout = from.required("qlik.connect_timeout", duration(10 * MILLISECOND..=MINUTE));
+    let read_timeout = from.required("qlik.read_timeout", duration(100 * MILLISECOND..=10 * MINUTE));
+    let settle = from.required("qlik.settle", duration(SECOND..=DAY));
+    let ca_file = from.optional("qlik.ca_file", path);
+    let connect_to = from.optional("qlik.connect_to", address);
+    let proxy = from.secret("qlik.proxy");
+    Ok(Qlik {
+        request_timeout: request_timeout?,
+        connect_timeout: connect_timeout?,
+        read_timeout: read_timeout?,
+        settle: settle?,
+        ca_file: ca_file?,
+        connect_to: connect_to?,
+        proxy: proxy?,
+    })
+}
+
+/// `[vault]`
+pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
+    match from.optional("vault.keyring_file", path)? {
+        Some(keyring_file) => Ok(Vault { keyring_file }),
+        None => Err(from.fault(
+            "vault.keyring_file",
+            "is not set",
+            "make a keyring with `tenantd keys generate` and set this to its path",
+        )),
+    }
+}
+
+fn prove(from: &mut Reader<'_>) -> Read<Prove> {
+    let words = [("client_credentials", ProofMethod::ClientCredentials), ("none", ProofMethod::None)];
+    let method = from.required("prove.method", choice(words));
+    let patience = from.required("prove.patience", duration(Duration::ZERO..=DAY));
+    Ok(Prove { method: method?, patience: patience? })
+}
+
+fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
+    let every = from.required("rotation.every", interval(HOUR..=10 * YEAR));
+    let overlap = from.required("rotation.overlap", duration(MINUTE..=YEAR));
+    Ok(Rotation { every: every?, overlap: overlap? })
+}
+
+fn audit(from: &mut Reader<'_>) -> Read<Audit> {
+    let every = from.required("audit.every", interval(MINUTE..=YEAR));
+    let repair = from.required("audit.repair", flag);
+    Ok(Audit { every: every?, repair: repair? })
+}
+
+fn budget(from: &mut Reader<'_>) -> Read<Budget> {
+    let removals_per_hour = from.optional("budget.removals_per_hour", count(1..=1_000_000));
+    let changes_per_hour = from.optional("budget.changes_per_hour", count(1..=1_000_000));
+    Ok(Budget { removals_per_hour: removals_per_hour?, changes_per_hour: changes_per_hour? })
+}
+
+fn canary(from: &mut Reader<'_>) -> Read<Canary> {
+    let size = from.required("canary.size", count(0..=10_000));
+    let max_failure_ratio = from.required("canary.max_failure_ratio", share);
+    Ok(Canary { size: size?, max_failure_ratio: max_failure_ratio? })
+}
+
+fn history(from: &mut Reader<'_>) -> Read<History> {
+    let keep = from.required("history.keep", duration(HOUR..=10 * YEAR));
+    Ok(History { keep: keep? })
+}
+
+fn http(from: &mut Reader<'_>) -> Read<Http> {
+    let listen = from.required("http.listen", address);
+    let token = match from.optional("http.token_file", path)? {
+        Some(path) => Some(from.secret_in_file("http.token_file", &path)?),
+        None => None,
+    };
+    let is_sendable = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !token.as_ref().is_none_or(|token| is_sendable(token.expose_secret())) {
+        let problem = "names a token that does not fit into an HTTP header";
+        return Err(from.fault("http.token_file", problem, "use letters and digits, without spaces"));
+    }
+    Ok(Http { listen: listen?, token })
+}
+
+/// `[log]`
+pub(super) fn log(from: &mut Reader<'_>) -> Read<Log> {
+    let format = from.required("log.format", choice([("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    let level = from.required("log.level", log_filter);
+    Ok(Log { format: format?, level: level? })
+}

@@ -1,0 +1,50 @@
+//! `tenantd config show`: what is set, to what, and by whom.
+//!
+//! The rule: a value is shown only if its key is known and is no secret. An
+//! unknown key may be a mistyped secret.
+
+use config::{Value, ValueKind};
+use serde::Serialize;
+
+use super::misfit::has_password;
+use super::raw::{Entry, Tree};
+use super::reader::Reader;
+use super::sections;
+
+/// One line of `config show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownKey {
+    /// The dotted key.
+    pub key: String,
+    /// As it was written, or `[redacted]`.
+    pub value: String,
+    /// The file, the environment variable, or `built-in default`.
+    pub origin: String,
+}
+
+pub(super) fn rows(tree: &Tree) -> Vec<ShownKey> {
+    let mut reader = Reader::new(tree);
+    // Read for which keys it asks for; whether they are sound is not asked here.
+    drop(sections::settings(&mut reader));
+    let set = tree.entries().iter().filter(|entry| !matches!(entry.value.kind, ValueKind::Table(_)));
+    set.map(|entry| row(&reader, entry)).collect()
+}
+
+fn row(reader: &Reader<'_>, entry: &Entry) -> ShownKey {
+    let value = written(&entry.value);
+    let may_show = reader.may_show(&entry.key) && !has_password(&value);
+    ShownKey {
+        key: entry.key.clone(),
+        value: if may_show { value } else { "[redacted]".to_owned() },
+        origin: entry.value.origin().unwrap_or_default().to_owned(),
+    }
+}
+
+fn written(value: &Value) -> String {
+    if let ValueKind::Array(items) = &value.kind {
+        let items: Vec<_> = items.iter().map(|item| format!("{:?}", item.kind.to_string())).collect();
+        format!("[{}]", items.join(", "))
+    } else {
+        value.kind.to_string()
+    }
+}

@@ -1,0 +1,231 @@
+//! Each rule is kept, and told with its key, its origin and its remedy.
+
+use super::super::Warning;
+use super::{LEAST, Scratch, faults_of, given, layered};
+
+/// The one fault that these lines below the least configuration give.
+#[track_caller]
+fn fault_of(more: &str) -> String {
+    let faults = faults_of(given(more));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    faults.into_iter().next().unwrap()
+}
+
+/// The one fault that the least configuration gives with this exchange.
+#[track_caller]
+fn fault_with(old: &str, new: &str) -> String {
+    let changed = LEAST.replace(old, new);
+    assert_ne!(changed, LEAST);
+    let faults = faults_of(layered(&changed, &[]).settings());
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    faults.into_iter().next().unwrap()
+}
+
+#[test]
+fn all_faults_are_told_at_once_one_a_line() {
+    let toml = r#"
+        [database]
+        url = "postgres://db/t"
+        [vault]
+        keyring_file = "k"
+        [worker]
+        concurrency = 0
+        lease = 60
+        [retry]
+        base = "2 parsecs"
+        [http]
+        listen = "localhost:9464"
+        [log]
+        colour = true
+    "#;
+
+    let faults = faults_of(layered(toml, &[]).settings());
+
+    let told = [
+        "worker.concurrency (config/prod.toml) is 0, outside 1 to 1024: choose a number from 1 to 1024",
+        "worker.lease (config/prod.toml) is a number, not text: write a unit and quotes, as in \"90s\"",
+        "retry.base (config/prod.toml) is \"2 parsecs\", which is not a duration: write a number with its unit: 200ms, 90s, 15m, 24h or 7d",
+        "regions is not set, and without a region no tenant can be reached: add a [[regions]] table with name, hosts, client_id and client_secret_file to the file of --config",
+        "http.listen (config/prod.toml) is \"localhost:9464\", which is not an IP address with a port: write it as 127.0.0.1:9464 or [::1]:9464; a host name will not do",
+        "log.colour (config/prod.toml) is not a known key: did you mean log.level?",
+    ];
+    assert_eq!(faults, told);
+}
+
+#[test]
+fn what_is_required_is_asked_for() {
+    let faults = faults_of(layered("", &[]).settings());
+
+    let keys: Vec<_> = faults.iter().filter_map(|fault| fault.split(' ').next()).collect();
+    assert_eq!(keys, ["database.url", "regions", "vault.keyring_file"]);
+}
+
+#[test]
+fn an_unknown_key_is_told_with_where_it_stood() {
+    let variables = [("TENANTD_RETRY__BSE", "1s"), ("TENANTD__WORKER__LEASE", "1m")];
+    let toml = format!("{LEAST}[worker]\nrequest_timeout = \"5s\"");
+
+    let faults = faults_of(layered(&toml, &variables).settings());
+
+    assert_eq!(
+        faults,
+        [
+            "_worker.lease (environment variable TENANTD__WORKER__LEASE) is not a known key: did you mean worker.lease?",
+            "retry.bse (environment variable TENANTD_RETRY__BSE) is not a known key: did you mean retry.base?",
+            "worker.request_timeout (config/prod.toml) is not a known key: did you mean qlik.request_timeout?",
+        ]
+    );
+}
+
+#[test]
+fn regions_in_the_environment_are_refused_with_the_place_for_them() {
+    let faults = faults_of(layered(LEAST, &[("TENANTD_REGIONS__US__NAME", "us")]).settings());
+
+    assert!(
+        faults[1].contains("TENANTD_REGIONS__US__NAME) is not in a list: regions come from the file"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn a_section_given_as_a_value_is_told() {
+    let fault = faults_of(layered(&LEAST.replace("[vault]", "[vault.keyring_file]"), &[]).settings());
+
+    assert!(fault[0].starts_with("vault.keyring_file is not set"), "{fault:?}");
+    assert!(faults_of(layered("worker = 3", &[]).settings()).iter().any(|it| it.contains("write [worker]")));
+}
+
+#[test]
+fn both_forms_of_a_secret_are_one_too_many() {
+    let fault = fault_with("url = ", "url_file = \"/run/url\"\nurl = ");
+
+    assert_eq!(
+        fault,
+        "database.url (config/prod.toml) is given, and so is database.url_file (config/prod.toml): keep one of the two"
+    );
+}
+
+#[test]
+fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
+    let scratch = Scratch::new("secret-files");
+    let (good, empty) = (scratch.file("good", " s3cret\n\r\n"), scratch.file("empty", "\n"));
+    let with = |path: &std::path::Path| {
+        LEAST.replace("client_secret = \"region-secret\"", &format!("client_secret_file = {path:?}"))
+    };
+
+    let (settings, _) = layered(&with(&good), &[]).settings().unwrap();
+    let no_content = faults_of(layered(&with(&empty), &[]).settings());
+    let no_file = faults_of(layered(&with(&scratch.path().join("none")), &[]).settings());
+
+    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), " s3cret\n");
+    assert!(no_content[0].contains("/empty, which is empty: write the secret into it"), "{no_content:?}");
+    assert!(no_file[0].contains("/none, which cannot be read: No such file"), "{no_file:?}");
+}
+
+#[test]
+fn a_lease_outlasts_two_requests() {
+    let fault = fault_of("[worker]\nlease = \"40s\"");
+
+    assert!(fault.starts_with("worker.lease (config/prod.toml) is 40s, not more than twice"), "{fault}");
+    assert!(fault.ends_with("raise it above 40s, or lower qlik.request_timeout"), "{fault}");
+    assert!(given("[worker]\nlease = \"40001ms\"").is_ok());
+}
+
+#[test]
+fn waits_and_timeouts_fit_into_one_another() {
+    for (more, start) in [
+        ("[retry]\nbase = \"20m\"", "retry.base (config/prod.toml) is 20m, more than retry.cap (15m)"),
+        (
+            "[qlik]\nconnect_timeout = \"20s\"",
+            "qlik.connect_timeout (config/prod.toml) is 20s, not less than",
+        ),
+        ("[qlik]\nread_timeout = \"21s\"", "qlik.read_timeout (config/prod.toml) is 21s, more than"),
+        ("[rotation]\nevery = \"7d\"", "rotation.overlap (built-in default) is 7days, not less than"),
+    ] {
+        let fault = fault_of(more);
+        assert!(fault.starts_with(start), "{fault}");
+    }
+}
+
+#[test]
+fn ranges_and_types_are_kept() {
+    for (more, part) in [
+        ("[worker]\nconcurrency = 1025", "outside 1 to 1024"),
+        ("[worker]\nconcurrency = \"8\"", "is text, not a whole number"),
+        ("[worker]\npoll = \"1ms\"", "is 1ms, outside 10ms to 10m"),
+        ("[audit]\nrepair = \"yes\"", "is text, not true or false"),
+        ("[audit]\nevery = \"daily\"", "which is not a duration"),
+        ("[canary]\nmax_failure_ratio = 1.5", "is not a number from 0.0 to 1.0"),
+        ("[prove]\nmethod = \"faith\"", "write \"client_credentials\" or \"none\""),
+        ("[log]\nlevel = \"inof\"", "which is not a log filter"),
+        ("[log]\nlevel = \"sqlx=loud\"", "which is not a log filter"),
+        ("[profiles.default]\nscopes = \"user_default\"", "is text, not a list"),
+    ] {
+        let fault = fault_of(more);
+        assert!(fault.contains(part), "{more}: {fault}");
+    }
+}
+
+#[test]
+fn regions_have_names_and_hosts_of_their_own() {
+    let second = |name: &str, host: &str| {
+        let more = format!(
+            "[[regions]]\nname = {name:?}\nhosts = [{host:?}]\nclient_id = \"c\"\nclient_secret = \"s\""
+        );
+        fault_of(&more)
+    };
+
+    let same_name = second("us", "*.eu.qlikcloud.com");
+    let same_host = second("eu", "*.us.qlikcloud.com");
+    let bad_host = second("eu", "https://acme.eu.qlikcloud.com");
+    let bad_name = second("e u", "*.eu.qlikcloud.com");
+
+    assert!(same_name.contains("is \"us\", and so is regions[0].name"), "{same_name}");
+    assert!(same_host.contains("which is in regions[0].hosts already"), "{same_host}");
+    assert!(bad_host.contains("no scheme, port, path"), "{bad_host}");
+    assert!(bad_name.starts_with("regions[1].name (config/prod.toml) is \"e u\""), "{bad_name}");
+}
+
+#[test]
+fn a_profile_keeps_to_the_limits_of_qlik() {
+    let long = "x".repeat(513);
+    let six: Vec<_> = (0..6).map(|index| format!("https://a.example/{index}")).collect();
+    for (line, part) in [
+        (format!("client_name = {long:?}"), "has 513 characters, more than 512"),
+        ("client_name = \" \"".to_owned(), "is empty"),
+        (format!("description = {:?}", "x".repeat(4011)), "more than 4010: shorten it by 1"),
+        (format!("redirect_uris = {six:?}"), "holds 6 entries, more than 5"),
+        (format!("redirect_uris = [\"https://{long}\"]"), "an entry of more than 256 characters"),
+        ("redirect_uris = [\"https://a.example\", \"https://a.example\"]".to_owned(), "twice"),
+        ("redirect_uris = [\"http://a.example\"]".to_owned(), "http:// is for localhost only"),
+        ("redirect_uris = [\"http://localhost.evil.example\"]".to_owned(), "http:// is for localhost only"),
+        ("allowed_origins = [\"https://a.example/path\"]".to_owned(), "without a path"),
+        ("scopes = []".to_owned(), "name at least one"),
+    ] {
+        let fault = fault_of(&format!("[profiles.default]\n{line}"));
+        assert!(fault.contains(part), "{line}: {fault}");
+    }
+    assert!(given("[profiles.default]\nredirect_uris = [\"http://localhost:3000/cb\"]").is_ok());
+    assert!(given(&format!("[profiles.default]\ndescription = {:?}", "x".repeat(4010))).is_ok());
+    assert!(fault_of("[profiles.\"a.b\"]").contains("is no name for a profile"));
+}
+
+#[test]
+fn what_is_merely_unwise_runs_with_a_warning() {
+    let (_, warnings) = given(
+        r#"
+        [qlik]
+        settle = "5s"
+        [prove]
+        method = "none"
+        [rotation]
+        every = "90d"
+        [http]
+        listen = "0.0.0.0:9464"
+        "#,
+    )
+    .unwrap();
+
+    let keys: Vec<_> = warnings.iter().map(|Warning { key, .. }| key.as_str()).collect();
+    assert_eq!(keys, ["qlik.settle", "prove.method", "http.listen", "rotation.every"]);
+}

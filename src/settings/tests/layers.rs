@@ -1,0 +1,147 @@
+//! Which layer wins, and what counts as a setting at all.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::super::{Layered, LogFormat, ProofMethod};
+use super::{LEAST, Scratch, given, layered, variables_of};
+use crate::domain::ids::ProfileName;
+
+#[test]
+fn the_least_configuration_runs_on_the_documented_defaults() {
+    let (settings, warnings) = given("").unwrap();
+
+    assert_eq!(warnings, []);
+    assert_eq!((settings.worker.concurrency, settings.database.max_connections), (32, 10));
+    assert_eq!(
+        (settings.worker.lease, settings.worker.poll),
+        (Duration::from_mins(1), Duration::from_secs(1))
+    );
+    assert_eq!((settings.retry.base, settings.retry.cap), (Duration::from_secs(2), Duration::from_mins(15)));
+    assert_eq!(settings.qlik.request_timeout, Duration::from_secs(20));
+    assert_eq!(settings.history.keep, Duration::from_hours(24 * 90));
+    assert_eq!((settings.rotation.every, settings.budget.removals_per_hour), (None, None));
+    assert_eq!(
+        (settings.prove.method, settings.log.format),
+        (ProofMethod::ClientCredentials, LogFormat::Text)
+    );
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:9464");
+    assert_eq!(settings.profiles[&ProfileName::new("default")].scopes, ["user_default"]);
+    assert!(settings.qlik.proxy.is_none() && settings.http.token.is_none());
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let toml = format!("{LEAST}[worker]\nconcurrency = 7\npoll = \"3s\"");
+    let variables = [("TENANTD_WORKER__CONCURRENCY", "9"), ("TENANTD_AUDIT__REPAIR", "true")];
+
+    let (settings, _) = layered(&toml, &variables).settings().unwrap();
+
+    assert_eq!(settings.worker.concurrency, 9);
+    assert_eq!(settings.worker.poll, Duration::from_secs(3));
+    assert_eq!(settings.worker.lease, Duration::from_mins(1));
+    assert!(settings.audit.repair);
+}
+
+#[test]
+fn variables_that_kubernetes_injects_are_no_settings() {
+    let variables = [
+        ("TENANTD_PORT", "tcp://10.0.0.1:9464"),
+        ("TENANTD_SERVICE_HOST", "10.0.0.1"),
+        ("TENANTD_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("TENANTD_CONFIG", "/etc/tenantd.toml"),
+        ("OTHER_WORKER__LEASE", "1s"),
+        ("TENANTD_WORKER__LEASE", ""),
+    ];
+
+    let (settings, _) = layered(LEAST, &variables).settings().unwrap();
+
+    assert_eq!(settings.worker.lease, Duration::from_mins(1));
+}
+
+#[test]
+fn a_secret_that_looks_like_a_number_stays_as_it_is() {
+    let toml = LEAST.replace("region-secret", "0012345");
+    let variables =
+        [("TENANTD_QLIK__PROXY", "0012345"), ("TENANTD_DATABASE__URL", "postgres://t:0012345@db/t")];
+
+    let (settings, _) = layered(&toml, &variables).settings().unwrap();
+
+    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), "0012345");
+    assert_eq!(settings.qlik.proxy.unwrap().expose_secret(), "0012345");
+    assert_eq!(settings.database.url.expose_secret(), "postgres://t:0012345@db/t");
+}
+
+#[test]
+fn a_list_in_the_environment_is_separated_by_commas() {
+    let variables = [("TENANTD_PROFILES__DEFAULT__SCOPES", "user_default, identity.email:read")];
+
+    let (settings, _) = layered(LEAST, &variables).settings().unwrap();
+
+    assert_eq!(
+        settings.profiles[&ProfileName::new("default")].scopes,
+        ["user_default", "identity.email:read"]
+    );
+}
+
+#[test]
+fn a_profile_takes_the_built_in_values_and_never_anothers_redirect_uris() {
+    let (settings, _) = given(
+        r#"
+        [profiles.default]
+        redirect_uris = ["https://portal.example/cb"]
+        [profiles.embedded]
+        client_name = "Embedded"
+        [profiles.bare]
+        "#,
+    )
+    .unwrap();
+
+    let embedded = &settings.profiles[&ProfileName::new("embedded")];
+    assert_eq!(
+        (embedded.client_name.as_str(), embedded.description.as_str()),
+        ("Embedded", "Made by tenantd.")
+    );
+    assert_eq!(embedded.redirect_uris, Vec::<String>::new());
+    assert_eq!(settings.profiles[&ProfileName::new("bare")].client_name, "tenantd");
+}
+
+#[test]
+fn a_command_that_needs_the_database_is_not_stopped_by_other_sections() {
+    let toml = "[database]\nurl = \"postgres://db/t\"\n[worker]\nlease = \"1 fortnight\"";
+
+    let partly = layered(toml, &[]);
+
+    assert_eq!(partly.database().unwrap().max_connections, 10);
+    assert!(partly.log().is_ok());
+    assert!(partly.vault().unwrap_err().to_string().starts_with("vault.keyring_file is not set"));
+    assert!(partly.settings().is_err());
+}
+
+#[test]
+fn even_a_command_that_needs_little_refuses_unknown_keys() {
+    let error = layered(&format!("{LEAST}[wurker]"), &[]).database().unwrap_err().to_string();
+
+    assert!(error.starts_with("wurker") && error.contains("is not a known key"), "{error}");
+}
+
+#[test]
+fn the_file_of_config_is_read_with_its_origin() {
+    let scratch = Scratch::new("origin");
+    let path = scratch.file("prod.toml", LEAST);
+
+    let rows = Layered::load(Some(&path), variables_of(&[("TENANTD_LOG__LEVEL", "debug")])).unwrap().rows();
+
+    let origin = |key: &str| rows.iter().find(|row| row.key == key).unwrap().origin.clone();
+    assert_eq!(origin("regions[0].name"), path.display().to_string());
+    assert_eq!(origin("log.level"), "environment variable TENANTD_LOG__LEVEL");
+    assert_eq!(origin("worker.lease"), "built-in default");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_by_name() {
+    let error = Layered::load(Some("/nowhere/prod.toml".as_ref()), []).unwrap_err().to_string();
+
+    assert!(error.starts_with("--config (/nowhere/prod.toml) cannot be read: No such file"), "{error}");
+}

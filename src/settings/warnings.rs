@@ -1,0 +1,88 @@
+//! What runs but is seldom meant.
+//!
+//! The rule: nothing here stops the daemon, and a default never warns.
+
+use std::time::Duration;
+
+use super::fault::Warning;
+use super::parse::{address, path, shown, text};
+use super::raw::{BUILT_IN, ConfigFile};
+use super::reader::Reader;
+use super::rules::peek_duration;
+
+/// Shorter than this, slow creates would still land after we looked.
+const SHORT_SETTLE: Duration = Duration::from_secs(30);
+
+/// Sections that are checked already, but that this version does nothing with.
+const NOT_USED_YET: [&str; 4] = ["rotation.", "audit.", "budget.", "canary."];
+
+/// Everything unwise, in the order of `config/default.toml`.
+pub(super) fn of(from: &Reader<'_>, file: Option<&ConfigFile>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    warnings.extend(file.into_iter().flat_map(|file| exposed_secrets(from, file)));
+    warnings.extend(short_settle(from));
+    warnings.extend(no_proof(from));
+    warnings.extend(open_door(from));
+    warnings.extend(not_used_yet(from));
+    warnings
+}
+
+fn warning(key: &str, message: impl Into<String>) -> Warning {
+    Warning { key: key.to_owned(), message: message.into() }
+}
+
+fn exposed_secrets(from: &Reader<'_>, file: &ConfigFile) -> Vec<Warning> {
+    let path = &file.path;
+    let is_exposed = |key: &str, origin: Option<&str>| {
+        file.is_readable_by_others && from.is_secret(key) && origin == Some(path.as_str())
+    };
+    let exposed = from.entries().iter().filter(|entry| is_exposed(&entry.key, entry.value.origin()));
+    let told = exposed.map(|entry| {
+        let key = &entry.key;
+        warning(
+            key,
+            format!("stands in {path}, which others may read: run `chmod 600 {path}`, or use {key}_file"),
+        )
+    });
+    told.collect()
+}
+
+fn short_settle(from: &Reader<'_>) -> Option<Warning> {
+    let settle = peek_duration(from, "qlik.settle")?;
+    let request = peek_duration(from, "qlik.request_timeout")?;
+    let least = SHORT_SETTLE.max(request);
+    (settle < least).then(|| {
+        let (settle, least) = (shown(settle), shown(least));
+        warning(
+            "qlik.settle",
+            format!("is {settle}: a slow create may land after we have looked; {least} or more is safer"),
+        )
+    })
+}
+
+fn no_proof(from: &Reader<'_>) -> Option<Warning> {
+    let method = from.peek("prove.method", text)?;
+    (method == "none").then(|| {
+        warning("prove.method", "is none: tenants become ready with credentials that nobody has tried")
+    })
+}
+
+fn open_door(from: &Reader<'_>) -> Option<Warning> {
+    let listen = from.peek("http.listen", address)?;
+    let has_token = from.peek("http.token_file", path).is_some();
+    (!listen.ip().is_loopback() && !has_token).then(|| {
+        warning(
+            "http.listen",
+            format!(
+                "is {listen}, which other machines may reach, and no token is asked for: set http.token_file"
+            ),
+        )
+    })
+}
+
+fn not_used_yet(from: &Reader<'_>) -> Vec<Warning> {
+    let is_idle = |key: &str| NOT_USED_YET.iter().any(|section| key.starts_with(section));
+    let set = from.entries().iter().filter(|entry| entry.value.origin() != Some(BUILT_IN));
+    let idle = set.filter(|entry| is_idle(&entry.key));
+    idle.map(|entry| warning(&entry.key, "is accepted, but this version does nothing with it yet")).collect()
+}
