@@ -7,6 +7,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 ARGS ?=
+# A DATABASE_URL of the caller's own must not decide how the SQL macros compile.
+export SQLX_OFFLINE = true
 
 .PHONY: help
 help: ## List the targets
@@ -43,6 +45,10 @@ bench: install-postgres ## Measure the claims of the README
 .PHONY: interop
 interop: ## Open our JWEs with the stock libraries of other languages, and run the examples
 	tests/interop/run.sh
+
+.PHONY: deploy-check
+deploy-check: ## Check the systemd unit and the YAML under deploy/
+	scripts/check-deploy
 
 .PHONY: install-postgres
 install-postgres: ## Install PostgreSQL's server programs where they are missing
