@@ -12,7 +12,7 @@ use super::{Engine, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{Fence, TenantId};
-use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
+use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
@@ -173,13 +173,8 @@ fn note(judged: &Judged, work: &Work) {
 }
 
 fn count(effect: EffectKind, outcome: &'static str, took: Duration) {
-    metrics::counter!(telemetry::EFFECTS_TOTAL, "effect" => effect.as_str(), "outcome" => outcome).increment(1);
-    metrics::histogram!(telemetry::EFFECT_DURATION_SECONDS, "effect" => effect.as_str()).record(took.as_secs_f64());
-}
-
-/// Checks that a claim nobody worked on can be handed on: used when a batch was
-/// claimed as the daemon stops.
-#[must_use]
-pub fn unworked(claimed: &Claimed) -> Decision {
-    transition::checkpoint(claimed.tenant.clone())
+    metrics::counter!(telemetry::EFFECTS_TOTAL, "effect" => effect.as_str(), "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!(telemetry::EFFECT_DURATION_SECONDS, "effect" => effect.as_str())
+        .record(took.as_secs_f64());
 }
