@@ -120,6 +120,17 @@ fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
 }
 
 #[test]
+fn a_token_that_no_header_can_carry_is_refused() {
+    let scratch = Scratch::new("token");
+    let path = scratch.file("token", "two words\n");
+
+    let fault = fault_of(&format!("[http]\ntoken_file = {path:?}"));
+
+    assert!(fault.contains("names a token that does not fit into an HTTP header"), "{fault}");
+    assert!(!fault.contains("two words"), "{fault}");
+}
+
+#[test]
 fn a_lease_outlasts_two_requests() {
     let fault = fault_of("[worker]\nlease = \"40s\"");
 
