@@ -3,7 +3,7 @@
 use super::paths::{paths_in, shipped_code};
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("lib", &[]),
     ("main", &["cli"]),
     (
@@ -19,11 +19,12 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "qlik",
             "settings",
             "simulator",
+            "system",
             "telemetry",
             "vault",
         ],
     ),
-    ("http", &["app", "domain", "engine", "ports", "postgres", "settings", "telemetry"]),
+    ("http", &["telemetry"]),
     (
         "demo",
         &[
@@ -36,17 +37,19 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "qlik",
             "settings",
             "simulator",
+            "system",
             "telemetry",
             "vault",
         ],
     ),
-    ("app", &["domain", "engine", "http", "ports", "postgres", "qlik", "settings", "telemetry", "vault"]),
+    ("app", &["domain", "engine", "ports", "postgres", "qlik", "settings", "system", "telemetry", "vault"]),
     ("engine", &["domain", "ports", "postgres", "telemetry", "vault"]),
     ("postgres", &["domain", "ports", "telemetry"]),
     ("qlik", &["domain", "ports", "telemetry"]),
     ("vault", &["domain", "ports"]),
     ("settings", &["domain"]),
     ("simulator", &["domain", "ports"]),
+    ("system", &["ports"]),
     ("telemetry", &["domain"]),
     ("ports", &["domain"]),
 ];
