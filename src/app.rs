@@ -1,1 +1,291 @@
-//! TMP
+//! The composition root: the only file that sees everything.
+//!
+//! It turns checked settings into a running daemon. The rule: whatever cannot
+//! work is said before the first tenant is claimed, with its remedy; a database
+//! that is merely away is waited for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use uuid::{Builder, Uuid};
+
+use crate::domain::ids::Holder;
+use crate::domain::region::RegionMap;
+use crate::domain::retry::RetryPolicy;
+use crate::engine::dispatch::{Left, Mode, Pulse};
+use crate::engine::shutdown::Stop;
+use crate::engine::{Engine, Proof, Terms};
+use crate::ports::{Clock, Entropy};
+use crate::postgres::{self, Store, StoreError, listener, schema};
+use crate::qlik::{Cloud, CloudOptions, InvalidOptions};
+use crate::settings::{Database, ProofMethod, Settings};
+use crate::system::{OsEntropy, SystemClock};
+use crate::vault::{Keyring, KeyringError, Vault};
+
+/// Longest wait for a connection of the pool.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Pause between looks at a database that is away.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `database.url` is no address.
+    #[error("database.url cannot be read; write it as postgres://user:password@host:5432/database")]
+    BadUrl,
+    /// The database refused us.
+    #[error("the database refused us: {0}; correct user, password and database name in database.url")]
+    Refused(String),
+    /// The schema is not there, or not up to this version.
+    #[error(
+        "the schema lacks {pending} of this version's migrations; run `tenantd migrate` as the schema's owner"
+    )]
+    SchemaMissing {
+        /// How many are missing.
+        pending: usize,
+    },
+    /// The daemon's role may not do what it must.
+    #[error("the database said: {0}; give the daemon's role its rights with deploy/postgres/roles.sql")]
+    Forbidden(String),
+    /// The database is away.
+    #[error("the database cannot be reached: {0}; check database.url and that the server is up")]
+    Unreachable(String),
+    /// The keyring cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// `qlik.ca_file` cannot be read.
+    #[error("qlik.ca_file {path} cannot be read: {error}; correct the path or the file's mode")]
+    CaFile {
+        /// As configured.
+        path: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The HTTPS client cannot be built.
+    #[error(transparent)]
+    Qlik(#[from] InvalidOptions),
+}
+
+/// A pool on the configured database. Opens no connection yet.
+///
+/// # Errors
+///
+/// [`StartError::BadUrl`].
+pub fn pool(database: &Database) -> Result<PgPool, StartError> {
+    let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
+    let options = options.application_name("tenantd");
+    Ok(PgPoolOptions::new()
+        .max_connections(database.max_connections)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(options))
+}
+
+/// A name for this process in leases.
+#[must_use]
+pub fn holder(entropy: &dyn Entropy) -> Holder {
+    let uuid: Uuid = Builder::from_random_bytes(entropy.bits().to_le_bytes()).into_uuid();
+    Holder(uuid)
+}
+
+/// Opens the store once, for a command.
+///
+/// # Errors
+///
+/// [`StartError`], one that names the remedy.
+pub async fn open_store(pool: &PgPool) -> Result<Store, StartError> {
+    check_schema(pool).await?;
+    Store::open(pool.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
+}
+
+/// Opens the store for the daemon: waits, and says so once, while the database is
+/// unreachable, starting or read-only.
+///
+/// # Errors
+///
+/// [`StartError`], except [`StartError::Unreachable`].
+pub async fn wait_for_store(pool: &PgPool) -> Result<Store, StartError> {
+    let mut is_said = false;
+    loop {
+        match open_writable(pool).await {
+            Err(StartError::Unreachable(error)) => {
+                if !is_said {
+                    tracing::warn!(error, "waiting for the database: {error}");
+                }
+                is_said = true;
+            }
+            other => return other,
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
+    let store = open_store(pool).await?;
+    match is_read_only(pool).await {
+        Ok(false) => Ok(store),
+        Ok(true) => Err(StartError::Unreachable("it is read-only, as a standby is".to_owned())),
+        Err(error) => Err(started(&error.into())),
+    }
+}
+
+/// Whether the database takes no writes.
+///
+/// # Errors
+///
+/// The driver's.
+pub async fn is_read_only(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar::<_, bool>(
+        "-- database.is_read_only\nSELECT current_setting('transaction_read_only')::bool",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+async fn check_schema(pool: &PgPool) -> Result<(), StartError> {
+    let steps = schema::steps(pool).await.map_err(|error| started(&error.into()))?;
+    match steps.iter().filter(|step| !step.is_applied).count() {
+        0 => Ok(()),
+        pending => Err(StartError::SchemaMissing { pending }),
+    }
+}
+
+/// What an error of the store means for a start.
+#[must_use]
+pub fn started(error: &StoreError) -> StartError {
+    match error {
+        StoreError::Driver(driver) if postgres::error::is_refused(driver) => {
+            StartError::Refused(error.to_string())
+        }
+        StoreError::Driver(driver) if postgres::error::is_schema_missing(driver) => {
+            StartError::SchemaMissing { pending: 1 }
+        }
+        StoreError::Driver(driver) if driver.as_database_error().is_none() || error.is_outage() => {
+            StartError::Unreachable(error.to_string())
+        }
+        StoreError::Driver(_) | StoreError::LeaseLost(_) | StoreError::Inconsistent { .. } => {
+            StartError::Forbidden(error.to_string())
+        }
+    }
+}
+
+/// Qlik Cloud as the settings reach it. Consumes the regions' credentials.
+///
+/// # Errors
+///
+/// [`StartError::CaFile`], [`StartError::Qlik`].
+pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, StartError> {
+    let ca_pem = settings.qlik.ca_file.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| StartError::CaFile { path: path.display().to_string(), error })
+    });
+    let options = CloudOptions {
+        request_timeout: settings.qlik.request_timeout,
+        connect_timeout: settings.qlik.connect_timeout,
+        read_timeout: settings.qlik.read_timeout,
+        ca_pem: ca_pem.transpose()?,
+        connect_to: settings.qlik.connect_to,
+        proxy: settings.qlik.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
+    };
+    let regions = std::mem::take(&mut settings.regions);
+    let credentials: HashMap<_, _> =
+        regions.into_iter().map(|region| (region.name, region.credential)).collect();
+    Ok(Cloud::new(&options, credentials, clock)?)
+}
+
+/// What the engine is told.
+#[must_use]
+pub fn terms(settings: &Settings) -> Terms {
+    let patterns = settings
+        .regions
+        .iter()
+        .flat_map(|region| region.hosts.iter().map(|pattern| (pattern.clone(), region.name.clone())));
+    Terms {
+        regions: RegionMap::new(patterns),
+        profiles: settings.profiles.clone(),
+        policy: RetryPolicy {
+            base: settings.retry.base,
+            cap: settings.retry.cap,
+            give_up_after: settings.retry.give_up_after,
+            settle: settings.qlik.settle,
+            prove_patience: settings.prove.patience,
+        },
+        proof: match settings.prove.method {
+            ProofMethod::ClientCredentials => Proof::Token,
+            ProofMethod::None => Proof::Waived,
+        },
+        concurrency: settings.worker.concurrency,
+        lease: settings.worker.lease,
+        poll: settings.worker.poll,
+        request_timeout: settings.qlik.request_timeout,
+        keep_history: settings.history.keep,
+    }
+}
+
+/// Everything but the database: what can be checked before waiting for that.
+pub struct Parts {
+    cloud: Cloud,
+    vault: Vault,
+    terms: Terms,
+}
+
+impl Parts {
+    /// Loads the keyring and builds the HTTPS client.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub fn of(mut settings: Settings) -> Result<Self, StartError> {
+        let terms = terms(&settings);
+        let vault = Vault::new(Keyring::load(&settings.vault.keyring_file)?);
+        let cloud = cloud(&mut settings, Arc::new(SystemClock::start()))?;
+        Ok(Self { cloud, vault, terms })
+    }
+
+    /// An engine on this store.
+    #[must_use]
+    pub fn engine(self, store: Store) -> Arc<Engine<Cloud>> {
+        let clock = Box::new(SystemClock::start());
+        Arc::new(Engine::new(self.cloud, store, self.vault, clock, Box::new(OsEntropy), self.terms))
+    }
+}
+
+/// Runs an engine with all its loops until stopped, or in [`Mode::Once`] until
+/// nothing is due.
+///
+/// # Errors
+///
+/// [`StoreError`] when the regions cannot be adopted.
+pub async fn run(
+    engine: Arc<Engine<Cloud>>,
+    pulse: Arc<Pulse>,
+    stop: Stop,
+    mode: Mode,
+) -> Result<Left, StoreError> {
+    engine.store.adopt_regions(&engine.terms.claim_terms()).await?;
+    let wake = Arc::new(Notify::new());
+    let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
+    {
+        let (pool, wake, stop) = (engine.store.pool().clone(), Arc::clone(&wake), background.clone());
+        tracker.spawn(async move { listener::listen(pool, &wake, stop).await });
+        let (beating, stop) = (Arc::clone(&engine), background.clone());
+        tracker.spawn(async move { beating.heartbeat(&stop).await });
+        let (watching, stop) = (Arc::clone(&engine), background.clone());
+        tracker.spawn(async move { watching.watch_breakers(&stop).await });
+        let (keeping, stop) = (Arc::clone(&engine), background.clone());
+        tracker.spawn(async move {
+            if let Err(error) = keeping.keep_house(stop).await {
+                tracing::error!(%error, "housekeeping cannot be scheduled: {error}");
+            }
+        });
+    }
+    let left = engine.dispatch(&wake, &pulse, &stop, mode).await;
+    background.cancel();
+    tracker.close();
+    tracker.wait().await;
+    Ok(left)
+}

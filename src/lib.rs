@@ -11,5 +11,6 @@ pub mod postgres;
 pub mod qlik;
 pub mod settings;
 pub mod simulator;
+pub mod system;
 pub mod telemetry;
 pub mod vault;

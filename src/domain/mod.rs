@@ -9,7 +9,7 @@
 //!
 //! 1. [`transition::next_effect`]: which single thing should be done now?
 //! 2. the engine does it, and reports what was [`effect::Done`] or the [`failure::Failure`];
-//! 3. [`transition::after`] or [`transition::after_failure`]: what must be written down?
+//! 3. [`transition::after`] or [`setback::after_failure`]: what must be written down?
 //!
 //! The rule every change must keep: **a client secret is sealed and committed
 //! before any further request is sent**, because Qlik shows it only once.
@@ -27,5 +27,6 @@ pub mod reason;
 pub mod region;
 pub mod retry;
 pub mod secret;
+pub mod setback;
 pub mod tenant;
 pub mod transition;

@@ -154,6 +154,7 @@ mod tests {
     /// The whole table, row by row: a failure, then the class for every effect in
     /// the order of [`EffectKind::ALL`].
     #[test]
+    #[expect(clippy::many_single_char_names, reason = "a table is read by its letters")]
     fn the_class_table() {
         use RetryClass as C;
         let (t, a, u, b, r, m, p) = (

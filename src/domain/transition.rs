@@ -1,4 +1,5 @@
-//! The state machine: what to do next, and what to write down afterwards.
+//! The state machine: what to do next, and what to write down when it was done.
+//! What to write down when it failed is in [`super::setback`].
 //!
 //! Total over states and outcomes; a pair that cannot occur is a typed error, not
 //! a panic and not a default arm that swallows it.
@@ -13,12 +14,11 @@
 use std::time::Duration;
 
 use super::effect::{Done, Effect, EffectKind};
-use super::failure::{Failure, FailureKind};
 use super::hints::{Comparison, MintPlan, SeenSecret, Standing};
 use super::ids::{ClientId, Hint, UserId};
 use super::look::{self, Finding, SeenClient};
 use super::reason::{ParkReason, WaitReason};
-use super::retry::{Jitter, RetryClass, RetryPolicy};
+use super::retry::RetryPolicy;
 use super::tenant::{Check, Entry, MintEntry, Recheck, State, Tenant};
 
 /// What a worker that holds the row should do.
@@ -217,37 +217,6 @@ pub fn after(
     }
 }
 
-/// What to write down after an effect failed.
-#[must_use]
-pub fn after_failure(
-    tenant: Tenant,
-    effect: &Effect,
-    failure: &Failure,
-    policy: &RetryPolicy,
-    jitter: Jitter,
-) -> Decision {
-    if (effect.kind(), &failure.kind) == (EffectKind::Create, &FailureKind::Conflict) {
-        // Our own lost create may hold the name: look before judging.
-        return hold(Tenant { state: State::Creating(Entry::Look { after_conflict: true }), ..tenant });
-    }
-    let tried = Tried { effect: effect.kind(), failure, policy, jitter };
-    match RetryClass::of(effect.kind(), &failure.kind) {
-        RetryClass::Transient => tried.back_off(tenant, WaitReason::Retrying, ParkReason::GaveUp, None),
-        RetryClass::Unauthorized => tried.back_off(
-            tenant,
-            WaitReason::CredentialRefused,
-            ParkReason::CredentialRefused,
-            Some(Ailment::CredentialRefused),
-        ),
-        RetryClass::Missing => tried.missing(tenant),
-        RetryClass::Ambiguous => tried.unanswered(tenant),
-        RetryClass::Throttled { wait } => tried.excused(tenant, WaitReason::Throttled, wait),
-        RetryClass::Blocked => tried.excused(tenant, WaitReason::Blocked, RetryPolicy::BLOCKED_EVERY),
-        RetryClass::ProofRefused => tried.proof_refused(tenant),
-        RetryClass::Permanent => tried.refused(tenant),
-    }
-}
-
 /// What to write down when a worker stops before the next effect: nothing is in
 /// flight, anybody may go on.
 #[must_use]
@@ -334,12 +303,11 @@ fn compared_after_mint(
             stored.hint = Some(hint.clone());
         }
     }
-    let check = match compare(&tenant, secrets, me).after_mint() {
-        Some(hint) => Check::Tidy(hint),
-        None => {
-            (tenant.snapshot, tenant.is_adopted) = (None, false);
-            Check::Passed
-        }
+    let check = if let Some(hint) = compare(&tenant, secrets, me).after_mint() {
+        Check::Tidy(hint)
+    } else {
+        (tenant.snapshot, tenant.is_adopted) = (None, false);
+        Check::Passed
     };
     let secret = identified.map_or(SecretChange::Keep, SecretChange::Identify);
     Decision { secret, ..hold(Tenant { state: State::Created { client, check }, ..tenant }) }
@@ -380,7 +348,7 @@ fn all_rechecked(tenant: Tenant, client: ClientId) -> Decision {
 }
 
 /// The unproven secret is of no use: discard it, and mint another on the same client.
-fn mint_anew(mut tenant: Tenant, client: ClientId) -> Tenant {
+pub(super) fn mint_anew(mut tenant: Tenant, client: ClientId) -> Tenant {
     tenant.restand_unproven(Standing::Discarded);
     Tenant { state: State::Adopting { client, entry: MintEntry::Compare }, ..tenant }
 }
@@ -390,122 +358,9 @@ fn compare<'a>(tenant: &'a Tenant, seen: &'a [SeenSecret], me: &'a UserId) -> Co
     Comparison { seen, stored: &tenant.stored, snapshot, is_adopted: tenant.is_adopted, me }
 }
 
-/// A failed attempt and what judges it.
-struct Tried<'a> {
-    effect: EffectKind,
-    failure: &'a Failure,
-    policy: &'a RetryPolicy,
-    jitter: Jitter,
-}
-
-impl Tried<'_> {
-    /// Counts a failure and waits, or parks when there was no progress for too long.
-    fn back_off(
-        &self,
-        tenant: Tenant,
-        reason: WaitReason,
-        at_the_end: ParkReason,
-        ailment: Option<Ailment>,
-    ) -> Decision {
-        let tenant = self.failed(tenant);
-        if tenant.without_progress >= self.policy.give_up_after && !is_ready(&tenant) {
-            let what = format!("{} failed for too long: {}", self.effect, self.failure);
-            return Decision { ailment, ..park(tenant, at_the_end, &what) };
-        }
-        let due = self.policy.backoff(tenant.failures, self.jitter);
-        Decision { ailment, ..self.wait(tenant, reason, due) }
-    }
-
-    fn excused(&self, tenant: Tenant, reason: WaitReason, due: Duration) -> Decision {
-        let state = tenant.re_entry();
-        let waiting = self.wait(Tenant { state, ..tenant }, reason, due);
-        Decision { progress: Progress::Excused(due), ..waiting }
-    }
-
-    /// The request may have landed, or may still: only a look after it has settled can tell.
-    fn unanswered(&self, tenant: Tenant) -> Decision {
-        let tenant = self.failed(tenant);
-        let left = self.policy.settle.max(self.policy.backoff(tenant.failures, self.jitter));
-        let (state, recheck) = match tenant.state.clone() {
-            State::Adopting { client, .. } => {
-                (State::Adopting { client, entry: MintEntry::Settling { left } }, RecheckChange::Keep)
-            }
-            State::Creating(_) => {
-                (State::Creating(Entry::Settling { left }), RecheckChange::After(self.policy.recheck_after()))
-            }
-            same @ (State::Pending | State::Created { .. } | State::Trusted { .. } | State::Ready { .. }) => {
-                (same, RecheckChange::Keep)
-            }
-        };
-        let rest = settling(self.effect, left);
-        Decision { recheck, rest, ..hold(Tenant { state, ..tenant }) }
-    }
-
-    fn missing(&self, tenant: Tenant) -> Decision {
-        let is_lag = tenant.missing_for.unwrap_or_default() < RetryPolicy::MISSING_PATIENCE;
-        if is_lag || is_ready(&tenant) {
-            return self.back_off(
-                tenant,
-                WaitReason::Retrying,
-                ParkReason::ClientMissing,
-                Some(Ailment::ClientMissing),
-            );
-        }
-        let tenant = self.failed(tenant);
-        let parked = park(tenant, ParkReason::ClientMissing, "our client is not on the tenant any more");
-        Decision { ailment: Some(Ailment::ClientMissing), ..parked }
-    }
-
-    /// Lag at first; then one fresh secret; then a case for people. Counts for no breaker.
-    fn proof_refused(&self, tenant: Tenant) -> Decision {
-        let is_lag = tenant.refused_for.unwrap_or_default() < self.policy.prove_patience;
-        let state = tenant.state.clone();
-        match state {
-            State::Trusted { client } if !is_lag && !tenant.is_afresh => Decision {
-                secret: SecretChange::Discard,
-                ..hold(mint_anew(Tenant { is_afresh: true, refused_for: None, ..tenant }, client))
-            },
-            _ if is_lag => {
-                let tenant = self.failed(tenant);
-                let due = self.policy.backoff(tenant.failures, self.jitter);
-                let waiting = self.wait(tenant, WaitReason::ProofRefused, due);
-                Decision { ailment: Some(Ailment::ProofRefused), ..waiting }
-            }
-            _ => {
-                let what = format!("two secrets in a row got no token: {}", self.failure);
-                let parked = park(self.failed(tenant), ParkReason::ProofRefused, &what);
-                Decision { ailment: Some(Ailment::ProofRefused), ..parked }
-            }
-        }
-    }
-
-    fn refused(&self, tenant: Tenant) -> Decision {
-        if is_ready(&tenant) {
-            let tenant = self.failed(tenant);
-            return self.wait(tenant, WaitReason::Retrying, self.policy.cap);
-        }
-        let what = format!("{} was refused: {}", self.effect, self.failure);
-        park(self.failed(tenant), ParkReason::Rejected, &what)
-    }
-
-    fn wait(&self, tenant: Tenant, reason: WaitReason, due: Duration) -> Decision {
-        let message = format!("{}: {}; tried again by itself", self.effect, self.failure);
-        Decision { rest: Rest::Wait { reason, due, message }, ..hold(tenant) }
-    }
-
-    /// One more failure; what was sent is known not to have happened.
-    fn failed(&self, tenant: Tenant) -> Tenant {
-        Tenant { state: tenant.re_entry(), failures: tenant.failures.saturating_add(1), ..tenant }
-    }
-}
-
-fn settling(what: EffectKind, left: Duration) -> Rest {
+pub(super) fn settling(what: EffectKind, left: Duration) -> Rest {
     let message = format!("a {what} went unanswered and may still land; looked at when it has settled");
     Rest::Wait { reason: WaitReason::Settling, due: left, message }
-}
-
-fn is_ready(tenant: &Tenant) -> bool {
-    matches!(tenant.state, State::Ready { .. })
 }
 
 fn give_up(tenant: Tenant, policy: &RetryPolicy, what: &str) -> Decision {
@@ -513,7 +368,7 @@ fn give_up(tenant: Tenant, policy: &RetryPolicy, what: &str) -> Decision {
     park(tenant, ParkReason::GaveUp, &format!("no {what} succeeded within {since}"))
 }
 
-fn hold(tenant: Tenant) -> Decision {
+pub(super) fn hold(tenant: Tenant) -> Decision {
     Decision {
         tenant,
         secret: SecretChange::Keep,
@@ -536,7 +391,7 @@ fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
     Decision { secret, progress: Progress::Made, ..hold(tenant) }
 }
 
-fn park(tenant: Tenant, reason: ParkReason, what: &str) -> Decision {
+pub(super) fn park(tenant: Tenant, reason: ParkReason, what: &str) -> Decision {
     let state = tenant.re_entry();
     let message = format!("{what}; {}", reason.remedy());
     Decision { rest: Rest::Park { reason, message }, ..hold(Tenant { state, ..tenant }) }

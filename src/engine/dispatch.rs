@@ -151,6 +151,8 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!("a worker panicked: a defect of tenantd, please report it; its tenant is taken up again when the lease has run out");
+        tracing::error!(
+            "a worker panicked: a defect of tenantd, please report it; its tenant is taken up again when the lease has run out"
+        );
     }
 }

@@ -51,7 +51,11 @@ impl Leases {
     }
 
     fn held(&self) -> Vec<(TenantId, Fence)> {
-        self.lock().iter().filter(|(_, held)| !held.is_lost).map(|(tenant, held)| (*tenant, held.fence)).collect()
+        self.lock()
+            .iter()
+            .filter(|(_, held)| !held.is_lost)
+            .map(|(tenant, held)| (*tenant, held.fence))
+            .collect()
     }
 
     /// Takes note of a renewal that asked for `asked` and got `renewed`. Returns
@@ -61,7 +65,9 @@ impl Leases {
         let mut all = self.lock();
         for (tenant, fence) in asked {
             // It may have been given back, and even claimed anew, meanwhile.
-            let Some(held) = all.get_mut(tenant).filter(|held| held.fence.epoch == fence.epoch) else { continue };
+            let Some(held) = all.get_mut(tenant).filter(|held| held.fence.epoch == fence.epoch) else {
+                continue;
+            };
             if renewed.contains(tenant) {
                 held.certain_until = certain_until;
             } else {

@@ -68,7 +68,11 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`StoreError`].
     pub async fn gauge(&self) -> Result<(), StoreError> {
         telemetry::report_fleet(
-            self.store.counts().await?.into_iter().map(|c| (c.phase, c.reason.filter(|_| c.parked), c.tenants)),
+            self.store
+                .counts()
+                .await?
+                .into_iter()
+                .map(|c| (c.phase, c.reason.filter(|_| c.parked), c.tenants)),
         );
         let oldest: Duration = self.store.oldest_due().await?;
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());

@@ -16,12 +16,13 @@ use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
+use crate::domain::setback;
 use crate::domain::tenant::{State, Tenant};
 use crate::domain::transition::{self, Decision, IllegalOutcome, Next, Rest};
 use crate::ports::QlikApi;
+use crate::postgres::StoreError;
 use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Desired, SealedSecret};
-use crate::postgres::StoreError;
 use crate::vault::SealedFor;
 
 use super::{Engine, Proof};
@@ -126,10 +127,24 @@ impl<Q: QlikApi> Engine<Q> {
     /// Does one effect at Qlik. A secret that comes back is sealed at once.
     pub async fn act(&self, work: &mut Work, effect: Effect) -> Acted {
         let started = self.clock.elapsed();
-        let result = self.perform(work, &effect).await;
+        let result = self.in_time(&effect, self.perform(work, &effect)).await;
         let took = self.clock.elapsed().saturating_sub(started);
         let (result, sealed) = self.seal(work, result);
         Acted { effect, result, sealed, took }
+    }
+
+    /// What cannot be repeated must end while the lease is certain, whatever it
+    /// takes: the fetching of a token, a renewed one, the request itself.
+    async fn in_time<T>(
+        &self,
+        effect: &Effect,
+        act: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if effect.kind().is_repeatable() {
+            return act.await;
+        }
+        let ended = tokio::time::timeout(self.terms.request_timeout, act).await;
+        ended.unwrap_or_else(|_| Err(Failure::unanswered(FailureKind::NoAnswer)))
     }
 
     async fn perform(&self, work: &Work, effect: &Effect) -> Result<(Done, Option<ClientSecret>), Failure> {
@@ -152,7 +167,9 @@ impl<Q: QlikApi> Engine<Q> {
                 let made = api.mint_secret(host, client).await?;
                 Ok((Done::Minted { hint: made.hint }, Some(made.secret)))
             }
-            Effect::Tidy(client, hint) => api.delete_secret(host, client, hint).await.map(|()| plain(Done::Tidied)),
+            Effect::Tidy(client, hint) => {
+                api.delete_secret(host, client, hint).await.map(|()| plain(Done::Tidied))
+            }
             Effect::Trust(client) => api.trust(host, client).await.map(|()| plain(Done::Trusted)),
             Effect::Prove(client) => self.prove(work, client).await.map(plain),
             Effect::Recheck(_) => api.list_clients(host).await.map(Done::Rechecked).map(plain),
@@ -204,8 +221,7 @@ impl<Q: QlikApi> Engine<Q> {
         };
         let client = match (&done, &work.tenant.state) {
             (Done::Created { client, .. }, _) | (_, State::Adopting { client, .. }) => client.clone(),
-            (_, State::Pending | State::Creating(_) | State::Created { .. } | State::Trusted { .. })
-            | (_, State::Ready { .. }) => return (Ok(done), None),
+            (_, _) => return (Ok(done), None),
         };
         match self.vault.seal(&sealed_for(work, &client), &secret, self.entropy.as_ref()) {
             Ok(sealed) => {
@@ -238,7 +254,7 @@ impl<Q: QlikApi> Engine<Q> {
                 let jitter = self.jitter();
                 let class = RetryClass::of(acted.effect.kind(), &failure.kind);
                 let decision =
-                    transition::after_failure(tenant, &acted.effect, &failure, &self.terms.policy, jitter);
+                    setback::after_failure(tenant, &acted.effect, &failure, &self.terms.policy, jitter);
                 let message = Some(failure.to_string());
                 (decision, class.as_str(), failure.evidence, message)
             }

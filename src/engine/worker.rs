@@ -12,7 +12,7 @@ use super::{Engine, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{Fence, TenantId};
-use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
+use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
@@ -81,7 +81,10 @@ impl<Q: QlikApi> Engine<Q> {
         };
         match self.persist(work, &judged).await {
             Ok(desired) => self.after_commit(work, &judged, &desired).await,
-            Err(error) => self.not_persisted(work.tenant_id, &error, made_a_client).await,
+            Err(error) => {
+                self.not_persisted(work.tenant_id, &error, made_a_client).await;
+                Turn::End
+            }
         }
     }
 
@@ -116,17 +119,17 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    /// What to do about a commit that could not be made.
-    async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) -> Turn {
+    /// What to do about a commit that could not be made: nothing but to remember
+    /// that there may be a client which nobody knows but by its mark.
+    pub async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) {
         tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
-        if made_a_client {
-            // Nobody knows of this client but by its mark.
-            let recheck = self.store.recheck_later(tenant, self.terms.policy.recheck_after()).await;
-            if let Err(error) = recheck {
-                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
-            }
+        if !made_a_client {
+            return;
         }
-        Turn::End
+        let after = self.terms.policy.recheck_after();
+        if let Err(error) = self.store.recheck_later(tenant, after).await {
+            tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
+        }
     }
 
     async fn rest(&self, work: &Work, rest: Rest) -> Turn {
@@ -173,13 +176,8 @@ fn note(judged: &Judged, work: &Work) {
 }
 
 fn count(effect: EffectKind, outcome: &'static str, took: Duration) {
-    metrics::counter!(telemetry::EFFECTS_TOTAL, "effect" => effect.as_str(), "outcome" => outcome).increment(1);
-    metrics::histogram!(telemetry::EFFECT_DURATION_SECONDS, "effect" => effect.as_str()).record(took.as_secs_f64());
-}
-
-/// Checks that a claim nobody worked on can be handed on: used when a batch was
-/// claimed as the daemon stops.
-#[must_use]
-pub fn unworked(claimed: &Claimed) -> Decision {
-    transition::checkpoint(claimed.tenant.clone())
+    metrics::counter!(telemetry::EFFECTS_TOTAL, "effect" => effect.as_str(), "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!(telemetry::EFFECT_DURATION_SECONDS, "effect" => effect.as_str())
+        .record(took.as_secs_f64());
 }

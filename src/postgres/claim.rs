@@ -90,6 +90,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`]; [`StoreError::Inconsistent`] for a row of another version.
+    #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     #[tracing::instrument(name = "db.tenants.claim", level = "debug", skip_all, fields(claimed))]
     pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Vec<Claimed>, StoreError> {
         let rows = sqlx::query_as!(
@@ -190,6 +191,7 @@ impl Store {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 struct ClaimRow {
     tenant_id: Uuid,
     external_id: String,

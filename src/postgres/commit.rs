@@ -88,6 +88,7 @@ impl Store {
             .ok_or(StoreError::LeaseLost(tenant))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     async fn write(
         &self,
         tenant: TenantId,
@@ -220,6 +221,7 @@ impl Store {
 }
 
 /// A decision in the words of the statement.
+#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 struct Columns<'a> {
     is_progress: bool,
     excused: Duration,

@@ -11,6 +11,7 @@
 
 mod checked;
 mod fault;
+mod layers;
 mod misfit;
 mod nearest;
 mod parse;
@@ -37,7 +38,8 @@ pub use checked::{
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use show::ShownKey;
 
-use raw::{ConfigFile, Tree};
+use layers::ConfigFile;
+use raw::Tree;
 use reader::{Read, Reader};
 
 /// The merged layers, not yet checked.

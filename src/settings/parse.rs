@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
+use super::layers::is_variable;
 use super::misfit::{Misfit, quoted};
-use super::raw::is_variable;
 
 /// Text, possibly empty.
 pub(super) fn text(value: &Value) -> Result<String, Misfit> {

@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
             let (table, inside) = (format!("{list}[{index}]"), format!("{list}[{index}]."));
             self.tree.entries().iter().any(|entry| entry.key == table || entry.key.starts_with(&inside))
         };
-        (0..).take_while(|index| has(*index)).count()
+        (0..self.tree.entries().len()).take_while(|index| has(*index)).count()
     }
 
     /// The names of the tables below a section, as in `[profiles.NAME]`.

@@ -30,13 +30,13 @@ fn pair(from: &Reader<'_>, one: &str, other: &str) -> Option<(Duration, Duration
 /// the request itself must end before another may take the tenant over.
 fn lease_outlasts_requests(from: &mut Reader<'_>) {
     let Some((lease, timeout)) = pair(from, "worker.lease", "qlik.request_timeout") else { return };
-    let least = timeout.saturating_mul(2);
-    if lease <= least {
-        let (lease, timeout, least) = (shown(lease), shown(timeout), shown(least));
+    let both = timeout.saturating_mul(2);
+    if lease <= both {
+        let (lease, timeout, both) = (shown(lease), shown(timeout), shown(both));
         from.fault(
             "worker.lease",
             format!("is {lease}, not more than twice qlik.request_timeout ({timeout})"),
-            format!("raise it above {least}, or lower qlik.request_timeout"),
+            format!("raise it above {both}, or lower qlik.request_timeout"),
         );
     }
 }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::fault::Warning;
+use super::layers::{BUILT_IN, ConfigFile};
 use super::parse::{address, path, shown, text};
-use super::raw::{BUILT_IN, ConfigFile};
 use super::reader::Reader;
 use super::rules::peek_duration;
 

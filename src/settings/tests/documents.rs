@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::raw::DEFAULTS;
+use super::super::layers::DEFAULTS;
 use super::super::reader::Reader;
 use super::super::sections;
 use super::{LEAST, Scratch, layered};

@@ -1,5 +1,7 @@
 //! Which layer wins, and what counts as a setting at all.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -137,6 +139,15 @@ fn the_file_of_config_is_read_with_its_origin() {
     assert_eq!(origin("regions[0].name"), path.display().to_string());
     assert_eq!(origin("log.level"), "environment variable TENANTD_LOG__LEVEL");
     assert_eq!(origin("worker.lease"), "built-in default");
+}
+
+#[test]
+fn a_variable_that_is_not_text_is_told_by_name() {
+    let broken = (OsString::from("TENANTD_LOG__LEVEL"), OsString::from_vec(vec![0xFF]));
+
+    let error = Layered::load(None, [broken]).unwrap_err().to_string();
+
+    assert!(error.contains("(environment variable TENANTD_LOG__LEVEL) holds bytes"), "{error}");
 }
 
 #[test]

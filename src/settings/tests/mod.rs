@@ -8,7 +8,7 @@ mod secrecy;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::raw::ConfigFile;
+use super::layers::ConfigFile;
 use super::{InvalidSettings, Layered, Settings, Warning};
 
 /// The least that runs.

@@ -1,0 +1,304 @@
+//! OAuth clients: made, listed, read, deleted, trusted.
+//!
+//! The rule: names are not unique unless the switch says so, and nothing here is
+//! idempotent: two creates are two clients, as at Qlik.
+
+use chrono::{DateTime, Utc};
+
+use super::behaviour::{HintSpelling, ListOrder};
+use super::draft::Draft;
+use super::endpoint::Endpoint;
+use super::problem::Problem;
+use super::query::{Cut, ListQuery, cut};
+use super::rng::Rng;
+use super::secrets::{Plaintext, Secret, SecretView};
+use super::tenants::{Caller, Tenant};
+use super::world::{Moment, State};
+
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) draft: Draft,
+    pub(super) is_trusted: bool,
+    pub(super) secrets: Vec<Secret>,
+    pub(super) owner_id: String,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) deleted_at: Option<DateTime<Utc>>,
+    /// Most secrets it ever had at once.
+    pub(super) most_secrets: usize,
+}
+
+/// A client as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientView {
+    /// `clientId`.
+    pub client_id: String,
+    /// What a caller can set.
+    pub draft: Draft,
+    /// Its consent is `trusted`; lists show it, reading one client does not.
+    pub is_trusted: bool,
+    /// Its live secrets.
+    pub secrets: Vec<SecretView>,
+    /// The user who made it.
+    pub owner_id: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// It is only a tombstone.
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// A client in the one answer that shows its secret.
+#[derive(Debug)]
+pub struct Created {
+    /// `clientId`.
+    pub client_id: String,
+    /// `None` for a client that has no use for one.
+    pub secret: Option<Plaintext>,
+    /// The secret's hint.
+    pub hint: Option<String>,
+    /// Where the answer shows the hint.
+    pub spelling: HintSpelling,
+    /// The rest.
+    pub view: ClientView,
+}
+
+/// One page of clients.
+#[derive(Debug)]
+pub struct ClientPage {
+    /// The clients.
+    pub clients: Vec<ClientView>,
+    /// The cursor of the page before.
+    pub prev: Option<String>,
+    /// The cursor of the page after.
+    pub next: Option<String>,
+    /// How many there are on all pages, where asked for.
+    pub total: Option<usize>,
+}
+
+impl Client {
+    pub(super) fn live_secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().filter(|secret| secret.is_live())
+    }
+
+    pub(super) fn keep(&mut self, secret: Secret, now: DateTime<Utc>) {
+        self.secrets.push(secret);
+        self.updated_at = now;
+        self.most_secrets = self.most_secrets.max(self.live_secrets().count());
+    }
+
+    fn view(&self) -> ClientView {
+        ClientView {
+            client_id: self.id.clone(),
+            draft: self.draft.clone(),
+            is_trusted: self.is_trusted,
+            secrets: self.live_secrets().map(Secret::view).collect(),
+            owner_id: self.owner_id.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
+        }
+    }
+
+    /// What a filter may ask for.
+    fn attribute<'a>(&'a self, tenant_id: &'a str, name: &str) -> &'a str {
+        match name {
+            "clientId" => &self.id,
+            "clientName" => &self.draft.client_name,
+            "appType" => &self.draft.app_type,
+            "tenantId" => tenant_id,
+            _ => CREATED_BY_TYPE,
+        }
+    }
+}
+
+/// `createdByType` of a client that a bot user made: not documented.
+pub(super) const CREATED_BY_TYPE: &str = "user";
+
+/// The attributes a list can be filtered by.
+pub(super) const FILTERS: [&str; 5] = ["clientId", "clientName", "appType", "tenantId", "createdByType"];
+/// The fields a list can be sorted by.
+pub(super) const SORTS: [&str; 6] =
+    ["clientId", "clientName", "appType", "tenantId", "createdAt", "updatedAt"];
+
+/// The live client with this id, or 404.
+pub(super) fn find_live<'a>(tenant: &'a mut Tenant, id: &str) -> Result<&'a mut Client, Problem> {
+    tenant
+        .clients
+        .iter_mut()
+        .find(|client| client.id == id && client.deleted_at.is_none())
+        .ok_or_else(|| Problem::not_found("OAuth client"))
+}
+
+impl Moment<'_> {
+    /// Makes a client.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a broken limit; 409 for a name in use, where the switch says so.
+    pub fn create_client(
+        &mut self,
+        caller: Caller<'_>,
+        draft: Draft,
+        is_trusted: bool,
+    ) -> Result<Created, Problem> {
+        let admitted = self.admit_admin(caller, Endpoint::CreateClient)?;
+        draft.check()?;
+        self.check_name(caller.host, &draft.client_name)?;
+        let (id, now) = (self.new_id(32), self.now);
+        let mut client = Client {
+            id,
+            draft,
+            is_trusted,
+            secrets: Vec::new(),
+            owner_id: admitted.user_id.clone(),
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+            most_secrets: 0,
+        };
+        let mut secret = None;
+        if client.draft.uses_secrets() {
+            let (kept, minted) = self.state.new_secret(None, now, &admitted.user_id);
+            client.keep(kept, now);
+            secret = Some(minted);
+        }
+        let view = client.view();
+        self.tenant(caller.host)?.clients.push(client);
+        let state = &mut *self.state;
+        let spelling = state.behaviour.hint.draw(&mut state.rng);
+        let (secret, hint) = secret.map(|minted| (minted.secret, minted.view.hint)).unzip();
+        Ok(Created { client_id: view.client_id.clone(), secret, hint, spelling, view })
+    }
+
+    fn check_name(&mut self, host: &str, name: &str) -> Result<(), Problem> {
+        let is_unique = self.state.behaviour.unique_names;
+        let tenant = self.tenant(host)?;
+        let mut live = tenant.clients.iter().filter(|client| client.deleted_at.is_none());
+        if is_unique && live.any(|client| client.draft.client_name == name) {
+            return Err(Problem::conflict("an OAuth client of this name exists"));
+        }
+        Ok(())
+    }
+
+    /// One page of clients.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a cursor that names nothing.
+    pub fn list_clients(&mut self, caller: Caller<'_>, query: &ListQuery) -> Result<ClientPage, Problem> {
+        self.admit_admin(caller, Endpoint::ListClients)?;
+        self.tenant(caller.host)?;
+        let state = &*self.state;
+        let Some(tenant) = state.tenants.get(caller.host) else { return Err(Problem::no_such_host()) };
+        let hidden_since = self.now - state.lag_of(caller.host);
+        let mut sorted: Vec<&Client> = tenant.clients.iter().collect();
+        sort(&mut sorted, query.sort.as_ref(), state.behaviour.list_order, &tenant.id);
+        let shown = |client: &Client| {
+            (client.deleted_at.is_none() || state.behaviour.tombstones)
+                && client.created_at <= hidden_since
+                && query.filter.matches(|name| client.attribute(&tenant.id, name))
+        };
+        let Cut { items, prev, next, total } = cut(&sorted, |client| &client.id, shown, &query.paging)?;
+        Ok(ClientPage {
+            clients: items.into_iter().map(Client::view).collect(),
+            prev,
+            next,
+            total: query.total.then_some(total),
+        })
+    }
+
+    /// Reads one client.
+    ///
+    /// # Errors
+    ///
+    /// 404 for one that is not there; a deleted one is, where the switch says so.
+    pub fn get_client(&mut self, caller: Caller<'_>, id: &str) -> Result<ClientView, Problem> {
+        self.admit_admin(caller, Endpoint::GetClient)?;
+        let tombstones = self.state.behaviour.tombstones;
+        let tenant = self.tenant(caller.host)?;
+        let found = tenant
+            .clients
+            .iter()
+            .find(|client| client.id == id && (tombstones || client.deleted_at.is_none()));
+        found.map(Client::view).ok_or_else(|| Problem::not_found("OAuth client"))
+    }
+
+    /// Deletes a client. Tokens it has and its bot user stay.
+    ///
+    /// # Errors
+    ///
+    /// 400 unless `confirm` (header `qlik-confirm-delete`) repeats the id; 404.
+    pub fn delete_client(
+        &mut self,
+        caller: Caller<'_>,
+        id: &str,
+        confirm: Option<&str>,
+    ) -> Result<(), Problem> {
+        self.admit_admin(caller, Endpoint::DeleteClient)?;
+        if confirm != Some(id) {
+            return Err(Problem::invalid("header qlik-confirm-delete must hold the client id"));
+        }
+        let now = self.now;
+        find_live(self.tenant(caller.host)?, id)?.deleted_at = Some(now);
+        Ok(())
+    }
+
+    /// Whether the client's consent is `trusted`; otherwise it is `required`.
+    ///
+    /// # Errors
+    ///
+    /// 404.
+    pub fn is_trusted(&mut self, caller: Caller<'_>, id: &str) -> Result<bool, Problem> {
+        self.admit_admin(caller, Endpoint::GetConsent)?;
+        Ok(find_live(self.tenant(caller.host)?, id)?.is_trusted)
+    }
+
+    /// Sets the client's consent to `trusted` or back to `required`.
+    ///
+    /// # Errors
+    ///
+    /// 404.
+    pub fn set_trusted(&mut self, caller: Caller<'_>, id: &str, is_trusted: bool) -> Result<(), Problem> {
+        self.admit_admin(caller, Endpoint::SetConsent)?;
+        let now = self.now;
+        let client = find_live(self.tenant(caller.host)?, id)?;
+        client.is_trusted = is_trusted;
+        client.updated_at = now;
+        Ok(())
+    }
+}
+
+impl State {
+    /// How long this tenant hides new clients from lists.
+    fn lag_of(&self, host: &str) -> std::time::Duration {
+        match self.behaviour.list_lag {
+            Some(list) if Rng::named(self.seed, host).share() < list.share => list.lag,
+            Some(_) | None => std::time::Duration::ZERO,
+        }
+    }
+}
+
+/// Sorts by the field asked for, else by the switch; equals stay in order of creation.
+fn sort(clients: &mut [&Client], sort: Option<&super::query::Sort>, otherwise: ListOrder, tenant_id: &str) {
+    let Some(sort) = sort else {
+        match otherwise {
+            ListOrder::OldestFirst => {}
+            ListOrder::NewestFirst => clients.reverse(),
+            ListOrder::ById => clients.sort_by(|a, b| a.id.cmp(&b.id)),
+        }
+        return;
+    };
+    clients.sort_by(|a, b| match sort.field.as_str() {
+        "createdAt" => a.created_at.cmp(&b.created_at),
+        "updatedAt" => a.updated_at.cmp(&b.updated_at),
+        name => a.attribute(tenant_id, name).cmp(b.attribute(tenant_id, name)),
+    });
+    if sort.is_descending {
+        clients.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! What really happened, whoever was told what.
+//!
+//! The rule: the ledger counts effects, not answers. It never holds a secret,
+//! only enough to say whether a text is one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::clients::Client;
+use super::endpoint::Endpoint;
+use super::secrets::Secret;
+use super::world::Moment;
+
+/// Counters of requests.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    arrivals: HashMap<(String, Endpoint), u64>,
+    answers: BTreeMap<(Endpoint, Option<u16>), u64>,
+}
+
+/// All tenants, and every call.
+#[derive(Debug, Serialize)]
+pub struct Ledger {
+    /// By host, those that were only ever asked for included.
+    pub tenants: BTreeMap<String, TenantLedger>,
+    /// Calls by endpoint and status, such as `create-client 201`; `none` for no answer.
+    pub calls: BTreeMap<String, u64>,
+    /// Most secrets any client ever had at once.
+    pub most_secrets: usize,
+    /// Live clients of all tenants.
+    pub live_clients: usize,
+    /// Those of them whose consent is trusted.
+    pub trusted_clients: usize,
+    /// Live secrets of live clients.
+    pub live_secrets: usize,
+    /// Secrets ever made.
+    pub secrets_made: usize,
+}
+
+/// One tenant.
+#[derive(Debug, Default, Serialize)]
+pub struct TenantLedger {
+    /// Requests sent to the host.
+    pub requests: u64,
+    /// Every client ever made, in order.
+    pub clients: Vec<ClientLedger>,
+    /// Users, bots included.
+    pub users: usize,
+    /// Subjects of the bot users.
+    pub bots: Vec<String>,
+    /// Tokens that are still good, unless expired meanwhile.
+    pub tokens: usize,
+}
+
+/// One client ever made.
+#[derive(Debug, Serialize)]
+pub struct ClientLedger {
+    /// Its id.
+    pub client_id: String,
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was deleted.
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// Its consent is trusted.
+    pub is_trusted: bool,
+    /// Every secret ever made for it, in order.
+    pub secrets: Vec<SecretLedger>,
+}
+
+/// One secret ever made.
+#[derive(Debug, Serialize)]
+pub struct SecretLedger {
+    /// Its hint.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was deleted.
+    pub deleted_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    digest: [u8; 32],
+}
+
+impl Ledger {
+    /// The live clients of a tenant.
+    pub fn live_clients_of(&self, host: &str) -> impl Iterator<Item = &ClientLedger> {
+        self.tenants.get(host).into_iter().flat_map(TenantLedger::live_clients)
+    }
+
+    /// How often an endpoint was answered with this status, `None` meaning no answer.
+    #[must_use]
+    pub fn calls_of(&self, endpoint: Endpoint, status: Option<u16>) -> u64 {
+        self.calls.get(&call_name(endpoint, status)).copied().unwrap_or(0)
+    }
+
+    /// How many requests were sent to a host.
+    #[must_use]
+    pub fn requests_to(&self, host: &str) -> u64 {
+        self.tenants.get(host).map_or(0, |tenant| tenant.requests)
+    }
+}
+
+impl TenantLedger {
+    /// The clients that are not deleted.
+    pub fn live_clients(&self) -> impl Iterator<Item = &ClientLedger> {
+        self.clients.iter().filter(|client| client.deleted_at.is_none())
+    }
+}
+
+impl ClientLedger {
+    /// The secrets that are not deleted.
+    pub fn live_secrets(&self) -> impl Iterator<Item = &SecretLedger> {
+        self.secrets.iter().filter(|secret| secret.deleted_at.is_none())
+    }
+
+    fn of(client: &Client) -> Self {
+        Self {
+            client_id: client.id.clone(),
+            name: client.draft.client_name.clone(),
+            description: client.draft.description.clone(),
+            created_at: client.created_at,
+            deleted_at: client.deleted_at,
+            is_trusted: client.is_trusted,
+            secrets: client.secrets.iter().map(SecretLedger::of).collect(),
+        }
+    }
+}
+
+impl SecretLedger {
+    /// Whether this text is the secret.
+    #[must_use]
+    pub fn matches(&self, plaintext: &str) -> bool {
+        self.digest == digest_of(plaintext)
+    }
+
+    fn of(secret: &Secret) -> Self {
+        Self {
+            hint: secret.hint.clone(),
+            created_at: secret.created_at,
+            deleted_at: secret.deleted_at,
+            digest: digest_of(secret.plaintext.reveal()),
+        }
+    }
+}
+
+fn digest_of(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn call_name(endpoint: Endpoint, status: Option<u16>) -> String {
+    match status {
+        Some(status) => format!("{} {status}", endpoint.as_str()),
+        None => format!("{} none", endpoint.as_str()),
+    }
+}
+
+impl Tally {
+    /// Counts an arrival and returns how many came before it.
+    pub(super) fn arrived(&mut self, host: &str, endpoint: Endpoint) -> u64 {
+        let count = self.arrivals.entry((host.to_owned(), endpoint)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    pub(super) fn answered(&mut self, endpoint: Endpoint, status: Option<u16>) {
+        *self.answers.entry((endpoint, status)).or_default() += 1;
+    }
+}
+
+impl Moment<'_> {
+    /// Everything that has happened.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let state = &*self.state;
+        let mut tenants: BTreeMap<String, TenantLedger> = BTreeMap::new();
+        for (host, tenant) in &state.tenants {
+            let entry = tenants.entry(host.clone()).or_default();
+            entry.clients = tenant.clients.iter().map(ClientLedger::of).collect();
+            entry.users = tenant.users.len();
+            let bots = tenant.users.iter().filter(|user| user.client_id.is_some());
+            entry.bots = bots.map(|user| user.subject.clone()).collect();
+            entry.tokens = tenant.tokens.len();
+        }
+        for ((host, _), count) in &state.tally.arrivals {
+            tenants.entry(host.clone()).or_default().requests += count;
+        }
+        let clients = || tenants.values().flat_map(TenantLedger::live_clients);
+        let made = tenants.values().flat_map(|tenant| &tenant.clients);
+        let most = state.tenants.values().flat_map(|tenant| &tenant.clients);
+        Ledger {
+            calls: calls_by_name(&state.tally),
+            most_secrets: most.map(|client| client.most_secrets).max().unwrap_or(0),
+            live_clients: clients().count(),
+            trusted_clients: clients().filter(|client| client.is_trusted).count(),
+            live_secrets: clients().flat_map(ClientLedger::live_secrets).count(),
+            secrets_made: made.map(|client| client.secrets.len()).sum(),
+            tenants,
+        }
+    }
+}
+
+fn calls_by_name(tally: &Tally) -> BTreeMap<String, u64> {
+    tally.answers.iter().map(|((endpoint, status), count)| (call_name(*endpoint, *status), *count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::simulator::behaviour::Behaviour;
+    use crate::simulator::tenants::Caller;
+    use crate::simulator::testing::{HOST, OTHER, draft, instant, region_token, world};
+
+    #[test]
+    fn the_ledger_knows_every_client_and_secret_ever_made() {
+        let world = world(Behaviour::default());
+        let token = region_token(&world, HOST);
+        let caller = Caller { host: HOST, bearer: Some(&token) };
+        let mut moment = world.at(instant(0));
+        let first = moment.create_client(caller, draft("one"), true).unwrap();
+        let second = moment.create_client(caller, draft("two"), false).unwrap();
+        let minted = moment.mint_secret(caller, &second.client_id).unwrap();
+        moment.delete_client(caller, &first.client_id, Some(&first.client_id)).unwrap();
+
+        let ledger = moment.ledger();
+
+        assert_eq!((ledger.live_clients, ledger.trusted_clients), (1, 0));
+        assert_eq!((ledger.live_secrets, ledger.secrets_made, ledger.most_secrets), (2, 3, 2));
+        let live: Vec<_> = ledger.live_clients_of(HOST).collect();
+        assert_eq!(live[0].client_id, second.client_id);
+        assert!(live[0].secrets[1].matches(minted.secret.reveal()));
+        assert!(!live[0].secrets[0].matches(minted.secret.reveal()));
+        assert_eq!(ledger.live_clients_of(OTHER).count(), 0);
+    }
+
+    #[test]
+    fn no_secret_stands_in_the_ledger() {
+        let world = world(Behaviour { sentinel: "SENTINEL".into(), ..Behaviour::default() });
+        let token = region_token(&world, HOST);
+        let caller = Caller { host: HOST, bearer: Some(&token) };
+        let mut moment = world.at(instant(0));
+        moment.create_client(caller, draft("one"), true).unwrap();
+
+        let json = serde_json::to_string(&moment.ledger()).unwrap();
+
+        assert!(json.contains("one") && !json.contains("SENTINEL"));
+    }
+}

@@ -1,0 +1,313 @@
+//! `/oauth/token`, and the list of the tokens it gave.
+//!
+//! The rule: a token belongs to one host and one user and lives six hours (21 600 seconds).
+//! Deleting its client does not end it; deleting the token itself does.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::clients::Client;
+use super::draft::{CLIENT_CREDENTIALS, IMPERSONATION};
+use super::endpoint::Endpoint;
+use super::problem::Problem;
+use super::query::{Cut, Paging, cut};
+use super::secrets::Plaintext;
+use super::tenants::Caller;
+use super::world::{Moment, State};
+
+/// How long an access token lives (qlik.dev, create a tenant).
+pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(6);
+
+/// The fixed scopes of a region's client.
+const REGION_SCOPES: [&str; 4] =
+    ["admin_classic", "tenants:create", "tenants:deactivate", "tenants:reactivate"];
+
+pub(super) struct Token {
+    pub(super) id: String,
+    bearer: Plaintext,
+    pub(super) client_id: String,
+    pub(super) user_id: String,
+    pub(super) last_used: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+/// A request for a token with a client secret.
+#[derive(Clone)]
+pub struct TokenRequest<'a> {
+    /// Who asks.
+    pub client_id: &'a str,
+    /// With which secret.
+    pub secret: &'a str,
+    /// For whom.
+    pub grant: Grant<'a>,
+    /// Space separated; `None` means all that the client may have.
+    pub scope: Option<&'a str>,
+}
+
+/// For whom a token is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Grant<'a> {
+    /// The client itself, as its bot user.
+    ClientCredentials,
+    /// The user with this subject.
+    UserBySubject(&'a str),
+    /// The user with this id.
+    UserById(&'a str),
+}
+
+/// A token in the one answer that shows it.
+#[derive(Debug)]
+pub struct Granted {
+    /// The token.
+    pub access_token: Plaintext,
+    /// `bearer` in some casing.
+    pub token_type: &'static str,
+    /// Space separated.
+    pub scope: String,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// Whether the answer says `expires_in` too.
+    pub shows_expires_in: bool,
+}
+
+/// A token as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenView {
+    /// Its id, which is not the token.
+    pub id: String,
+    /// The client it was given to.
+    pub client_id: String,
+    /// The user it stands for.
+    pub user_id: String,
+    /// When it was last used.
+    pub last_used: DateTime<Utc>,
+}
+
+/// One page of tokens.
+#[derive(Debug)]
+pub struct TokenPage {
+    /// The tenant they open.
+    pub tenant_id: String,
+    /// The tokens.
+    pub tokens: Vec<TokenView>,
+    /// The cursor of the page after.
+    pub next: Option<String>,
+}
+
+/// What a good credential stands for.
+struct Authenticated {
+    name: String,
+    scopes: Vec<String>,
+}
+
+impl Token {
+    pub(super) fn opens(&self, bearer: &str, now: DateTime<Utc>) -> bool {
+        self.bearer.is(bearer) && now < self.expires_at
+    }
+
+    fn view(&self) -> TokenView {
+        TokenView {
+            id: self.id.clone(),
+            client_id: self.client_id.clone(),
+            user_id: self.user_id.clone(),
+            last_used: self.last_used,
+        }
+    }
+}
+
+impl Grant<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => CLIENT_CREDENTIALS,
+            Self::UserBySubject(_) | Self::UserById(_) => IMPERSONATION,
+        }
+    }
+}
+
+impl Moment<'_> {
+    /// Gives a token.
+    ///
+    /// # Errors
+    ///
+    /// 401 `OAUTH-5` for a wrong credential, scope or user; 400 `OAUTH-14` for a
+    /// grant that the client lacks, or consent that is not trusted.
+    pub fn grant_token(&mut self, host: &str, request: &TokenRequest<'_>) -> Result<Granted, Problem> {
+        self.tenant(host)?;
+        self.pace(host, request.client_id, Endpoint::ClientToken.tier())?;
+        let who = self.authenticate(host, request)?;
+        let scope = scope_of(&who.scopes, request.scope)?;
+        let user_id = match request.grant {
+            Grant::ClientCredentials => self.bot_of(host, request.client_id, &who.name)?,
+            Grant::UserBySubject(subject) => self.find_user(host, |user| user.subject == subject)?,
+            Grant::UserById(id) => self.find_user(host, |user| user.id == id)?,
+        };
+        self.issue(host, request.client_id, user_id, scope)
+    }
+
+    /// Whether these are the id and secret of a region whose hosts include this one.
+    pub(super) fn is_region(&self, host: &str, client_id: &str) -> bool {
+        self.state.region(host, client_id).is_some()
+    }
+
+    fn authenticate(&mut self, host: &str, request: &TokenRequest<'_>) -> Result<Authenticated, Problem> {
+        if let Some(region) = self.state.region(host, request.client_id) {
+            if !region.secret.is(request.secret) {
+                return Err(Problem::bad_credential());
+            }
+            if request.grant.name() != CLIENT_CREDENTIALS {
+                return Err(Problem::not_authorized_client());
+            }
+            let label = region.suffix.split('.').next().unwrap_or_default().to_uppercase();
+            let scopes = REGION_SCOPES.map(str::to_owned).to_vec();
+            return Ok(Authenticated { name: format!("{label} OAuth client"), scopes });
+        }
+        let (now, lag) = (self.now, self.state.behaviour.secret_lag);
+        let refuse_untrusted = self.state.behaviour.refuse_untrusted;
+        let clients = &self.tenant(host)?.clients;
+        let client = clients
+            .iter()
+            .find(|client| client.id == request.client_id && client.knows(request.secret, now, lag))
+            .ok_or_else(Problem::bad_credential)?;
+        if refuse_untrusted && !client.is_trusted || !client.may(request.grant.name()) {
+            return Err(Problem::not_authorized_client());
+        }
+        Ok(Authenticated {
+            name: client.draft.client_name.clone(),
+            scopes: client.draft.allowed_scopes.clone(),
+        })
+    }
+
+    fn find_user(
+        &mut self,
+        host: &str,
+        wanted: impl Fn(&super::users::User) -> bool,
+    ) -> Result<String, Problem> {
+        let found = self.tenant(host)?.users.iter().find(|user| wanted(user));
+        found.map(|user| user.id.clone()).ok_or_else(Problem::bad_credential)
+    }
+
+    fn issue(
+        &mut self,
+        host: &str,
+        client_id: &str,
+        user_id: String,
+        scope: String,
+    ) -> Result<Granted, Problem> {
+        let (id, text, now) = (self.new_id(24), format!("eyJ{}", self.new_id(61)), self.now);
+        let expires_at = now + TOKEN_LIFE;
+        let tenant = self.tenant(host)?;
+        tenant.tokens.retain(|token| now < token.expires_at);
+        tenant.tokens.push(Token {
+            id,
+            bearer: Plaintext::new(text.clone()),
+            client_id: client_id.to_owned(),
+            user_id,
+            last_used: now,
+            expires_at,
+        });
+        let state = &mut *self.state;
+        Ok(Granted {
+            access_token: Plaintext::new(text),
+            token_type: state.behaviour.token_type.draw(&mut state.rng),
+            scope,
+            expires_at,
+            shows_expires_in: state.behaviour.expires_in.draw(&mut state.rng),
+        })
+    }
+
+    /// One page of live tokens, by user. Administrators see everybody's.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a cursor that names nothing.
+    pub fn list_tokens(
+        &mut self,
+        caller: Caller<'_>,
+        user_id: Option<&str>,
+        paging: &Paging,
+    ) -> Result<TokenPage, Problem> {
+        let admitted = self.admit(caller, Endpoint::ListTokens)?;
+        let now = self.now;
+        let tenant = self.tenant(caller.host)?;
+        let mut sorted: Vec<&Token> = tenant.tokens.iter().collect();
+        sorted.sort_by(|a, b| a.user_id.cmp(&b.user_id));
+        let shown = |token: &Token| {
+            now < token.expires_at
+                && user_id.is_none_or(|only| token.user_id == only)
+                && (admitted.is_admin || token.user_id == admitted.user_id)
+        };
+        let Cut { items, next, .. } = cut(&sorted, |token| &token.id, shown, paging)?;
+        let tokens = items.into_iter().map(Token::view).collect();
+        Ok(TokenPage { tenant_id: tenant.id.clone(), tokens, next })
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    ///
+    /// 404 for one that is not there.
+    pub fn delete_token(&mut self, caller: Caller<'_>, id: &str) -> Result<(), Problem> {
+        self.admit_admin(caller, Endpoint::DeleteToken)?;
+        let tokens = &mut self.tenant(caller.host)?.tokens;
+        let at = tokens.iter().position(|token| token.id == id);
+        tokens.remove(at.ok_or_else(|| Problem::not_found("OAuth token"))?);
+        Ok(())
+    }
+
+    /// Ends the tokens of a client, of a user, or of both together.
+    ///
+    /// # Errors
+    ///
+    /// 405 unless the switch brings the operation back; 400 without any condition.
+    pub fn delete_tokens_by_filter(
+        &mut self,
+        caller: Caller<'_>,
+        client_id: Option<&str>,
+        user_id: Option<&str>,
+    ) -> Result<(), Problem> {
+        self.admit_admin(caller, Endpoint::DeleteTokensByFilter)?;
+        if !self.state.behaviour.delete_tokens_by_filter {
+            return Err(Problem::of_status(405));
+        }
+        if client_id.is_none() && user_id.is_none() {
+            return Err(Problem::invalid("clientId or userId is missing"));
+        }
+        self.tenant(caller.host)?.tokens.retain(|token| {
+            !(client_id.is_none_or(|only| token.client_id == only)
+                && user_id.is_none_or(|only| token.user_id == only))
+        });
+        Ok(())
+    }
+}
+
+impl State {
+    fn region(&self, host: &str, client_id: &str) -> Option<&super::world::RegionClient> {
+        let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+        self.regions.iter().find(|region| region.suffix == parent && region.client_id == client_id)
+    }
+}
+
+impl Client {
+    fn knows(&self, secret: &str, now: DateTime<Utc>, lag: Duration) -> bool {
+        self.deleted_at.is_none()
+            && self.draft.uses_secrets()
+            && self.secrets.iter().any(|kept| kept.plaintext.is(secret) && kept.works_at(now, lag))
+    }
+
+    fn may(&self, grant: &str) -> bool {
+        self.draft.allowed_grant_types.iter().any(|allowed| allowed == grant)
+    }
+}
+
+/// The scope of the token: what was asked for, if the client may have it.
+fn scope_of(allowed: &[String], asked: Option<&str>) -> Result<String, Problem> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else { return Ok(allowed.join(" ")) };
+    if asked.split(' ').all(|scope| allowed.iter().any(|allowed| allowed == scope)) {
+        return Ok(asked.to_owned());
+    }
+    Err(Problem::bad_credential())
+}
+
+#[cfg(test)]
+mod tests;
