@@ -112,9 +112,10 @@ impl Transport {
         #[expect(clippy::disallowed_methods, reason = "this is the transport")]
         let mut response = self.client.execute(request).await.map_err(|e| error::unanswered(&e))?;
         let status = response.status();
-        let body = match status.is_success() && !endpoint.has_answer {
-            true => Ok(Zeroizing::default()),
-            false => body::read(&mut response).await,
+        let body = if endpoint.has_answer || !status.is_success() {
+            body::read(&mut response).await
+        } else {
+            Ok(Zeroizing::default())
         };
         let headers = std::mem::take(response.headers_mut());
         match body {

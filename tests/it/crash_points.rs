@@ -123,7 +123,8 @@ fn fault(answer: Answer) -> Fault {
     match answer {
         Answer::Answered => Fault::none(),
         Answer::Lost => Fault::close_after(),
-        Answer::Late => Fault::late(SETTLE / 2),
+        // After a dead holder's lease, and before it has settled.
+        Answer::Late => Fault::late(LEASE + SETTLE / 2),
     }
 }
 
@@ -186,6 +187,10 @@ async fn check(rig: &Rig, case: Case, host: &str) {
     let ledger = rig.world.at(rig.clock.now()).ledger();
     let live: Vec<_> = ledger.live_clients_of(host).collect();
 
+    let zombie_created = case.heir == Heir::AZombieToo
+        && matches!((case.effect, case.died), (EffectKind::Create, Died::BeforeTheAct));
+    let expected = 1 + usize::from(case.effect == EffectKind::Dedupe) + usize::from(zombie_created);
+    assert_eq!(ledger.tenants[host].clients.len(), expected, "{case:?}: clients ever made");
     assert_eq!(status.0, "ready", "{case:?}");
     assert_eq!(live.len(), 1, "{case:?}: live clients");
     assert_eq!(status.1.as_deref(), Some(live[0].client_id.as_str()), "{case:?}: the row knows its client");
