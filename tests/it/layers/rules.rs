@@ -2,46 +2,30 @@
 
 use super::paths::{paths_in, shipped_code};
 
+/// What the surfaces for people put together.
+const BELOW_CLI: [&str; 13] = [
+    "app",
+    "demo",
+    "domain",
+    "engine",
+    "http",
+    "ports",
+    "postgres",
+    "qlik",
+    "settings",
+    "simulator",
+    "system",
+    "telemetry",
+    "vault",
+];
+
 /// Each room, and the rooms it may name besides itself.
 const MAY_NAME: [(&str, &[&str]); 15] = [
     ("lib", &[]),
     ("main", &["cli"]),
-    (
-        "cli",
-        &[
-            "app",
-            "demo",
-            "domain",
-            "engine",
-            "http",
-            "ports",
-            "postgres",
-            "qlik",
-            "settings",
-            "simulator",
-            "system",
-            "telemetry",
-            "vault",
-        ],
-    ),
+    ("cli", &BELOW_CLI),
     ("http", &["app", "domain", "engine", "ports", "postgres", "settings", "telemetry"]),
-    (
-        "demo",
-        &[
-            "app",
-            "domain",
-            "engine",
-            "http",
-            "ports",
-            "postgres",
-            "qlik",
-            "settings",
-            "simulator",
-            "system",
-            "telemetry",
-            "vault",
-        ],
-    ),
+    ("demo", &BELOW_CLI),
     (
         "app",
         &[
