@@ -15,6 +15,10 @@ use super::secrets::{Plaintext, Secret, SecretView};
 use super::tenants::{Caller, Tenant};
 use super::world::{Moment, State};
 
+mod changes;
+#[cfg(test)]
+mod tests;
+
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) draft: Draft,
@@ -244,30 +248,6 @@ impl Moment<'_> {
         find_live(self.tenant(caller.host)?, id)?.deleted_at = Some(now);
         Ok(())
     }
-
-    /// Whether the client's consent is `trusted`; otherwise it is `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
-    pub fn is_trusted(&mut self, caller: Caller<'_>, id: &str) -> Result<bool, Problem> {
-        self.admit_admin(caller, Endpoint::GetConsent)?;
-        Ok(find_live(self.tenant(caller.host)?, id)?.is_trusted)
-    }
-
-    /// Sets the client's consent to `trusted` or back to `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
-    pub fn set_trusted(&mut self, caller: Caller<'_>, id: &str, is_trusted: bool) -> Result<(), Problem> {
-        self.admit_admin(caller, Endpoint::SetConsent)?;
-        let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
-        client.is_trusted = is_trusted;
-        client.updated_at = now;
-        Ok(())
-    }
 }
 
 impl State {
@@ -299,6 +279,3 @@ fn sort(clients: &mut [&Client], sort: Option<&super::query::Sort>, otherwise: L
         clients.reverse();
     }
 }
-
-#[cfg(test)]
-mod tests;

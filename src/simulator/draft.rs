@@ -77,6 +77,9 @@ impl Draft {
     /// Checks every limit.
     pub(super) fn check(&self) -> Result<(), Problem> {
         one_of("appType", &self.app_type, &APP_TYPES)?;
+        if self.client_name.is_empty() {
+            return Err(Problem::invalid("clientName is missing"));
+        }
         at_most("clientName", &self.client_name, 512)?;
         at_most("description", &self.description, 4096)?;
         at_most("clientUri", &self.client_uri, 2048)?;

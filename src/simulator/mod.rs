@@ -7,6 +7,8 @@
 //!
 //! * [`memory::Door`] is the Qlik port straight on the world, for simulation
 //!   tests that move time by hand.
+//! * [`tls::Server`] is HTTPS for everything else: one port, every host, and
+//!   faults that are faults on the wire.
 //!
 //! The rule: the world is pure and knows no JSON. Time is passed in, chance comes
 //! from a seed; both doors call the same typed operations of [`Moment`].
@@ -26,6 +28,7 @@ mod secrets;
 mod tenants;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 mod tokens;
 mod users;
 mod world;

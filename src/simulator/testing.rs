@@ -1,5 +1,8 @@
 //! What the simulator's own tests have in common.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::behaviour::Behaviour;
@@ -8,6 +11,7 @@ use super::faults::FaultPlan;
 use super::problem::Problem;
 use super::tokens::{Grant, Granted, TokenRequest};
 use super::world::World;
+use crate::ports::Clock;
 
 pub(super) const HOST: &str = "acme.us.qlikcloud.com";
 pub(super) const OTHER: &str = "other.us.qlikcloud.com";
@@ -17,6 +21,26 @@ pub(super) const REGION_SECRET: &str = "region-secret";
 /// Seconds after the beginning of the world.
 pub(super) fn instant(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+/// A clock that stands until it is moved.
+#[derive(Default)]
+pub(super) struct HandClock(Mutex<u64>);
+
+impl HandClock {
+    pub(super) fn pass(&self, seconds: u64) {
+        *self.0.lock().unwrap() += seconds;
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> DateTime<Utc> {
+        instant(0) + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_secs(*self.0.lock().unwrap())
+    }
 }
 
 /// A world with two tenants in one region.

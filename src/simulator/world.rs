@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, NoLink};
 use super::endpoint::Endpoint;
 use super::faults::{Fault, FaultPlan};
 use super::ledger::Tally;
@@ -171,6 +171,12 @@ impl Moment<'_> {
     /// An id of `digits` hexadecimal digits.
     pub(super) fn new_id(&mut self, digits: usize) -> String {
         self.state.rng.hex(digits)
+    }
+
+    /// How this answer says that there is no further page.
+    pub(super) fn no_link(&mut self) -> NoLink {
+        let state = &mut *self.state;
+        state.behaviour.no_link.draw(&mut state.rng)
     }
 
     /// A trace id, as Qlik's errors carry one.

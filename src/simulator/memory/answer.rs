@@ -35,8 +35,9 @@ pub(super) fn answer<T>(
         Reply::Throttle(wait) => Err(throttled(moment, *wait)),
         Reply::Html(status) => Err(bare(*status)),
         Reply::Redirect(_) => Err(bare(302)),
+        // A refusal has nothing to be spoilt.
         Reply::Spoilt(_) => match processed {
-            Some(Err(problem)) => Err(bare(problem.status)),
+            Some(Err(problem)) => Err(refusal(moment, &problem)),
             Some(Ok(_)) | None => Err(bare(200)),
         },
         Reply::Close | Reply::Hang => Err(Failure::unanswered(FailureKind::NoAnswer)),

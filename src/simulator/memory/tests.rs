@@ -12,20 +12,7 @@ use crate::simulator::faults::RetryAfter;
 use crate::simulator::faults::Spoil;
 use crate::simulator::query::Paging;
 use crate::simulator::tenants::TenantStatus;
-use crate::simulator::testing::{HOST, OTHER, REGION_ID, REGION_SECRET, instant, world};
-
-/// A clock that stands until it is moved.
-struct HandClock(Mutex<i64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> DateTime<Utc> {
-        instant(*self.0.lock().unwrap())
-    }
-
-    fn elapsed(&self) -> Duration {
-        Duration::from_secs(u64::try_from(*self.0.lock().unwrap()).unwrap())
-    }
-}
+use crate::simulator::testing::{HOST, HandClock, OTHER, REGION_ID, REGION_SECRET, instant, world};
 
 struct Given {
     world: World,
@@ -35,10 +22,6 @@ struct Given {
 }
 
 impl Given {
-    fn pass(&self, seconds: i64) {
-        *self.clock.0.lock().unwrap() += seconds;
-    }
-
     fn script(&self, endpoint: Endpoint, fault: Fault) {
         self.world.script(HOST, endpoint, [fault]);
     }
@@ -56,7 +39,7 @@ fn given_with_secret(behaviour: Behaviour, secret: &str) -> Given {
     let region = RegionName::new("us");
     let pattern = HostPattern::parse("*.us.qlikcloud.com").unwrap();
     let host = RegionMap::new([(pattern, region.clone())]).allow(&Host::parse(HOST).unwrap()).unwrap();
-    let clock = Arc::new(HandClock(Mutex::new(0)));
+    let clock = Arc::new(HandClock::default());
     let world = world(behaviour);
     let credential = RegionCredential::new(REGION_ID.to_owned(), secret.to_owned().into());
     let door = Door::new(world.clone(), Arc::clone(&clock), [(region, credential)]);
@@ -131,9 +114,9 @@ async fn a_late_request_takes_effect_when_its_time_has_come() {
         let failure = given.create().await.unwrap_err();
 
         assert_eq!(failure.kind, FailureKind::NoAnswer, "{fault:?}");
-        given.pass(59);
+        given.clock.pass(59);
         assert!(given.door.list_clients(&given.host).await.unwrap().is_empty(), "{fault:?}");
-        given.pass(2);
+        given.clock.pass(2);
         let seen = given.door.list_clients(&given.host).await.unwrap();
         assert_eq!(seen[0].created_at, instant(60), "{fault:?}");
     }
@@ -225,7 +208,7 @@ async fn tokens_are_kept_until_they_expire_and_the_last_one_is_remembered() {
     given.create().await.unwrap();
     given.create().await.unwrap();
     assert_eq!(fetched(), 1);
-    given.pass(21_600);
+    given.clock.pass(21_600);
     assert_eq!(given.door.last_token(&region), Some(Duration::from_hours(6)));
     given.create().await.unwrap();
     assert_eq!(fetched(), 2);
@@ -252,7 +235,7 @@ async fn more_than_a_page_of_clients_is_listed_newest_first() {
     let given = given();
     for _ in 0..103 {
         given.create().await.unwrap();
-        given.pass(10);
+        given.clock.pass(10);
     }
 
     let seen = given.door.list_clients(&given.host).await.unwrap();

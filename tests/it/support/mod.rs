@@ -1,4 +1,5 @@
 //! What the integration tests share.
 
+pub(crate) mod fleet;
 pub(crate) mod postgres;
 pub(crate) mod rig;
