@@ -5,4 +5,5 @@
 mod crash_points;
 mod faults;
 mod layers;
+mod processes;
 mod support;
