@@ -5,5 +5,6 @@
 mod crash_points;
 mod faults;
 mod layers;
+mod no_plaintext;
 mod processes;
 mod support;
