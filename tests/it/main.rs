@@ -7,4 +7,6 @@ mod crash_points;
 mod demo;
 mod faults;
 mod layers;
+mod no_plaintext;
+mod processes;
 mod support;

@@ -48,23 +48,37 @@ impl Fleet {
         self.world.at(SystemClock::start().now()).ledger()
     }
 
-    /// So many tenants, in the world and as rows of one statement.
+    /// So many tenants, in the world and as rows.
     pub(crate) async fn given_tenants(&self, count: u32) {
+        self.given_more_tenants(1, count).await;
+    }
+
+    /// The tenants numbered `first` to `last`, in the world and as rows of one statement.
+    pub(crate) async fn given_more_tenants(&self, first: u32, last: u32) {
         {
             let mut world = self.world.at(SystemClock::start().now());
-            for number in 1..=count {
+            for number in first..=last {
                 world.add_tenant(&format!("t{number}.{SUFFIX}"));
             }
         }
         sqlx::query(
             "INSERT INTO tenantd.tenants (external_id, host)
-             SELECT 'customer-' || n, 't' || n || '.' || $2 FROM generate_series(1, $1) AS n",
+             SELECT 'customer-' || n, 't' || n || '.' || $3 FROM generate_series($1, $2) AS n",
         )
-        .bind(i32::try_from(count).unwrap())
+        .bind(i32::try_from(first).unwrap())
+        .bind(i32::try_from(last).unwrap())
         .bind(SUFFIX)
         .execute(self.pool())
         .await
         .unwrap();
+    }
+
+    /// How many rows somebody holds, or held when it died.
+    pub(crate) async fn held_leases(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tenantd.tenants WHERE lease_holder IS NOT NULL")
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
     }
 
     /// An engine of this fleet, under these terms.

@@ -2,4 +2,5 @@
 
 pub(crate) mod fleet;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod rig;
