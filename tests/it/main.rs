@@ -4,6 +4,7 @@
 
 mod cli;
 mod crash_points;
+mod demo;
 mod faults;
 mod layers;
 mod no_plaintext;
