@@ -6,5 +6,6 @@ mod crash_points;
 mod faults;
 mod layers;
 mod no_plaintext;
+mod outages;
 mod processes;
 mod support;

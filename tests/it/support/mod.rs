@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod cable;
 pub(crate) mod fleet;
 pub(crate) mod postgres;
 pub(crate) mod process;
