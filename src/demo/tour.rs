@@ -6,6 +6,7 @@
 //!
 //! The rule: no request leaves this machine, and nothing is left behind.
 
+use std::io::Write;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -38,7 +39,7 @@ pub use error::TourError;
 pub use truth::Truth;
 
 /// Longest wait for all tenants, whatever their number.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// And for each of them.
 const PATIENCE_PER_TENANT: Duration = Duration::from_millis(500);
 /// Longest wait for the last look at tenants whose create went unanswered.
@@ -74,8 +75,20 @@ pub struct Summary {
 ///
 /// [`TourError`]; whatever it is, nothing is left behind.
 pub async fn run(options: Options) -> Result<Summary, TourError> {
+    run_on(options, Screen::of_stdout()).await
+}
+
+/// Gives the tour in plain lines to `out` instead of standard output.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_to(options: Options, out: Box<dyn Write + Send>) -> Result<Summary, TourError> {
+    run_on(options, Screen::plain(out)).await
+}
+
+async fn run_on(options: Options, mut screen: Screen) -> Result<Summary, TourError> {
     let mut signals = Signals::listen().map_err(TourError::os("listen for Ctrl-C"))?;
-    let mut screen = Screen::of_stdout();
     let Options { tenants, exit, seed, database_url } = options;
     let customers = samples::customers(tenants.max(1));
     welcome(&mut screen, customers.len())?;

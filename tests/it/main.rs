@@ -4,6 +4,7 @@
 
 mod crash_points;
 mod faults;
+mod demo;
 mod layers;
 mod no_plaintext;
 mod outages;

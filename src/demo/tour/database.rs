@@ -4,6 +4,8 @@
 //! demo's daemon would take real tenants to a simulated Qlik Cloud; and a schema
 //! made here is dropped here.
 
+use std::path::Path;
+
 use secrecy::SecretString;
 use sqlx::PgPool;
 
@@ -44,8 +46,9 @@ impl Database {
             .await
     }
 
-    pub(super) const fn is_private(&self) -> bool {
-        self.private.is_some()
+    /// Where the private Postgres lives, if there is one.
+    pub(super) fn private_directory(&self) -> Option<&Path> {
+        self.private.as_ref().map(PrivatePostgres::directory)
     }
 
     /// What the server calls its version.

@@ -11,7 +11,8 @@ use super::screen::Screen;
 #[derive(Deserialize)]
 struct Event {
     external_id: String,
-    event: String,
+    #[serde(rename = "event")]
+    what: String,
     reason: Option<String>,
 }
 
@@ -27,10 +28,10 @@ pub(super) async fn tell_all(pool: &PgPool, screen: &mut Screen) -> Result<(), T
 
 fn line(payload: &str) -> String {
     match serde_json::from_str::<Event>(payload) {
-        Ok(Event { external_id, event, reason: Some(reason) }) => {
-            format!("  {external_id} is {event}: {reason}")
+        Ok(Event { external_id, what, reason: Some(reason) }) => {
+            format!("  {external_id} is {what}: {reason}")
         }
-        Ok(Event { external_id, event, reason: None }) => format!("  {external_id} is {event}"),
+        Ok(Event { external_id, what, reason: None }) => format!("  {external_id} is {what}"),
         Err(_) => format!("  {payload}"),
     }
 }

@@ -40,7 +40,10 @@ pub(super) fn line(moment: &Snapshot) -> String {
         vec![format!("{} of {} ready", moment.ready, moment.tenants)],
         phases,
         (!named.is_empty()).then(|| format!("waiting: {}", named.join(", "))).into_iter().collect(),
-        (moment.rechecks > 0).then(|| rechecks(moment.rechecks)).into_iter().collect(),
+        (moment.rechecks > 0)
+            .then(|| format!("to look at once more: {}", moment.rechecks))
+            .into_iter()
+            .collect(),
     ];
     parts.concat().join("; ")
 }

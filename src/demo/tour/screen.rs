@@ -34,6 +34,11 @@ impl Screen {
         Self::on(Box::new(io::stdout()), is_live, is_live && !is_colourless)
     }
 
+    /// Something that is no terminal.
+    pub(super) fn plain(out: Box<dyn Write + Send>) -> Self {
+        Self::on(out, false, false)
+    }
+
     fn on(out: Box<dyn Write + Send>, is_live: bool, is_coloured: bool) -> Self {
         Self { out, is_live, paint: Paint { is_on: is_coloured }, drawn: 0, last_line: String::new() }
     }
@@ -69,7 +74,8 @@ impl Screen {
 
     fn draw(&mut self, picture: &[String]) -> io::Result<()> {
         let back = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
-        let lines: String = picture.iter().map(|line| format!("\x1b[2K{line}\n")).collect();
+        let lines: Vec<String> = picture.iter().map(|line| format!("\x1b[2K{line}\n")).collect();
+        let lines = lines.concat();
         // `0J` clears what a longer picture left below. One write: no flicker.
         write!(self.out, "{NO_WRAP}{back}{lines}\x1b[0J{WRAP}")?;
         self.drawn = picture.len();
@@ -105,7 +111,7 @@ mod tests {
     #[test]
     fn a_file_gets_plain_lines_and_each_only_once() {
         let kept = Kept::default();
-        let mut screen = Screen::on(Box::new(kept.clone()), false, false);
+        let mut screen = Screen::plain(Box::new(kept.clone()));
 
         for line in ["1 of 2", "1 of 2", "2 of 2"] {
             screen.show(&["picture".to_owned()], Duration::from_millis(1500), line).unwrap();

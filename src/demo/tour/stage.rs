@@ -13,7 +13,7 @@ use super::config_file::{self, CONCURRENCY, TOO_LATE};
 use super::daemon::Daemon;
 use super::database::Database;
 use super::error::TourError;
-use super::samples::{SUFFIXES, Sample};
+use super::samples::{CORRECTED_HOST, SUFFIXES, Sample};
 use super::{log_file, screen::Screen};
 use crate::app;
 use crate::demo::config::{Reach, pattern};
@@ -86,7 +86,6 @@ impl Stage {
     pub(super) async fn strike(self) -> Result<(), TourError> {
         self.daemon.stop().await;
         self.cloud.server.stop().await;
-        self.store.pool().close().await;
         let closed = self.database.close().await;
         let removed = tokio::task::spawn_blocking(move || drop(self.scratch)).await;
         removed.map_err(|error| TourError::panicked("remove the demo's directory", error))?;
@@ -102,8 +101,10 @@ async fn furnish(
     screen: &mut Screen,
 ) -> Result<(Cloud, PathBuf, Store, Daemon), TourError> {
     let (version, migrations) = (database.version().await?, database.migrate().await?);
-    let whose = if database.is_private() { "of its own, in a private directory" } else { "of yours" };
-    let fate = if database.is_private() { "" } else { ", dropped at the end" };
+    let (whose, fate) = match database.private_directory() {
+        Some(directory) => (format!("of its own, in {}", directory.display()), ""),
+        None => ("of yours".to_owned(), ", dropped at the end"),
+    };
     tell(screen, &format!("PostgreSQL {version} {whose}; schema tenantd, {migrations} migrations{fate}"))?;
 
     let cloud = Cloud::open(seed, customers).await?;
@@ -136,6 +137,7 @@ impl Cloud {
             SUFFIXES.iter().fold(world, |world, suffix| world.with_region(suffix, REGION_CLIENT, &secret));
         let hosts: Vec<&str> = customers.iter().map(|customer| customer.host.as_str()).collect();
         faults::script(&world, &hosts, TOO_LATE);
+        faults::spare(&world, CORRECTED_HOST);
         let clock = Arc::new(SystemClock::start());
         let suffixes = SUFFIXES.map(str::to_owned).to_vec();
         let options = tls::Options { suffixes, ..tls::Options::default() };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::snapshot::Requests;
-use crate::simulator::{ClientLedger, Ledger};
+use crate::simulator::{ClientLedger, Ledger, TenantLedger};
 
 /// How the promises stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ async fn unknown_secrets(pool: &PgPool, ledger: &Ledger) -> Result<usize, sqlx::
     let hints_of = |client: &ClientLedger| -> Vec<(String, String)> {
         client.live_secrets().map(|secret| (client.client_id.clone(), secret.hint.clone())).collect()
     };
-    let live = ledger.tenants.values().flat_map(|tenant| tenant.live_clients()).flat_map(hints_of);
+    let live = ledger.tenants.values().flat_map(TenantLedger::live_clients).flat_map(hints_of);
     Ok(live.filter(|secret| !stored.contains(secret)).count())
 }
 
