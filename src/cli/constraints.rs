@@ -42,7 +42,7 @@ fn sentence(constraint: &str) -> String {
     let reason = constraint.replace('_', " ").replacen("external id", "external_id", 1);
     let known = REMEDIES.iter().find(|(name, _)| *name == constraint);
     let remedy = known.map_or("correct it and try again", |(_, remedy)| remedy);
-    format!("the row was refused, because this rule is broken: {reason}; {remedy}")
+    format!("the row breaks the rule \"{reason}\": {remedy}")
 }
 
 #[cfg(test)]
@@ -66,6 +66,6 @@ mod tests {
     fn a_constraint_without_a_remedy_is_still_said() {
         let said = sentence("labels_are_an_object");
 
-        assert!(said.contains("labels are an object; correct it"), "{said}");
+        assert!(said.contains("\"labels are an object\": correct it"), "{said}");
     }
 }

@@ -66,7 +66,8 @@ pub fn end(ended: anyhow::Result<Code>) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    let is_one = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_one))
 }
 
 /// The code of an error, and its words.
@@ -80,7 +81,8 @@ fn verdict(error: &anyhow::Error) -> (Code, String) {
     } else if error.is::<Misuse>() || error.is::<KeyringError>() || error.is::<NoPublicHalf>() {
         (Code::Usage, error.to_string())
     } else {
-        (Code::Failed, error.to_string())
+        // With the cause, where there is one: "could not listen: address in use".
+        (Code::Failed, format!("{error:#}"))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::host::Host;
 use crate::domain::ids::ClientId;
 use crate::postgres::Store;
 use crate::postgres::secrets::Credential;
-use crate::vault::SealedFor;
+use crate::vault::{OpenError, SealedFor};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
@@ -58,7 +58,7 @@ async fn reveal(args: &RevealArgs, source: &Source) -> anyhow::Result<Code> {
     let host = Host::parse(&credential.host)?;
     let client_id = ClientId::new(credential.client_id);
     let row = SealedFor { tenant_id: credential.tenant_id, host: &host, client_id: &client_id };
-    let secret = vault.open(&credential.sealed, &row)?;
+    let secret = vault.open(&credential.sealed, &row).map_err(explained)?;
     let message = format!("version {} was shown to {}", credential.version, os_user());
     store.record_reveal(credential.tenant_id, &message).await?;
     output::line(secret.expose_to_reveal())?;
@@ -75,6 +75,17 @@ async fn credential(store: &Store, external_id: &str) -> anyhow::Result<Credenti
         "{} has no proven secret yet ({why}); `tenantd tenant wait {0}` waits for it",
         output::plain(external_id)
     ))
+}
+
+/// A keyring that only seals is no fault here: another one opens.
+fn explained(error: OpenError) -> anyhow::Error {
+    if let OpenError::SealOnly { kid } = &error {
+        return anyhow!(
+            "this keyring only seals: it lacks the private half of key {:?}; name the keyring that has it with --keyring FILE",
+            kid.as_str()
+        );
+    }
+    error.into()
 }
 
 /// Who runs this, as the system knows it and not as a variable says it.

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
+mod cli;
 mod crash_points;
-mod faults;
 mod demo;
+mod faults;
 mod layers;
 mod no_plaintext;
 mod outages;

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::finding::Findings;
+use crate::app;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::secret::ClientSecret;
@@ -47,7 +48,10 @@ fn probe(vault: &Vault) -> anyhow::Result<&'static str> {
 /// Compares with the keys that stored secrets name.
 async fn known(vault: &Vault, store: &Store, findings: &mut Findings) -> anyhow::Result<()> {
     let keys: Vec<_> = vault.keyring().list().map(|key| key.kid).collect();
-    let used = store.sealing_keys().await?;
+    let used = match store.sealing_keys().await {
+        Ok(used) => used,
+        Err(error) => return Ok(findings.fail(CHECK, &app::started(&error).to_string())?),
+    };
     let unknown: Vec<_> = used.iter().filter(|(key, _)| !keys.contains(key)).collect();
     if unknown.is_empty() {
         findings.ok(CHECK, "every stored secret names a key that is in it")?;

@@ -12,7 +12,7 @@ use crate::domain::host::{Host, HostPattern};
 use crate::domain::ids::RegionName;
 use crate::domain::region::{AllowedHost, RegionMap};
 use crate::ports::QlikApi;
-use crate::postgres::Store;
+use crate::postgres::{Store, StoreError};
 use crate::settings::Settings;
 use crate::system::SystemClock;
 
@@ -31,9 +31,10 @@ pub(super) async fn check(
         Err(error) => return Ok(findings.fail(CHECK, &error.to_string())?),
     };
     for (region, patterns) in &regions {
-        match host(region, patterns, &map, store).await? {
-            Some(host) => tell(region, &host, cloud.authenticate(&host).await, findings)?,
-            None => findings.warn(
+        match host(region, patterns, &map, store).await {
+            Err(error) => findings.fail(CHECK, &app::started(&error).to_string())?,
+            Ok(Some(host)) => tell(region, &host, cloud.authenticate(&host).await, findings)?,
+            Ok(None) => findings.warn(
                 CHECK,
                 &format!("{region}: no host to ask yet"),
                 "run this again when the region has its first tenant",
@@ -49,7 +50,7 @@ async fn host(
     patterns: &[HostPattern],
     map: &RegionMap,
     store: Option<&Store>,
-) -> anyhow::Result<Option<AllowedHost>> {
+) -> Result<Option<AllowedHost>, StoreError> {
     let ours = |host: &Host| map.allow(host).filter(|allowed| allowed.region() == region);
     let (mut exact, mut parents) = (Vec::new(), Vec::new());
     for pattern in patterns {

@@ -16,7 +16,7 @@ Examples:
   tenantd tenant retry --all-parked --reason CredentialRefused")]
 pub(in crate::cli) struct RetryArgs {
     /// The tenants, by the pipeline's keys
-    #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked")]
+    #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked", value_name = "EXTERNAL_ID")]
     external_ids: Vec<String>,
     /// Every tenant that is parked
     #[arg(long)]

@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WaitArgs {
     /// The tenants, by the pipeline's keys
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "EXTERNAL_ID")]
     external_ids: Vec<String>,
     /// Give up after this long
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "DURATION")]
