@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
+mod contract;
 mod crash_points;
 mod faults;
 mod layers;
