@@ -1,9 +1,13 @@
 //! A bad row harms only itself: it is refused at the insert, by a constraint
 //! whose name reads as the reason.
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
+use tenantd::domain::ids::Holder;
+use tenantd::postgres::Store;
+use tenantd::postgres::tenants::Filter;
+use uuid::Uuid;
 
-use crate::support::roles::{PIPELINE, Refused, test_db_with_roles, try_as};
+use crate::support::roles::{DAEMON, PIPELINE, Refused, pool_as, test_db_with_roles, try_as};
 
 use super::given_pending;
 
@@ -83,6 +87,12 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     ("labels_are_an_object", "labels", "'\"text\"'"),
     ("labels_are_an_object", "labels", "'null'"),
     ("labels_are_at_most_16_kib", "labels", "jsonb_build_object('k', repeat('x', 16384))"),
+    (
+        "labels_are_at_most_64_levels_deep",
+        "labels",
+        "(repeat('{\"k\":', 64) || '[1]' || repeat('}', 64))::jsonb",
+    ),
+    ("labels_hold_no_number_beyond_1e300", "labels", "'{\"k\": [1, {\"n\": -1e400}]}'"),
 ];
 
 /// Values on the right side of every border.
@@ -105,6 +115,8 @@ const GOOD: &[(&str, &str)] = &[
     ("priority", "-100"),
     ("not_before", "'9999-12-31Z'"),
     ("not_before", "'-infinity'"),
+    ("labels", "(repeat('{\"k\":', 64) || '1e300' || repeat('}', 64))::jsonb"),
+    ("labels", "jsonb_build_object('k', repeat('x', 16000))"),
 ];
 
 #[tokio::test]
@@ -129,6 +141,23 @@ async fn rows_at_the_border_are_accepted() {
     }
 }
 
+/// One row that cannot be read must not hide all others.
+#[tokio::test]
+async fn every_accepted_row_can_be_listed() {
+    let db = test_db_with_roles().await;
+    let store = Store::open(pool_as(DAEMON, &db.url).await, Holder(Uuid::nil())).await.unwrap();
+    for (column, value) in GOOD {
+        let insert = insert_of(column, value);
+        sqlx::raw_sql(AssertSqlSafe(insert)).execute(&db.pool).await.unwrap();
+
+        store
+            .list(&Filter::default(), 100)
+            .await
+            .unwrap_or_else(|error| panic!("{column} = {value}: {error}"));
+        sqlx::raw_sql("TRUNCATE tenantd.tenants CASCADE").execute(&db.pool).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_is_missing_or_no_text_at_all_is_refused_too() {
     let db = test_db_with_roles().await;
@@ -149,11 +178,13 @@ async fn what_is_missing_or_no_text_at_all_is_refused_too() {
 
 /// Inserts a row that is good but for one column, as a pipeline.
 async fn insert(pool: &PgPool, column: &str, value: &str) -> Result<u64, Refused> {
+    try_as(pool, PIPELINE, &insert_of(column, value)).await
+}
+
+fn insert_of(column: &str, value: &str) -> String {
     let mut row = vec![("external_id", "'row'"), ("host", "'row.us.qlikcloud.com'")];
     row.retain(|(name, _)| *name != column);
     row.push((column, value));
     let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
-    let insert =
-        format!("INSERT INTO tenantd.tenants ({}) VALUES ({})", columns.join(", "), values.join(", "));
-    try_as(pool, PIPELINE, &insert).await
+    format!("INSERT INTO tenantd.tenants ({}) VALUES ({})", columns.join(", "), values.join(", "))
 }

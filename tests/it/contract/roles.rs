@@ -163,8 +163,6 @@ const REFUSED_TO_A_CONSUMER: &[&str] = &[
     "SELECT FROM tenantd.attempts",
     "INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.us.qlikcloud.com')",
     "UPDATE tenantd.tenants SET acknowledged_version = 1",
-    "UPDATE tenantd.credentials SET sealed = 'x'",
-    "DELETE FROM tenantd.credentials",
 ];
 
 const REFUSED_TO_AN_OPERATOR: &[&str] = &[
