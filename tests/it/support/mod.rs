@@ -5,3 +5,4 @@ pub(crate) mod fleet;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rig;
+pub(crate) mod roles;
