@@ -7,6 +7,7 @@ mod contract;
 mod crash_points;
 mod demo;
 mod faults;
+mod engine;
 mod layers;
 mod no_plaintext;
 mod outages;
