@@ -25,8 +25,10 @@ COMMENT ON COLUMN tenantd.installation.created_at IS 'When the schema was made.'
 INSERT INTO tenantd.installation DEFAULT VALUES;
 
 -- STABLE, and one expression, so that the planner inlines it and indexes serve it.
+-- RETURN binds names when the function is made: no caller's search_path changes
+-- what it means. So it is with every SQL function of this schema.
 CREATE FUNCTION tenantd.clock() RETURNS timestamptz
     LANGUAGE sql STABLE PARALLEL SAFE
-    AS $$ SELECT statement_timestamp() $$;
+    RETURN statement_timestamp();
 
 COMMENT ON FUNCTION tenantd.clock() IS 'The instant of every lease and due time. Tests replace it by one they can set.';

@@ -11,19 +11,25 @@
 -- Postgres from calling `timestamptz - interval` immutable.
 CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT due_at - make_interval(mins => priority) $$;
+    RETURN due_at - make_interval(mins => priority);
 
 COMMENT ON FUNCTION tenantd.rank_of(timestamptz, integer) IS 'The order of claims: due_at less one minute per point of priority, so that nothing starves.';
 
-CREATE FUNCTION tenantd.are_https(uris text[]) RETURNS boolean
+CREATE FUNCTION tenantd.all_match(items text[], pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT coalesce(bool_and(u ~ '^(https://[^[:space:]/]|http://localhost([:/]|$))'), true) FROM unnest(uris) AS u $$;
+    RETURN (SELECT coalesce(bool_and(item ~ pattern), true) FROM unnest(items) AS item);
 
-COMMENT ON FUNCTION tenantd.are_https(text[]) IS 'Whether every URI is https, or plain http on localhost, which is all Qlik allows.';
+COMMENT ON FUNCTION tenantd.all_match(text[], text) IS 'Whether every item matches the regular expression.';
+
+CREATE FUNCTION tenantd.are_unique(items text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT count(DISTINCT item) = count(item) FROM unnest(items) AS item);
+
+COMMENT ON FUNCTION tenantd.are_unique(text[]) IS 'Whether no item occurs twice.';
 
 CREATE FUNCTION tenantd.longest(items text[]) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT coalesce(max(char_length(item)), 0) FROM unnest(items) AS item $$;
+    RETURN (SELECT coalesce(max(char_length(item)), 0) FROM unnest(items) AS item);
 
 COMMENT ON FUNCTION tenantd.longest(text[]) IS 'Characters of the longest item.';
 
@@ -82,6 +88,10 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
 
+    -- Postgres checks them by name, in the order of the alphabet: each is written
+    -- so that the first to refuse a row is the one that names what is wrong.
+    -- Control characters would reach the terminals of those who read it.
+    CONSTRAINT external_id_has_no_control_characters CHECK (external_id !~ '[[:cntrl:]]'),
     CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(external_id) BETWEEN 1 AND 200),
     CONSTRAINT host_has_no_path CHECK (replace(host, '://', '') !~ '[/?#]'),
     CONSTRAINT host_has_no_port CHECK (host !~ ':[0-9]*$'),
@@ -92,20 +102,36 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT host_has_no_wildcard CHECK (host !~ '[*]'),
     CONSTRAINT host_is_at_most_253_bytes CHECK (octet_length(host) <= 253),
     CONSTRAINT host_is_no_international_name CHECK (host !~ '(^|[.])xn--'),
-    CONSTRAINT host_is_no_ip_address CHECK (host !~ '(^|[.])[0-9]+$'),
+    -- A last label in digits or 0x… makes a URL parser read an IPv4 address
+    -- (WHATWG URL standard, "ends in a number checker").
+    CONSTRAINT host_is_no_ip_address CHECK (host !~ '(^|[.])([0-9]+|0x[0-9a-f]*)$'),
     CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens
         CHECK (host ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'),
     CONSTRAINT host_labels_are_three_or_more CHECK (host ~ '[.].*[.]'),
+    CONSTRAINT profile_has_no_control_characters CHECK (profile !~ '[[:cntrl:]]'),
     CONSTRAINT profile_is_1_to_200_bytes CHECK (octet_length(profile) BETWEEN 1 AND 200),
     CONSTRAINT client_name_is_1_to_512_characters CHECK (char_length(client_name) BETWEEN 1 AND 512),
-    CONSTRAINT redirect_uris_are_at_most_5 CHECK (cardinality(redirect_uris) <= 5),
-    CONSTRAINT redirect_uris_are_https CHECK (tenantd.are_https(redirect_uris)),
+    CONSTRAINT redirect_uris_are_a_plain_list CHECK (array_ndims(redirect_uris) = 1),
     CONSTRAINT redirect_uris_are_at_most_256_characters CHECK (tenantd.longest(redirect_uris) <= 256),
+    CONSTRAINT redirect_uris_are_at_most_5 CHECK (cardinality(redirect_uris) <= 5),
+    -- Or plain http on localhost, which is all that Qlik allows.
+    CONSTRAINT redirect_uris_are_https
+        CHECK (tenantd.all_match(redirect_uris, '^(https://[^[:space:]/?#]|http://localhost([:/?]|$))')),
+    CONSTRAINT redirect_uris_are_unique CHECK (tenantd.are_unique(redirect_uris)),
     CONSTRAINT redirect_uris_have_no_null CHECK (array_position(redirect_uris, NULL) IS NULL),
+    CONSTRAINT redirect_uris_have_no_space CHECK (tenantd.all_match(redirect_uris, '^[^[:space:][:cntrl:]]*$')),
     CONSTRAINT desired_state_is_present_or_absent CHECK (desired_state IN ('present', 'absent')),
     CONSTRAINT desired_version_is_positive CHECK (desired_version >= 1),
     CONSTRAINT priority_is_minus_100_to_100 CHECK (priority BETWEEN -100 AND 100),
+    -- Neither infinity nor five digits: RFC 3339 can't write them.
+    CONSTRAINT not_before_is_before_year_10000 CHECK (not_before < '10000-01-01 00:00:00+00'),
     CONSTRAINT labels_are_an_object CHECK (jsonb_typeof(labels) = 'object'),
+    -- So that one row's labels never make a list of all rows unreadable: common JSON
+    -- readers stop at 128 levels, and at what a double can hold.
+    CONSTRAINT labels_are_at_most_16_kib CHECK (octet_length(labels::text) <= 16384),
+    CONSTRAINT labels_are_at_most_64_levels_deep CHECK (NOT labels @? '$.**{65 to last}'),
+    CONSTRAINT labels_hold_no_number_beyond_1e300
+        CHECK (NOT labels @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))'),
 
     CONSTRAINT phase_is_known CHECK (phase IN ('pending', 'creating', 'created', 'trusted', 'ready')),
     CONSTRAINT client_is_known_once_created
@@ -146,12 +172,12 @@ COMMENT ON COLUMN tenantd.tenants.external_id IS 'The pipeline''s own key, 1 to 
 COMMENT ON COLUMN tenantd.tenants.host IS 'The tenant''s host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.';
 COMMENT ON COLUMN tenantd.tenants.profile IS 'Which [profiles.…] entry of the configuration the client is made from.';
 COMMENT ON COLUMN tenantd.tenants.client_name IS 'Overrides the profile''s client name, 1 to 512 characters.';
-COMMENT ON COLUMN tenantd.tenants.redirect_uris IS 'Overrides the profile''s redirect URIs: at most 5, https, 256 characters each.';
+COMMENT ON COLUMN tenantd.tenants.redirect_uris IS 'Overrides the profile''s redirect URIs: at most 5 different ones, https, 256 characters each.';
 COMMENT ON COLUMN tenantd.tenants.desired_state IS 'present: the tenant should have a credential. absent: it should not.';
 COMMENT ON COLUMN tenantd.tenants.desired_version IS 'Raise it to rotate the secret. Lowering is ignored.';
 COMMENT ON COLUMN tenantd.tenants.priority IS '-100 to 100: each point is worth a minute of waiting.';
 COMMENT ON COLUMN tenantd.tenants.not_before IS 'Nothing is sent before this instant.';
-COMMENT ON COLUMN tenantd.tenants.labels IS 'A JSON object for the pipeline''s own use, shown in tenantd.status.';
+COMMENT ON COLUMN tenantd.tenants.labels IS 'A JSON object for the pipeline''s own use, at most 16 KiB and 64 levels, shown in tenantd.status.';
 COMMENT ON COLUMN tenantd.tenants.phase IS 'How far the tenant is: pending, creating, created, trusted, ready.';
 COMMENT ON COLUMN tenantd.tenants.client_id IS 'The committed OAuth client. A row that has one never creates again.';
 COMMENT ON COLUMN tenantd.tenants.unanswered IS 'A create or mint that may have been sent and whose outcome is not recorded.';

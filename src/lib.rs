@@ -1,4 +1,46 @@
-//! tenantd
+//! `tenantd` gives every Qlik Cloud tenant of an OEM its credential: a
+//! machine-to-machine impersonation OAuth client whose consent is trusted, with
+//! its secret sealed and proven, whatever fails on the way.
+//!
+//! # The way of one tenant
+//!
+//! An onboarding pipeline inserts a row. The row *is* the state machine: the pure
+//! core decides, the engine does, Postgres remembers.
+//!
+//! ```text
+//!             intent            create | adopt          PATCH consent         token with the new credential
+//!  pending ──────────▶ creating ────────────▶ created ───────────▶ trusted ───────────▶ ready
+//!                       │    ▲   (sealed secret committed here)                          │ ▲
+//!                       ▼    │                                                           ▼ │
+//!                    look for our mark                                                 recheck
+//! ```
+//!
+//! Qlik shows a secret once, knows no idempotency key and no unique names. So an
+//! unanswered create is never sent again: the row settles, then looks for a client
+//! that bears its mark, and adopts it or creates.
+//!
+//! # The map
+//!
+//! * [`domain`]: what to do and what to write down. Pure: no I/O, no async, no
+//!   clock, no randomness.
+//! * [`ports`]: the only traits: time, chance, and Qlik Cloud.
+//! * [`vault`]: seals secrets as JWE under a JWK Set keyring.
+//! * [`qlik`]: Qlik Cloud over HTTPS: tokens, deadlines, pacing, and what each answer proves.
+//! * [`postgres`]: the claim, the fenced commit, leases, the breaker's memory.
+//! * [`engine`]: takes claimed tenants through their steps.
+//! * [`settings`]: what the operator decided, in layers, checked as a whole.
+//! * [`telemetry`]: logs and metrics, every name in one list.
+//! * [`system`]: the machine's clock and random numbers.
+//! * [`app`]: the composition root.
+//! * [`http`] and [`cli`]: the surfaces for probes and for people.
+//! * [`simulator`]: a stateful Qlik Cloud, in memory and over TLS.
+//! * [`demo`]: a private Postgres, and the guided tour.
+//!
+//! # The rule of directions
+//!
+//! `main → cli → http, app → engine → postgres, vault, ports → domain`. Adapters
+//! never import each other, `domain` imports nothing of ours, `engine` never names
+//! `reqwest`, `anyhow` stays in `main` and `cli`. `tests/it/layers.rs` keeps it so.
 
 pub mod app;
 pub mod cli;

@@ -24,7 +24,8 @@ pub enum InvalidHost {
     /// Fewer than three labels.
     #[error("a tenant host has at least three labels, as in acme.us.qlikcloud.com")]
     TooFewLabels,
-    /// The last label is a number, as in an IP address.
+    /// The last label is a number, decimal or `0x…`, as in an IP address (WHATWG URL
+    /// standard, "ends in a number checker").
     #[error("a tenant host is a name, not an IP address")]
     IpAddress,
     /// A label starts with `xn--`.
@@ -52,7 +53,7 @@ impl Host {
         if labels.len() < 3 {
             return Err(InvalidHost::TooFewLabels);
         }
-        if labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+        if labels.last().is_some_and(|last| is_number(last)) {
             return Err(InvalidHost::IpAddress);
         }
         if labels.iter().any(|label| label.starts_with("xn--")) {
@@ -84,6 +85,15 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-')
+}
+
+/// Whether a URL parser takes a last label for a part of an IPv4 address: digits,
+/// or `0x` and any number of hexadecimal digits.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 /// One entry of a region's `hosts`: an exact host, or `*` as the whole leftmost
@@ -154,11 +164,14 @@ mod tests {
             (huge.as_str(), InvalidHost::TooLong),
             ("qlikcloud.com", InvalidHost::TooFewLabels),
             ("10.0.0.1", InvalidHost::IpAddress),
+            ("1.2.3.0x7f", InvalidHost::IpAddress),
+            ("acme.us.0x", InvalidHost::IpAddress),
             ("xn--mnchen-3ya.us.qlikcloud.com", InvalidHost::Internationalised),
         ] {
             assert_eq!(Host::parse(text), Err(expected), "{text}");
         }
         assert!(Host::parse("acme-42.us.qlikcloud.com").is_ok());
+        assert!(Host::parse("acme.us.0xyz").is_ok(), "not hexadecimal, so no number");
     }
 
     #[test]

@@ -81,7 +81,10 @@ impl<Q: QlikApi> Engine<Q> {
         };
         match self.persist(work, &judged).await {
             Ok(desired) => self.after_commit(work, &judged, &desired).await,
-            Err(error) => self.not_persisted(work.tenant_id, &error, made_a_client).await,
+            Err(error) => {
+                self.not_persisted(work.tenant_id, &error, made_a_client).await;
+                Turn::End
+            }
         }
     }
 
@@ -116,17 +119,17 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    /// What to do about a commit that could not be made.
-    async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) -> Turn {
+    /// What to do about a commit that could not be made: nothing but to remember
+    /// that there may be a client which nobody knows but by its mark.
+    pub async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) {
         tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
-        if made_a_client {
-            // Nobody knows of this client but by its mark.
-            let recheck = self.store.recheck_later(tenant, self.terms.policy.recheck_after()).await;
-            if let Err(error) = recheck {
-                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
-            }
+        if !made_a_client {
+            return;
         }
-        Turn::End
+        let after = self.terms.policy.recheck_after();
+        if let Err(error) = self.store.recheck_later(tenant, after).await {
+            tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
+        }
     }
 
     async fn rest(&self, work: &Work, rest: Rest) -> Turn {

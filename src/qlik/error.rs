@@ -17,7 +17,7 @@ use crate::domain::failure::{Evidence, Failure, FailureKind};
 
 /// Shortest and longest wait that a 429 can ask for. The longest keeps a wrong
 /// clock at the other end from parking a tenant for a year.
-const WAIT_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const WAIT_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
 
 /// The wait after a 429 that names none. Qlik's advice is one second, but its
 /// limits are counted over five minutes, and a 429 without the header was
@@ -31,10 +31,8 @@ const TRACE_HEADER: HeaderName = HeaderName::from_static("x-b3-traceid");
 /// Reads the failure of a request that got no answer. A request that met its end
 /// while connecting was certainly not sent; of any other it cannot be told.
 pub(super) fn unanswered(error: &reqwest::Error) -> Failure {
-    Failure::unanswered(match error.is_connect() {
-        true => FailureKind::NotConnected,
-        false => FailureKind::NoAnswer,
-    })
+    let kind = if error.is_connect() { FailureKind::NotConnected } else { FailureKind::NoAnswer };
+    Failure::unanswered(kind)
 }
 
 /// Reads an answer that is not a success; `body` is `None` where none could be read.

@@ -42,12 +42,6 @@ use endpoint::Call;
 use token::Tokens;
 use transport::{Answer, Transport};
 
-/// Counter of requests that left us, by `endpoint` and `status` (`none` where no
-/// answer came).
-pub const REQUESTS_TOTAL: &str = "tenantd_qlik_requests_total";
-/// Histogram of seconds from sending to the end of the answer, by `endpoint`.
-pub const REQUEST_DURATION_SECONDS: &str = "tenantd_qlik_request_duration_seconds";
-
 /// Every Qlik Cloud tenant that the configured regions allow.
 pub struct Cloud {
     transport: Arc<Transport>,

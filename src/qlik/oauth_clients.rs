@@ -16,7 +16,7 @@ use super::endpoint::{
     TRUST_CONSENT, unsendable,
 };
 use super::transport::Answer;
-use super::wire::{self, Client, ClientPage, ConnectionConfig, CreateClient, CreatedClient, MintedSecret};
+use super::wire::{self, ClientPage, ConnectionConfig, CreateAnswer, CreateRequest, MintAnswer, SeenItem};
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint};
@@ -37,11 +37,11 @@ pub(super) async fn create(
     host: &AllowedHost,
     wanted: &WantedClient,
 ) -> Result<NewClient, Failure> {
-    let body = serde_json::to_vec(&CreateClient::from(wanted)).map_err(|_| unsendable())?;
+    let body = serde_json::to_vec(&CreateRequest::from(wanted)).map_err(|_| unsendable())?;
     let answer = cloud.call(host, &Call::new(&CREATE_CLIENT, &[])?.with_body(body.into())).await?;
-    let created: CreatedClient = answer.read()?;
+    let created: CreateAnswer = answer.read()?;
     let hint = created.hint();
-    Ok(NewClient { client_id: ClientId::new(created.client_id), secret: created.client_secret, hint })
+    Ok(NewClient { client_id: ClientId::new(created.id), secret: created.secret, hint })
 }
 
 pub(super) async fn list(cloud: &Cloud, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
@@ -81,11 +81,11 @@ fn cursor_of(href: &str) -> Option<String> {
 }
 
 /// A reduced item is what somebody sees who is no administrator.
-fn checked(client: Client, answer: &Answer) -> Result<Client, Failure> {
-    match client.is_reduced() && !client.is_deleted() {
-        true => Err(answer.meaning(FailureKind::Forbidden)),
-        false => Ok(client),
+fn checked(client: SeenItem, answer: &Answer) -> Result<SeenItem, Failure> {
+    if client.is_reduced() && !client.is_deleted() {
+        return Err(answer.meaning(FailureKind::Forbidden));
     }
+    Ok(client)
 }
 
 pub(super) async fn list_secrets(
@@ -112,9 +112,9 @@ pub(super) async fn mint_secret(
     client: &ClientId,
 ) -> Result<NewSecret, Failure> {
     let answer = cloud.call(host, &Call::new(&MINT_SECRET, &[client.as_str()])?).await?;
-    let minted: MintedSecret = answer.read()?;
+    let minted: MintAnswer = answer.read()?;
     let hint = minted.hint();
-    Ok(NewSecret { secret: minted.client_secret, hint })
+    Ok(NewSecret { secret: minted.secret, hint })
 }
 
 pub(super) async fn delete_secret(

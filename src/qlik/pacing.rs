@@ -58,13 +58,11 @@ struct Bucket {
 
 impl Bucket {
     fn take(&mut self, tier: Tier, now: Duration) -> Result<(), Duration> {
-        if self.closed_until > now {
-            return Err(self.closed_until - now);
-        }
         let owed = self.full_at.saturating_sub(now);
         let allowed = tier.interval() * (tier.burst() - 1);
-        if owed > allowed {
-            return Err(owed - allowed);
+        let wait = owed.saturating_sub(allowed).max(self.closed_until.saturating_sub(now));
+        if !wait.is_zero() {
+            return Err(wait);
         }
         self.full_at = now + owed + tier.interval();
         Ok(())
@@ -132,9 +130,9 @@ mod tests {
     }
 
     fn wait(result: Result<(), Failure>) -> Option<Duration> {
-        result.err().map(|failure| match failure.kind {
-            FailureKind::Throttled { wait } => wait,
-            other => panic!("{other:?}"),
+        result.err().map(|failure| {
+            let FailureKind::Throttled { wait } = failure.kind else { panic!("{failure}") };
+            wait
         })
     }
 
@@ -172,12 +170,12 @@ mod tests {
     #[test]
     fn hosts_that_are_idle_again_are_forgotten_and_busy_ones_are_not() {
         let pacing = Pacing::new();
-        pacing.close(&host("closed"), Tier::Two, NOW, NOW + Duration::from_secs(3600));
+        pacing.close(&host("closed"), Tier::Two, NOW, NOW + Duration::from_hours(1));
         for n in 0..FIRST_SWEEP {
             assert_eq!(wait(pacing.take(&host(&format!("h{n}")), Tier::One, NOW)), None);
         }
 
-        let later = NOW + Duration::from_secs(60);
+        let later = NOW + Duration::from_mins(1);
         for n in 0..FIRST_SWEEP {
             assert_eq!(wait(pacing.take(&host(&format!("i{n}")), Tier::One, later)), None);
         }

@@ -22,7 +22,7 @@ use crate::domain::secret::{ClientSecret, RegionCredential};
 use crate::ports::Clock;
 
 /// A token is not used in its last minute, so that none expires on its way.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// How long a token lives when the answer does not say: six hours (qlik.dev,
 /// "Create a tenant").
 const DEFAULT_SECONDS: u64 = 21_600;

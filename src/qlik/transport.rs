@@ -22,10 +22,11 @@ use zeroize::Zeroizing;
 use super::endpoint::{Call, Endpoint, unsendable};
 use super::options::{CloudOptions, InvalidOptions};
 use super::pacing::Pacing;
-use super::{REQUEST_DURATION_SECONDS, REQUESTS_TOTAL, body, error};
+use super::{body, error};
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::host::Host;
 use crate::ports::Clock;
+use crate::telemetry;
 
 /// How long an unused connection is kept. Short, because a create that is
 /// written to a connection which the other side is just closing has an unknown
@@ -112,9 +113,10 @@ impl Transport {
         #[expect(clippy::disallowed_methods, reason = "this is the transport")]
         let mut response = self.client.execute(request).await.map_err(|e| error::unanswered(&e))?;
         let status = response.status();
-        let body = match status.is_success() && !endpoint.has_answer {
-            true => Ok(Zeroizing::default()),
-            false => body::read(&mut response).await,
+        let body = if endpoint.has_answer || !status.is_success() {
+            body::read(&mut response).await
+        } else {
+            Ok(Zeroizing::default())
         };
         let headers = std::mem::take(response.headers_mut());
         match body {
@@ -234,8 +236,10 @@ fn observe(endpoint: &Endpoint, span: &Span, status: Option<u16>, duration: Dura
     }
     span.record("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     let status = status.map_or(SharedString::const_str("none"), |status| status.to_string().into());
-    metrics::counter!(REQUESTS_TOTAL, "endpoint" => endpoint.name, "status" => status).increment(1);
-    metrics::histogram!(REQUEST_DURATION_SECONDS, "endpoint" => endpoint.name).record(duration);
+    metrics::counter!(telemetry::QLIK_REQUESTS_TOTAL, "endpoint" => endpoint.name, "status" => status)
+        .increment(1);
+    metrics::histogram!(telemetry::QLIK_REQUEST_DURATION_SECONDS, "endpoint" => endpoint.name)
+        .record(duration);
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl TokenAnswer {
 /// of its own, which can be repeated and this cannot.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct CreateClient<'a> {
+pub(super) struct CreateRequest<'a> {
     app_type: &'static str,
     client_name: &'a str,
     description: &'a str,
@@ -76,7 +76,7 @@ pub(super) struct CreateClient<'a> {
     allowed_origins: &'a [String],
 }
 
-impl<'a> From<&'a WantedClient> for CreateClient<'a> {
+impl<'a> From<&'a WantedClient> for CreateRequest<'a> {
     fn from(wanted: &'a WantedClient) -> Self {
         Self {
             app_type: "web",
@@ -93,36 +93,34 @@ impl<'a> From<&'a WantedClient> for CreateClient<'a> {
 
 /// Its answer.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CreatedClient {
-    #[serde(deserialize_with = "plain")]
-    pub(super) client_id: String,
-    #[serde(deserialize_with = "client_secret")]
-    pub(super) client_secret: ClientSecret,
-    #[serde(default)]
-    client_secret_hint: Value,
-    #[serde(default)]
-    client_secrets: Value,
+pub(super) struct CreateAnswer {
+    #[serde(rename = "clientId", deserialize_with = "plain")]
+    pub(super) id: String,
+    #[serde(rename = "clientSecret", deserialize_with = "client_secret")]
+    pub(super) secret: ClientSecret,
+    #[serde(rename = "clientSecretHint", default)]
+    hint: Value,
+    #[serde(rename = "clientSecrets", default)]
+    secrets: Value,
 }
 
-impl CreatedClient {
+impl CreateAnswer {
     /// The hint, which the guide shows at the top and the schema in a list.
     pub(super) fn hint(&self) -> Option<Hint> {
-        hint(&self.client_secret_hint).or_else(|| hint(self.client_secrets.pointer("/0/hint")?))
+        hint(&self.hint).or_else(|| hint(self.secrets.pointer("/0/hint")?))
     }
 }
 
 /// The answer of `POST …/client-secrets`.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct MintedSecret {
-    #[serde(deserialize_with = "client_secret")]
-    pub(super) client_secret: ClientSecret,
+pub(super) struct MintAnswer {
+    #[serde(rename = "clientSecret", deserialize_with = "client_secret")]
+    pub(super) secret: ClientSecret,
     #[serde(default)]
     hint: Value,
 }
 
-impl MintedSecret {
+impl MintAnswer {
     /// The hint, where the answer gives one.
     pub(super) fn hint(&self) -> Option<Hint> {
         hint(&self.hint)
@@ -149,7 +147,7 @@ pub(super) struct Me {
 /// One page of `GET /api/v1/oauth-clients`.
 #[derive(Deserialize)]
 pub(super) struct ClientPage {
-    pub(super) data: Vec<Client>,
+    pub(super) data: Vec<SeenItem>,
     links: Option<Links>,
 }
 
@@ -173,7 +171,7 @@ impl ClientPage {
 /// A client as a list or a read shows it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Client {
+pub(super) struct SeenItem {
     #[serde(deserialize_with = "plain")]
     client_id: String,
     description: Option<String>,
@@ -191,7 +189,7 @@ struct SecretHint {
     created_by: Option<String>,
 }
 
-impl Client {
+impl SeenItem {
     /// It is only a tombstone. Year one is how Go writes a time that was never set.
     pub(super) fn is_deleted(&self) -> bool {
         self.deleted_at.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with("0001-01-01T"))
@@ -250,8 +248,8 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 
 fn client_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ClientSecret, D::Error> {
     let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
-    match is_plain(&text) {
-        true => Ok(ClientSecret::new(text.as_str().to_owned())),
-        false => Err(D::Error::custom("not a secret")),
+    if !is_plain(&text) {
+        return Err(D::Error::custom("not a secret"));
     }
+    Ok(ClientSecret::new(text.as_str().to_owned()))
 }

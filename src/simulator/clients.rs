@@ -11,9 +11,13 @@ use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::query::{Cut, ListQuery, cut};
 use super::rng::Rng;
-use super::secrets::{Minted, Plaintext, Secret, SecretView};
+use super::secrets::{Plaintext, Secret, SecretView};
 use super::tenants::{Caller, Tenant};
 use super::world::{Moment, State};
+
+mod changes;
+#[cfg(test)]
+mod tests;
 
 pub(super) struct Client {
     pub(super) id: String,
@@ -225,37 +229,6 @@ impl Moment<'_> {
         found.map(Client::view).ok_or_else(|| Problem::not_found("OAuth client"))
     }
 
-    /// Changes what a client says of itself. A client that comes to need a secret
-    /// gets one, which only this answer shows.
-    ///
-    /// # Errors
-    ///
-    /// 404; 400 for a broken limit or a new `appType`; what `edit` refuses.
-    pub fn edit_client(
-        &mut self,
-        caller: Caller<'_>,
-        id: &str,
-        edit: impl FnOnce(&Draft) -> Result<Draft, Problem>,
-    ) -> Result<Option<Minted>, Problem> {
-        let admitted = self.admit_admin(caller, Endpoint::PatchClient)?;
-        let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
-        let edited = edit(&client.draft)?;
-        edited.check()?;
-        if edited.app_type != client.draft.app_type {
-            return Err(Problem::invalid("appType never changes"));
-        }
-        let needs_secret = edited.uses_secrets() && client.live_secrets().next().is_none();
-        client.draft = edited;
-        client.updated_at = now;
-        if !needs_secret {
-            return Ok(None);
-        }
-        let (kept, minted) = self.state.new_secret(None, now, &admitted.user_id);
-        find_live(self.tenant(caller.host)?, id)?.keep(kept, now);
-        Ok(Some(minted))
-    }
-
     /// Deletes a client. Tokens it has and its bot user stay.
     ///
     /// # Errors
@@ -273,30 +246,6 @@ impl Moment<'_> {
         }
         let now = self.now;
         find_live(self.tenant(caller.host)?, id)?.deleted_at = Some(now);
-        Ok(())
-    }
-
-    /// Whether the client's consent is `trusted`; otherwise it is `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
-    pub fn is_trusted(&mut self, caller: Caller<'_>, id: &str) -> Result<bool, Problem> {
-        self.admit_admin(caller, Endpoint::GetConsent)?;
-        Ok(find_live(self.tenant(caller.host)?, id)?.is_trusted)
-    }
-
-    /// Sets the client's consent to `trusted` or back to `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
-    pub fn set_trusted(&mut self, caller: Caller<'_>, id: &str, is_trusted: bool) -> Result<(), Problem> {
-        self.admit_admin(caller, Endpoint::SetConsent)?;
-        let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
-        client.is_trusted = is_trusted;
-        client.updated_at = now;
         Ok(())
     }
 }
@@ -330,6 +279,3 @@ fn sort(clients: &mut [&Client], sort: Option<&super::query::Sort>, otherwise: L
         clients.reverse();
     }
 }
-
-#[cfg(test)]
-mod tests;

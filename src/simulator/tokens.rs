@@ -1,4 +1,4 @@
-//! `/oauth/token`, and the list of the tokens it gave.
+//! `/oauth/token`: who gets a token, for whom, and for how long.
 //!
 //! The rule: a token belongs to one host and one user and lives six hours (21 600 seconds).
 //! Deleting its client does not end it; deleting the token itself does.
@@ -11,10 +11,14 @@ use super::clients::Client;
 use super::draft::{CLIENT_CREDENTIALS, IMPERSONATION};
 use super::endpoint::Endpoint;
 use super::problem::Problem;
-use super::query::{Cut, Paging, cut};
 use super::secrets::Plaintext;
-use super::tenants::Caller;
 use super::world::{Moment, State};
+
+mod issued;
+#[cfg(test)]
+mod tests;
+
+pub use issued::{TokenPage, TokenView};
 
 /// How long an access token lives (qlik.dev, create a tenant).
 pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(6);
@@ -71,30 +75,6 @@ pub struct Granted {
     pub shows_expires_in: bool,
 }
 
-/// A token as the list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenView {
-    /// Its id, which is not the token.
-    pub id: String,
-    /// The client it was given to.
-    pub client_id: String,
-    /// The user it stands for.
-    pub user_id: String,
-    /// When it was last used.
-    pub last_used: DateTime<Utc>,
-}
-
-/// One page of tokens.
-#[derive(Debug)]
-pub struct TokenPage {
-    /// The tenant they open.
-    pub tenant_id: String,
-    /// The tokens.
-    pub tokens: Vec<TokenView>,
-    /// The cursor of the page after.
-    pub next: Option<String>,
-}
-
 /// What a good credential stands for.
 struct Authenticated {
     name: String,
@@ -104,15 +84,6 @@ struct Authenticated {
 impl Token {
     pub(super) fn opens(&self, bearer: &str, now: DateTime<Utc>) -> bool {
         self.bearer.is(bearer) && now < self.expires_at
-    }
-
-    fn view(&self) -> TokenView {
-        TokenView {
-            id: self.id.clone(),
-            client_id: self.client_id.clone(),
-            user_id: self.user_id.clone(),
-            last_used: self.last_used,
-        }
     }
 }
 
@@ -215,70 +186,6 @@ impl Moment<'_> {
             shows_expires_in: state.behaviour.expires_in.draw(&mut state.rng),
         })
     }
-
-    /// One page of live tokens, by user. Administrators see everybody's.
-    ///
-    /// # Errors
-    ///
-    /// 400 for a cursor that names nothing.
-    pub fn list_tokens(
-        &mut self,
-        caller: Caller<'_>,
-        user_id: Option<&str>,
-        paging: &Paging,
-    ) -> Result<TokenPage, Problem> {
-        let admitted = self.admit(caller, Endpoint::ListTokens)?;
-        let now = self.now;
-        let tenant = self.tenant(caller.host)?;
-        let mut sorted: Vec<&Token> = tenant.tokens.iter().collect();
-        sorted.sort_by(|a, b| a.user_id.cmp(&b.user_id));
-        let shown = |token: &Token| {
-            now < token.expires_at
-                && user_id.is_none_or(|only| token.user_id == only)
-                && (admitted.is_admin || token.user_id == admitted.user_id)
-        };
-        let Cut { items, next, .. } = cut(&sorted, |token| &token.id, shown, paging)?;
-        let tokens = items.into_iter().map(Token::view).collect();
-        Ok(TokenPage { tenant_id: tenant.id.clone(), tokens, next })
-    }
-
-    /// Ends a token.
-    ///
-    /// # Errors
-    ///
-    /// 404 for one that is not there.
-    pub fn delete_token(&mut self, caller: Caller<'_>, id: &str) -> Result<(), Problem> {
-        self.admit_admin(caller, Endpoint::DeleteToken)?;
-        let tokens = &mut self.tenant(caller.host)?.tokens;
-        let at = tokens.iter().position(|token| token.id == id);
-        tokens.remove(at.ok_or_else(|| Problem::not_found("OAuth token"))?);
-        Ok(())
-    }
-
-    /// Ends the tokens of a client, of a user, or of both together.
-    ///
-    /// # Errors
-    ///
-    /// 405 unless the switch brings the operation back; 400 without any condition.
-    pub fn delete_tokens_by_filter(
-        &mut self,
-        caller: Caller<'_>,
-        client_id: Option<&str>,
-        user_id: Option<&str>,
-    ) -> Result<(), Problem> {
-        self.admit_admin(caller, Endpoint::DeleteTokensByFilter)?;
-        if !self.state.behaviour.delete_tokens_by_filter {
-            return Err(Problem::of_status(405));
-        }
-        if client_id.is_none() && user_id.is_none() {
-            return Err(Problem::invalid("clientId or userId is missing"));
-        }
-        self.tenant(caller.host)?.tokens.retain(|token| {
-            !(client_id.is_none_or(|only| token.client_id == only)
-                && user_id.is_none_or(|only| token.user_id == only))
-        });
-        Ok(())
-    }
 }
 
 impl State {
@@ -308,6 +215,3 @@ fn scope_of(allowed: &[String], asked: Option<&str>) -> Result<String, Problem> 
     }
     Err(Problem::bad_credential())
 }
-
-#[cfg(test)]
-mod tests;

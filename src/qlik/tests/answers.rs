@@ -4,6 +4,7 @@
 use super::server::{Reply, Server, answer, json};
 use super::*;
 use crate::domain::failure::FailureKind;
+use crate::domain::ids::Hint;
 use crate::ports::QlikApi;
 
 fn created(body: &str) -> Reply {
@@ -25,7 +26,7 @@ async fn a_create_succeeds_with_any_2xx_that_holds_id_and_secret() {
         let new = cloud(&server).create_client(&acme(), &wanted()).await.unwrap();
 
         assert_eq!((new.client_id.as_str(), new.secret.expose_to_vault()), ("c1", "s3cret"), "{body}");
-        assert_eq!(new.hint.as_ref().map(|hint| hint.as_str()), hint, "{body}");
+        assert_eq!(new.hint.as_ref().map(Hint::as_str), hint, "{body}");
     }
 }
 
@@ -69,13 +70,16 @@ async fn a_2xx_to_a_create_without_id_and_secret_is_unreadable() {
     }
 }
 
+/// Wraps a body into an answer.
+type Answering = fn(&[u8]) -> Reply;
+
 #[tokio::test]
 async fn a_body_that_is_no_text_too_long_or_compressed_is_unreadable() {
     const GOOD: &str = r#"{"clientId":"c1","clientSecret":"s3cret"}"#;
     let huge = format!("{{\"x\":\"{}\",{}", "y".repeat(10 << 20), &GOOD[1..]);
     let chunk = format!("{:x}\r\n{huge}\r\n0\r\n\r\n", huge.len());
     let chunked = format!("HTTP/1.1 201 X\r\ntransfer-encoding: chunked\r\n\r\n{chunk}");
-    let cases: [(&str, fn(&[u8]) -> Reply, Vec<u8>); 7] = [
+    let cases: [(&str, Answering, Vec<u8>); 7] = [
         ("invalid UTF-8", |b| answer(201, "", b), b"{\"clientId\":\"\xff\",\"clientSecret\":\"s\"}".to_vec()),
         ("ten megabytes", |b| answer(201, "", b), huge.into_bytes()),
         ("ten megabytes in chunks", |b| Reply::Bytes(b.to_vec()), chunked.into_bytes()),

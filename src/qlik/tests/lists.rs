@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::server::{Server, json};
 use super::*;
 use crate::domain::failure::FailureKind;
+use crate::domain::ids::UserId;
 use crate::ports::QlikApi;
 
 const AT: &str = r#""createdAt":"2026-05-01T10:00:00.123456789Z""#;
@@ -75,14 +76,14 @@ async fn a_client_is_read_with_all_that_an_administrator_sees() {
         seen.iter().map(|c| (c.description.as_str(), c.is_deleted, c.secrets.len())).collect();
     assert_eq!(facts, [("d", false, 2), ("", true, 0), ("", false, 0)]);
     assert_eq!(seen[0].created_at.to_rfc3339(), "2026-05-01T10:00:00.123456789+00:00");
-    let makers: Vec<_> = seen[0].secrets.iter().map(|s| s.created_by.as_ref().map(|u| u.as_str())).collect();
+    let makers: Vec<_> = seen[0].secrets.iter().map(|s| s.created_by.as_ref().map(UserId::as_str)).collect();
     assert_eq!(makers, [Some("bot"), None]);
 }
 
 #[tokio::test]
 async fn a_list_that_may_hide_something_is_a_failure() {
     for (body, kind) in [
-        (r#"{}"#.to_owned(), FailureKind::Unreadable),
+        ("{}".to_owned(), FailureKind::Unreadable),
         (r#"{"data":null}"#.to_owned(), FailureKind::Unreadable),
         (r#"{"data":[],"data":[]}"#.to_owned(), FailureKind::Unreadable),
         (r#"{"data":[],"links":{"next":"x"}}"#.to_owned(), FailureKind::Unreadable),

@@ -8,6 +8,7 @@ mod connection;
 mod lists;
 mod requests;
 mod server;
+mod telemetry;
 mod tokens;
 
 use std::collections::HashMap;

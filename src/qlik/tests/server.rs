@@ -1,6 +1,7 @@
 //! A TLS server for `*.us.qlikcloud.com` that says exactly what it is told.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -48,7 +49,13 @@ pub(super) fn json(status: u16, body: &str) -> Reply {
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) ca_pem: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    connections: AtomicUsize,
+    seen: Mutex<Vec<Seen>>,
 }
 
 impl Server {
@@ -63,14 +70,14 @@ impl Server {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::default();
+        let log = Arc::default();
         tokio::spawn(accept(
             listener,
             TlsAcceptor::from(Arc::new(config)),
             Arc::new(reply),
-            Arc::clone(&seen),
+            Arc::clone(&log),
         ));
-        Self { address, ca_pem: certified.cert.pem(), seen }
+        Self { address, ca_pem: certified.cert.pem(), log }
     }
 
     /// Gives a token to whoever asks and answers everything else as `reply` says.
@@ -86,7 +93,12 @@ impl Server {
 
     /// Every request so far.
     pub(super) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.log.seen.lock().unwrap().clone()
+    }
+
+    /// Connections so far, even those that never got past TLS.
+    pub(super) fn connections(&self) -> usize {
+        self.log.connections.load(Ordering::SeqCst)
     }
 
     /// Method and path of every request so far.
@@ -95,16 +107,17 @@ impl Server {
     }
 }
 
-async fn accept<F>(listener: TcpListener, tls: TlsAcceptor, reply: Arc<F>, seen: Arc<Mutex<Vec<Seen>>>)
+async fn accept<F>(listener: TcpListener, tls: TlsAcceptor, reply: Arc<F>, log: Arc<Log>)
 where
     F: Fn(&Seen) -> Reply + Send + Sync + 'static,
 {
     while let Ok((tcp, _)) = listener.accept().await {
-        let (tls, reply, seen) = (tls.clone(), Arc::clone(&reply), Arc::clone(&seen));
+        log.connections.fetch_add(1, Ordering::SeqCst);
+        let (tls, reply, log) = (tls.clone(), Arc::clone(&reply), Arc::clone(&log));
         tokio::spawn(async move {
             // A client that hangs up early is what some tests are about.
             if let Ok(stream) = tls.accept(tcp).await {
-                serve(stream, &*reply, &seen).await;
+                serve(stream, &*reply, &log.seen).await;
             }
         });
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::simulator::behaviour::Behaviour;
-use crate::simulator::query::ListQuery;
+use crate::simulator::query::{ListQuery, Paging};
+use crate::simulator::tenants::Caller;
 use crate::simulator::testing::{
     HOST, OTHER, REGION_ID, REGION_SECRET, draft, instant, prove, region_token, world,
 };

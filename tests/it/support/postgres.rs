@@ -43,8 +43,7 @@ pub(crate) async fn test_db() -> TestDb {
 
 /// Brings an empty database to the newest schema.
 async fn migrate(pool: &PgPool) {
-    sqlx::query("CREATE SCHEMA IF NOT EXISTS tenantd").execute(pool).await.unwrap();
-    sqlx::migrate!("./migrations").run(pool).await.unwrap();
+    tenantd::postgres::schema::migrate(pool).await.unwrap();
 }
 
 async fn connect(url: &str) -> PgPool {

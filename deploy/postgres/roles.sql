@@ -1,0 +1,132 @@
+-- Who may do what in schema tenantd: four group roles, each with no more than it needs.
+--
+--   psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql
+--
+-- Run it as the role that ran `tenantd migrate` (it owns the tables) and may create
+-- roles. Run it again after every upgrade: it may be run any number of times, ends in
+-- the same rights, and takes away what an earlier version gave. It is one transaction,
+-- so that nobody is ever without their rights in between.
+--
+-- The roles can't log in. Give them to login roles of your own:
+--
+--   CREATE ROLE onboarding LOGIN PASSWORD '…';  GRANT tenantd_pipeline TO onboarding;
+--   CREATE ROLE webapp     LOGIN PASSWORD '…';  GRANT tenantd_consumer TO webapp;
+--   CREATE ROLE qlikd      LOGIN PASSWORD '…';  GRANT tenantd_daemon   TO qlikd;
+--   GRANT tenantd_operator TO alice;
+--
+-- What no grant can do: Postgres lets everybody who may connect LISTEN and NOTIFY on any
+-- channel of the database. So tenantd_events tells nothing that tenantd.status does not,
+-- and nobody should believe a notification without reading the view.
+
+BEGIN;
+
+-- Roles belong to the whole cluster, so they may be there already, or be made by
+-- another database's run at this very moment.
+DO $$
+DECLARE
+    wanted record;
+BEGIN
+    FOR wanted IN SELECT * FROM (VALUES
+        ('tenantd_pipeline', 'tenantd: inserts tenants and says what they should be'),
+        ('tenantd_consumer', 'tenantd: reads sealed credentials'),
+        ('tenantd_daemon',   'tenantd: the daemon and its commands'),
+        ('tenantd_operator', 'tenantd: reads everything but sealed secrets')) AS r (name, purpose)
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted.name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted.name);
+                EXECUTE format('COMMENT ON ROLE %I IS %L', wanted.name, wanted.purpose);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;  -- somebody else was faster
+            END;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- From nothing: what is not granted below, nobody but the owner has. Functions are
+-- everybody's by default. (Taking rights from a table takes them from its columns too.)
+REVOKE ALL ON SCHEMA tenantd
+    FROM PUBLIC, tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
+REVOKE ALL ON ALL TABLES IN SCHEMA tenantd
+    FROM PUBLIC, tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA tenantd
+    FROM PUBLIC, tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tenantd
+    FROM PUBLIC, tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
+
+-- To name anything in it. Nobody gets CREATE: all DDL is the owner's.
+GRANT USAGE ON SCHEMA tenantd TO tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
+
+-- The views and the defaults of a new row ask what time it is; the constraints and
+-- the generated column call the rest. Postgres checks these rights of whoever runs
+-- the statement. Trigger functions need no grant.
+GRANT EXECUTE ON FUNCTION tenantd.clock() TO tenantd_pipeline, tenantd_daemon, tenantd_operator;
+GRANT EXECUTE ON FUNCTION
+    tenantd.rank_of(timestamptz, integer), tenantd.all_match(text[], text), tenantd.are_unique(text[]),
+    tenantd.longest(text[])
+    TO tenantd_pipeline, tenantd_daemon;
+
+-- tenantd_pipeline: says what should be, and reads how it stands. ------------------------
+
+-- Only the owner's columns: a row cannot be inserted as ready, or with an id of one's choice.
+GRANT INSERT (external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
+              not_before, labels)
+    ON tenantd.tenants TO tenantd_pipeline;
+-- The same but external_id, which never changes. Nothing here leases or un-parks a row,
+-- but for a corrected host or profile. No DELETE: set desired_state = 'absent'.
+GRANT UPDATE (host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
+              not_before, labels)
+    ON tenantd.tenants TO tenantd_pipeline;
+-- For WHERE, for desired_version + 1, and for ON CONFLICT (external_id).
+GRANT SELECT (external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
+              not_before, labels)
+    ON tenantd.tenants TO tenantd_pipeline;
+GRANT SELECT ON tenantd.status TO tenantd_pipeline;
+
+-- tenantd_consumer: opens credentials. ---------------------------------------------------
+
+-- The view alone: proven credentials of tenants that should be there, still sealed.
+GRANT SELECT ON tenantd.credentials TO tenantd_consumer;
+-- Runs as its owner and writes one column of one row.
+GRANT EXECUTE ON FUNCTION tenantd.acknowledge(text, integer) TO tenantd_consumer;
+
+-- tenantd_daemon: `tenantd run` and the other commands, but for `tenantd migrate`. --------
+
+-- Who we are to Qlik, and whether the schema is new enough.
+GRANT SELECT ON tenantd.installation, tenantd._sqlx_migrations TO tenantd_daemon;
+-- The row is the state machine: the daemon writes its own columns and none of the owner's.
+GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
+GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopted, is_minted_afresh, current_version,
+              region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
+              proof_refused_at, client_missing_at, credential_refused_at,
+              lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, ready_at, updated_at)
+    ON tenantd.tenants TO tenantd_daemon;
+-- For `tenantd tenant add`, which inserts as a pipeline does.
+GRANT INSERT (external_id, host, profile, client_name, redirect_uris, priority) ON tenantd.tenants TO tenantd_daemon;
+-- Sealed text is written once and never changed; what is discarded is deleted.
+GRANT SELECT, DELETE ON tenantd.secrets TO tenantd_daemon;
+GRANT INSERT (tenant_id, client_id, hint, sealed, key_id) ON tenantd.secrets TO tenantd_daemon;
+GRANT UPDATE (hint, standing, version, proven_at) ON tenantd.secrets TO tenantd_daemon;
+-- History is appended to and pruned by age, never rewritten: no UPDATE.
+GRANT SELECT, DELETE ON tenantd.attempts TO tenantd_daemon;
+GRANT INSERT (tenant_id, phase, effect, outcome, http_status, error_code, trace_id, message, started_at, duration_ms,
+              holder)
+    ON tenantd.attempts TO tenantd_daemon;
+-- The breakers.
+GRANT SELECT ON tenantd.regions TO tenantd_daemon;
+GRANT INSERT (region) ON tenantd.regions TO tenantd_daemon;
+GRANT UPDATE (token_at, opened_at, probe_at, probed_tenant_id) ON tenantd.regions TO tenantd_daemon;
+-- For the commands that show what the contract shows.
+GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
+
+-- tenantd_operator: sees why, changes nothing. -------------------------------------------
+
+GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.installation,
+                tenantd._sqlx_migrations
+    TO tenantd_operator;
+-- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
+GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)
+    ON tenantd.secrets TO tenantd_operator;
+
+COMMIT;

@@ -1,0 +1,74 @@
+//! Which page is where.
+//!
+//! The rule: `GET` and `HEAD` only (axum answers 405 to the rest), and every
+//! answer, errors included, bears the headers that keep a browser from making
+//! anything of it.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::auth::{self, Token};
+use super::readiness::Readiness;
+use crate::telemetry::metrics::Metrics;
+
+const HARMLESS: [(HeaderName, &str); 5] = [
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+];
+
+/// Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// What `/metrics` asks for; `None`: anybody may read.
+    pub token: Option<Token>,
+}
+
+pub(super) fn router(pages: Pages) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics).with_state(pages.metrics))
+        .route_layer(from_fn_with_state(pages.token, auth::require));
+    Router::new()
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(readyz).with_state(pages.readiness))
+        .merge(guarded)
+        .fallback(async || (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+        .layer(map_response(harmless))
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    let complaints = readiness.complaints().await;
+    if complaints.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n").into_response()
+    }
+}
+
+async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, EXPOSITION)], metrics.render())
+}
+
+async fn harmless(mut response: Response) -> Response {
+    for (name, value) in HARMLESS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

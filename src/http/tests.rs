@@ -1,0 +1,214 @@
+//! The pages, over a real socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::telemetry::metrics::{CLAIMS_TOTAL, Metrics};
+
+struct Served {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn given_pages(readiness: Readiness, token: Option<&str>) -> Served {
+    let (recorder, metrics) = Metrics::local();
+    metrics::with_local_recorder(&recorder, || metrics::counter!(CLAIMS_TOTAL).increment(3));
+    let token = token.map(|token| Token::new(&SecretString::from(token)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let pages = Pages { readiness, metrics, token };
+    let patience = Duration::from_millis(200);
+    let task = tokio::spawn(serve::serve_with(listener, pages, stop.clone(), patience));
+    Served { address, stop, task }
+}
+
+fn ready() -> Readiness {
+    Readiness::new(async || Report::ready())
+}
+
+impl Served {
+    /// Sends one request and reads until the server closes.
+    async fn ask(&self, method: &str, path: &str, header: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn status(&self, method: &str, path: &str, header: &str) -> u16 {
+        let answer = self.ask(method, path, header).await;
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[tokio::test]
+async fn a_ready_process_says_so_and_no_more() {
+    let served = given_pages(ready(), None).await;
+
+    let (alive, ready) = (served.ask("GET", "/healthz", "").await, served.ask("GET", "/readyz", "").await);
+
+    assert!(alive.starts_with("HTTP/1.1 200 ") && body(&alive) == "alive\n", "{alive}");
+    assert!(ready.starts_with("HTTP/1.1 200 ") && body(&ready) == "ready\n", "{ready}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_ready_says_why_and_stays_alive() {
+    let report = Report {
+        database: Ok(()),
+        schema: Err("2 migrations are missing; run `tenantd migrate`".to_owned()),
+        worker: Err("the loop has not gone round for 61 s".to_owned()),
+    };
+    let served = given_pages(Readiness::new(move || std::future::ready(report.clone())), None).await;
+
+    let answer = served.ask("GET", "/readyz", "").await;
+    let alive = served.status("GET", "/healthz", "").await;
+
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(
+        body(&answer),
+        "schema: 2 migrations are missing; run `tenantd migrate`\nworker: the loop has not gone round for 61 s\n"
+    );
+    assert_eq!(alive, 200);
+}
+
+#[tokio::test]
+async fn a_check_that_hangs_is_itself_the_reason() {
+    let served = given_pages(Readiness::new(std::future::pending::<Report>), None).await;
+
+    let answer = served.ask("GET", "/readyz", "").await;
+
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(body(&answer), "the checks did not finish within 3 s\n");
+}
+
+#[tokio::test]
+async fn metrics_need_the_token_where_there_is_one_and_health_never_does() {
+    let served = given_pages(ready(), Some("open-sesame")).await;
+
+    for (header, status) in [
+        ("", 401),
+        ("authorization: Bearer open-sesam\r\n", 401),
+        ("authorization: Bearer \r\n", 401),
+        ("authorization: Basic open-sesame\r\n", 401),
+        ("authorization: Bearer open-sesame\r\n", 200),
+        ("authorization: bearer open-sesame\r\n", 200),
+    ] {
+        assert_eq!(served.status("GET", "/metrics", header).await, status, "{header:?}");
+    }
+    assert_eq!(served.status("GET", "/healthz", "").await, 200);
+    assert_eq!(served.status("GET", "/readyz", "").await, 200);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_asked_for_and_shows_neither_token_nor_metric() {
+    let served = given_pages(ready(), Some("open-sesame")).await;
+
+    let answer = served.ask("GET", "/metrics", "authorization: Bearer guess\r\n").await;
+
+    assert!(answer.contains("\r\nwww-authenticate: Bearer\r\n"), "{answer}");
+    assert!(body(&answer).contains("http.token_file"), "{answer}");
+    assert!(!answer.contains("sesame") && !answer.contains(CLAIMS_TOTAL), "{answer}");
+}
+
+#[tokio::test]
+async fn metrics_are_shown_in_the_text_format_of_prometheus() {
+    let served = given_pages(ready(), None).await;
+
+    let answer = served.ask("GET", "/metrics", "").await;
+
+    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+    assert!(body(&answer).lines().any(|line| line == "tenantd_claims_total 3"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
+    let served = given_pages(ready(), Some("open-sesame")).await;
+
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("GET", "/metrics/", 404),
+        ("POST", "/nowhere", 404),
+        ("HEAD", "/healthz", 200),
+        ("POST", "/healthz", 405),
+        ("DELETE", "/readyz", 405),
+        ("TRACE", "/healthz", 405),
+    ] {
+        assert_eq!(served.status(method, path, "").await, status, "{method} {path}");
+    }
+    let token = "authorization: Bearer open-sesame\r\n";
+    assert_eq!(served.status("PUT", "/metrics", token).await, 405);
+}
+
+#[tokio::test]
+async fn every_answer_keeps_a_browser_from_making_anything_of_it() {
+    let served = given_pages(ready(), Some("open-sesame")).await;
+
+    for path in ["/healthz", "/readyz", "/metrics", "/nowhere"] {
+        let answer = served.ask("GET", path, "").await;
+
+        for header in ["x-content-type-options: nosniff", "cache-control: no-store", "default-src 'none'"] {
+            assert!(answer.contains(header), "{header} is missing from {path}:\n{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_request_is_cut_off() {
+    let served = given_pages(ready(), None).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+
+    let mut answer = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+
+    assert!(read.is_ok(), "the connection is still open");
+    assert!(!answer.contains(" 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn stopping_finishes_the_answer_under_way_and_accepts_no_more() {
+    let (asked, was_asked) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    let once = std::sync::Mutex::new(Some((asked, released)));
+    let readiness = Readiness::new(move || {
+        let (asked, released) = once.lock().unwrap().take().unwrap();
+        async move {
+            asked.send(()).unwrap();
+            released.await.unwrap();
+            Report::ready()
+        }
+    });
+    let Served { address, stop, task } = given_pages(readiness, None).await;
+    let client = tokio::spawn(async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    was_asked.await.unwrap();
+
+    stop.cancel();
+    release.send(()).unwrap();
+    let answer = client.await.unwrap();
+    task.await.unwrap();
+
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(TcpStream::connect(address).await.is_err());
+}

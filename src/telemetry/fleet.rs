@@ -1,0 +1,75 @@
+//! The fleet as numbers: how many tenants stand where.
+//!
+//! The rule: a phase or reason that nobody is in any more goes back to 0, since a
+//! gauge keeps what it was last told.
+
+use std::collections::BTreeMap;
+
+use super::metrics::{PARKED, TENANTS};
+use crate::domain::phase::Phase;
+use crate::domain::reason::ParkReason;
+
+/// Sets the gauges to `counts`: the phase, the reason for those who wait for
+/// somebody, and how many. Groups that share a phase or a reason are added up.
+pub fn report_fleet(counts: impl IntoIterator<Item = (String, Option<String>, i64)>) {
+    let mut phases = zeroes(Phase::ALL.map(Phase::as_str));
+    let mut reasons = zeroes(ParkReason::ALL.map(ParkReason::as_str));
+    for (phase, parked, tenants) in counts {
+        *phases.entry(phase).or_default() += tenants;
+        if let Some(reason) = parked {
+            *reasons.entry(reason).or_default() += tenants;
+        }
+    }
+    for (phase, tenants) in phases {
+        metrics::gauge!(TENANTS, "phase" => phase).set(gauged(tenants));
+    }
+    for (reason, tenants) in reasons {
+        metrics::gauge!(PARKED, "reason" => reason).set(gauged(tenants));
+    }
+}
+
+fn zeroes<const N: usize>(names: [&'static str; N]) -> BTreeMap<String, i64> {
+    names.into_iter().map(|name| (name.to_owned(), 0)).collect()
+}
+
+/// Exact up to four thousand million tenants.
+fn gauged(tenants: i64) -> f64 {
+    u32::try_from(tenants).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metrics::Metrics;
+    use super::*;
+
+    fn count(phase: &str, parked: Option<&str>, tenants: i64) -> (String, Option<String>, i64) {
+        (phase.to_owned(), parked.map(str::to_owned), tenants)
+    }
+
+    #[test]
+    fn groups_are_added_up_and_what_is_empty_again_goes_back_to_zero() {
+        let (recorder, metrics) = Metrics::local();
+
+        ::metrics::with_local_recorder(&recorder, || {
+            report_fleet([
+                count("pending", None, 2),
+                count("creating", Some("NameTaken"), 3),
+                count("created", Some("NameTaken"), 4),
+            ]);
+        });
+        let before = metrics.render();
+        ::metrics::with_local_recorder(&recorder, || report_fleet([count("ready", None, 9)]));
+        let after = metrics.render();
+
+        for (text, line) in [
+            (&before, "tenantd_parked{reason=\"NameTaken\"} 7"),
+            (&before, "tenantd_tenants{phase=\"pending\"} 2"),
+            (&before, "tenantd_tenants{phase=\"ready\"} 0"),
+            (&after, "tenantd_parked{reason=\"NameTaken\"} 0"),
+            (&after, "tenantd_tenants{phase=\"pending\"} 0"),
+            (&after, "tenantd_tenants{phase=\"ready\"} 9"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+    }
+}

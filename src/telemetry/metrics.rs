@@ -1,0 +1,296 @@
+//! Every metric there is, in one list.
+//!
+//! The rule: a name, its labels and its unit are part of the contract
+//! (`docs/metrics.md`, checked against this list): they are added to, never
+//! changed. A label takes few values; no tenant, host or client ever is one.
+
+use metrics::Unit;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Gauge by `phase`: tenants in each phase.
+pub const TENANTS: &str = "tenantd_tenants";
+/// Gauge by `reason`: tenants that wait for somebody.
+pub const PARKED: &str = "tenantd_parked";
+/// Counter by `effect` and `outcome`: effects tried.
+pub const EFFECTS_TOTAL: &str = "tenantd_effects_total";
+/// Histogram by `effect`, in seconds: how long effects take.
+pub const EFFECT_DURATION_SECONDS: &str = "tenantd_effect_duration_seconds";
+/// Counter: tenants claimed.
+pub const CLAIMS_TOTAL: &str = "tenantd_claims_total";
+/// Counter: leases that another replica took over.
+pub const LEASES_LOST_TOTAL: &str = "tenantd_leases_lost_total";
+/// Counter by `endpoint` and `status`: requests to Qlik.
+pub const QLIK_REQUESTS_TOTAL: &str = "tenantd_qlik_requests_total";
+/// Histogram by `endpoint`, in seconds: how long Qlik takes.
+pub const QLIK_REQUEST_DURATION_SECONDS: &str = "tenantd_qlik_request_duration_seconds";
+/// Gauge by `region`: 1 while the region's breaker is open.
+pub const BREAKER_OPEN: &str = "tenantd_breaker_open";
+/// Gauge, in seconds: how long the oldest due tenant has been due.
+pub const OLDEST_DUE_SECONDS: &str = "tenantd_oldest_due_seconds";
+/// Histogram, in seconds: from the row's insert to ready, first life only.
+pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
+/// Gauge by `version`: always 1.
+pub const BUILD_INFO: &str = "tenantd_build_info";
+
+/// What a metric does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Observations in buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The spelling in Prometheus and in the docs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric, described.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name, one of the constants above.
+    pub name: &'static str,
+    /// What it does over time.
+    pub kind: Kind,
+    /// Its labels, in the order of the docs.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub unit: Unit,
+    /// One sentence for Prometheus and the docs.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    unit: Unit,
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, labels, unit, help }
+}
+
+/// Every metric.
+pub const ALL: [Metric; 12] = [
+    metric(TENANTS, Kind::Gauge, &["phase"], Unit::Count, "Tenants in each phase."),
+    metric(PARKED, Kind::Gauge, &["reason"], Unit::Count, "Tenants that wait until somebody acts."),
+    metric(
+        EFFECTS_TOTAL,
+        Kind::Counter,
+        &["effect", "outcome"],
+        Unit::Count,
+        "Effects tried, by what came of them.",
+    ),
+    metric(
+        EFFECT_DURATION_SECONDS,
+        Kind::Histogram,
+        &["effect"],
+        Unit::Seconds,
+        "How long an effect took, its requests included.",
+    ),
+    metric(CLAIMS_TOTAL, Kind::Counter, &[], Unit::Count, "Tenants claimed by this process."),
+    metric(
+        LEASES_LOST_TOTAL,
+        Kind::Counter,
+        &[],
+        Unit::Count,
+        "Leases of this process that another one took over.",
+    ),
+    metric(
+        QLIK_REQUESTS_TOTAL,
+        Kind::Counter,
+        &["endpoint", "status"],
+        Unit::Count,
+        "Requests to Qlik, by endpoint and HTTP status.",
+    ),
+    metric(
+        QLIK_REQUEST_DURATION_SECONDS,
+        Kind::Histogram,
+        &["endpoint"],
+        Unit::Seconds,
+        "How long Qlik took to answer.",
+    ),
+    metric(
+        BREAKER_OPEN,
+        Kind::Gauge,
+        &["region"],
+        Unit::Count,
+        "1 while the region's credential is taken for refused, else 0.",
+    ),
+    metric(
+        OLDEST_DUE_SECONDS,
+        Kind::Gauge,
+        &[],
+        Unit::Seconds,
+        "How long the tenant that is due longest has been due.",
+    ),
+    metric(
+        TIME_TO_READY_SECONDS,
+        Kind::Histogram,
+        &[],
+        Unit::Seconds,
+        "From the insert of a row to its first ready.",
+    ),
+    metric(
+        BUILD_INFO,
+        Kind::Gauge,
+        &["version"],
+        Unit::Count,
+        "Always 1; the label says which version runs.",
+    ),
+];
+
+/// From one fast request to the longest timeout that is sensible.
+const REQUEST_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+
+/// From a smooth start to a week of outage.
+const READY_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0, 604_800.0];
+
+/// Why metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("could not set up metrics: {0}")]
+pub struct InstallError(#[from] BuildError);
+
+/// What was recorded, for whoever serves it.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Starts recording for the whole process.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError`], when this process records already.
+    pub fn install() -> Result<Self, InstallError> {
+        let handle = builder()?.install_recorder()?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// Everything recorded so far, in Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Sorts new observations into their buckets. To be called every few seconds:
+    /// otherwise they pile up until somebody reads.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+
+    /// Metrics that record nothing but what runs inside `metrics::with_local_recorder`.
+    #[cfg(test)]
+    pub(crate) fn local() -> (metrics_exporter_prometheus::PrometheusRecorder, Self) {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = Self(recorder.handle());
+        (recorder, handle)
+    }
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(TIME_TO_READY_SECONDS.to_owned()), &READY_BUCKETS)
+}
+
+/// Describes every metric, and shows those that have a value from the start: an
+/// alert on a counter that does not exist yet would miss its first increase.
+fn describe() {
+    for Metric { name, kind, unit, help, .. } in ALL {
+        match kind {
+            Kind::Counter => metrics::describe_counter!(name, unit, help),
+            Kind::Gauge => metrics::describe_gauge!(name, unit, help),
+            Kind::Histogram => metrics::describe_histogram!(name, unit, help),
+        }
+    }
+    metrics::counter!(CLAIMS_TOTAL).increment(0);
+    metrics::counter!(LEASES_LOST_TOTAL).increment(0);
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCS: &str = include_str!("../../docs/metrics.md");
+
+    fn row(metric: &Metric) -> String {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        format!(
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.as_str(),
+            labels.join(", "),
+            metric.unit.as_str(),
+            metric.help,
+        )
+    }
+
+    #[test]
+    fn the_docs_list_every_metric_as_it_is_and_no_other() {
+        let listed: Vec<&str> = DOCS.lines().filter(|line| line.starts_with("| `tenantd_")).collect();
+
+        let expected: Vec<String> = ALL.iter().map(row).collect();
+
+        assert_eq!(listed, expected, "\n{}", expected.join("\n"));
+    }
+
+    #[test]
+    fn the_docs_explain_every_label() {
+        for label in ALL.iter().flat_map(|metric| metric.labels) {
+            assert!(DOCS.contains(&format!("* `{label}`: ")), "{label} is not explained");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        for Metric { name, kind, unit, .. } in ALL {
+            assert!(name.starts_with("tenantd_"), "{name}");
+            assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_without_labels_and_the_version_are_there_from_the_start() {
+        let (recorder, metrics) = Metrics::local();
+
+        metrics::with_local_recorder(&recorder, describe);
+        let text = metrics.render();
+
+        let version = format!("{BUILD_INFO}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+        for line in ["tenantd_claims_total 0", "tenantd_leases_lost_total 0", version.as_str()] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_histograms_with_buckets_and_not_summaries() {
+        let (recorder, metrics) = Metrics::local();
+
+        metrics::with_local_recorder(&recorder, || {
+            metrics::histogram!(EFFECT_DURATION_SECONDS, "effect" => "create").record(0.3);
+            metrics::histogram!(TIME_TO_READY_SECONDS).record(4.0);
+        });
+        let text = metrics.render();
+
+        for line in [
+            "tenantd_effect_duration_seconds_bucket{effect=\"create\",le=\"0.25\"} 0",
+            "tenantd_effect_duration_seconds_bucket{effect=\"create\",le=\"0.5\"} 1",
+            "tenantd_time_to_ready_seconds_bucket{le=\"5\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+    }
+}

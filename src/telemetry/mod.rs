@@ -1,0 +1,16 @@
+//! What the program says about itself: logs, panics, metrics.
+//!
+//! The rule: **no secret gets out this way**. Values of ours redact themselves;
+//! what cannot (the wire's own libraries, a panic's text) is never written.
+
+mod fleet;
+pub mod logs;
+pub mod metrics;
+pub mod panics;
+
+pub use fleet::report_fleet;
+pub use metrics::{
+    BREAKER_OPEN, BUILD_INFO, CLAIMS_TOTAL, EFFECT_DURATION_SECONDS, EFFECTS_TOTAL, LEASES_LOST_TOTAL,
+    OLDEST_DUE_SECONDS, PARKED, QLIK_REQUEST_DURATION_SECONDS, QLIK_REQUESTS_TOTAL, TENANTS,
+    TIME_TO_READY_SECONDS,
+};

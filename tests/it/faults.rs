@@ -1,0 +1,70 @@
+//! A fleet under fire, over TLS and in real time.
+
+use std::time::Duration;
+
+use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, ListLag, RetryAfter, Spoil, World};
+
+use crate::support::fleet::{Fleet, brisk};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_tenants_survive_lost_answers_errors_throttles_and_truncated_bodies() {
+    let faults = FaultPlan::none()
+        .with_share(Endpoint::CreateClient, 0.20, Fault::close_after())
+        .with_share_of_all(0.10, Fault::status(503))
+        .with_share_of_all(0.05, Fault::throttle(RetryAfter::Seconds(1)))
+        .with_share_of_all(0.05, Fault::spoilt(Spoil::Truncated));
+    let fleet = Fleet::new(World::new(Behaviour::default(), faults, 11)).await;
+    fleet.given_tenants(500).await;
+
+    fleet.run_until(brisk(), Duration::from_mins(4), || fleet.is_quiet()).await;
+
+    fleet.assert_true_to_the_ledger(500).await;
+    let lost = fleet.ledger().calls_of(Endpoint::CreateClient, None);
+    println!("500 tenants ready; {lost} creates went unanswered");
+    assert!(lost >= 80, "only {lost} creates went unanswered: no test of anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_that_land_late_and_lists_that_lag_end_in_one_client_each() {
+    // The daemon gives up after 2.5 s and looks 2 s later. What lands just before the
+    // look and is listed only after it makes a second client, for the recheck to find.
+    let faults = FaultPlan::none()
+        .with_share(Endpoint::CreateClient, 0.15, Fault::late(Duration::from_millis(2700)))
+        .with_share(Endpoint::CreateClient, 0.15, Fault::late(Duration::from_millis(4200)));
+    let lag = Some(ListLag { share: 0.25, lag: Duration::from_millis(1500) });
+    let behaviour = Behaviour { list_lag: lag, ..Behaviour::default() };
+    let fleet = Fleet::new(World::new(behaviour, faults, 13)).await;
+    fleet.given_tenants(200).await;
+
+    fleet.run_until(brisk(), Duration::from_mins(4), || fleet.is_quiet()).await;
+
+    fleet.assert_true_to_the_ledger(200).await;
+    let made = fleet.ledger().calls_of(Endpoint::DeleteClient, Some(204));
+    println!("200 tenants ready; {made} second clients were made and deleted");
+    assert!(made > 0, "no second client was ever made: no test of the recheck");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_is_opened_to_a_host_that_no_region_allows() {
+    let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::none(), 29)).await;
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ('stray', 'acme.us.qlikcloud.com.evil.example')")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    // Every connection that the daemon opens, to whatever host, would come here.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    let is_parked = || async {
+        let parked = "SELECT parked AND reason = 'HostNotAllowed' AND phase = 'pending' FROM tenantd.status";
+        sqlx::query_scalar(parked).fetch_one(fleet.pool()).await.unwrap()
+    };
+
+    fleet.run_against(address, brisk(), Duration::from_secs(30), is_parked).await;
+
+    let accepted = socket.accept();
+    assert!(
+        accepted.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        "a connection came in"
+    );
+}
