@@ -8,6 +8,8 @@ mod commits;
 mod duplicates;
 mod leases;
 mod outage;
+mod proof;
+mod secrets;
 
 use std::time::Duration;
 
