@@ -120,16 +120,18 @@ BEGIN
         NEW.parked_reason := NULL;
         NEW.message := NULL;
         NEW.reason_since := tenantd.clock();
+        NEW.progress_at := tenantd.clock();
     END IF;
     -- Lowering is ignored.
     NEW.desired_version := greatest(NEW.desired_version, OLD.desired_version);
     IF NEW.desired_state <> OLD.desired_state THEN
         NEW.reason_since := tenantd.clock();
+        NEW.progress_at := tenantd.clock();
     END IF;
     NEW.due_at := CASE
         WHEN NEW.parked_reason IS NOT NULL OR NEW.desired_state = 'absent' THEN NULL
         WHEN NEW.phase = 'pending' THEN greatest(tenantd.clock(), NEW.not_before)
-        WHEN NEW.desired_state <> OLD.desired_state THEN tenantd.clock()
+        WHEN NEW.desired_state <> OLD.desired_state OR OLD.parked_reason IS NOT NULL THEN tenantd.clock()
         ELSE NEW.due_at
     END;
     NEW.updated_at := tenantd.clock();
