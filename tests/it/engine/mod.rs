@@ -4,10 +4,14 @@
 //! and hands that act in Qlik's console. Time moves only when a test says so.
 
 mod breaker;
+mod clients;
 mod commits;
 mod duplicates;
 mod leases;
 mod outage;
+mod proof;
+mod secrets;
+mod waiting;
 
 use std::time::Duration;
 
