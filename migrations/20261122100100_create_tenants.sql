@@ -126,7 +126,12 @@ CREATE TABLE tenantd.tenants (
     -- Neither infinity nor five digits: RFC 3339 can't write them.
     CONSTRAINT not_before_is_before_year_10000 CHECK (not_before < '10000-01-01 00:00:00+00'),
     CONSTRAINT labels_are_an_object CHECK (jsonb_typeof(labels) = 'object'),
+    -- So that one row's labels never make a list of all rows unreadable: common JSON
+    -- readers stop at 128 levels, and at what a double can hold.
     CONSTRAINT labels_are_at_most_16_kib CHECK (octet_length(labels::text) <= 16384),
+    CONSTRAINT labels_are_at_most_64_levels_deep CHECK (NOT labels @? '$.**{65 to last}'),
+    CONSTRAINT labels_hold_no_number_beyond_1e300
+        CHECK (NOT labels @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))'),
 
     CONSTRAINT phase_is_known CHECK (phase IN ('pending', 'creating', 'created', 'trusted', 'ready')),
     CONSTRAINT client_is_known_once_created
@@ -172,7 +177,7 @@ COMMENT ON COLUMN tenantd.tenants.desired_state IS 'present: the tenant should h
 COMMENT ON COLUMN tenantd.tenants.desired_version IS 'Raise it to rotate the secret. Lowering is ignored.';
 COMMENT ON COLUMN tenantd.tenants.priority IS '-100 to 100: each point is worth a minute of waiting.';
 COMMENT ON COLUMN tenantd.tenants.not_before IS 'Nothing is sent before this instant.';
-COMMENT ON COLUMN tenantd.tenants.labels IS 'A JSON object for the pipeline''s own use, at most 16 KiB, shown in tenantd.status.';
+COMMENT ON COLUMN tenantd.tenants.labels IS 'A JSON object for the pipeline''s own use, at most 16 KiB and 64 levels, shown in tenantd.status.';
 COMMENT ON COLUMN tenantd.tenants.phase IS 'How far the tenant is: pending, creating, created, trusted, ready.';
 COMMENT ON COLUMN tenantd.tenants.client_id IS 'The committed OAuth client. A row that has one never creates again.';
 COMMENT ON COLUMN tenantd.tenants.unanswered IS 'A create or mint that may have been sent and whose outcome is not recorded.';

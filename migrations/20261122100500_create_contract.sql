@@ -179,6 +179,7 @@ BEGIN
     NEW.desired_version := greatest(NEW.desired_version, OLD.desired_version);
     IF is_corrected OR is_turned OR is_early <> was_early THEN
         NEW.reason_since := tenantd.clock();
+        NEW.progress_at := tenantd.clock();
     END IF;
     -- Any other edit leaves the row its place in the queue.
     NEW.due_at := CASE

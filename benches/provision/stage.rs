@@ -121,7 +121,9 @@ impl Stage {
 
     fn postgres_cpu(&self) -> Duration {
         let url = self.postgres.url("postgres");
-        cpu::of_postgres(url.split_once("host=").map_or("", |(_, directory)| directory))
+        let directory =
+            url.split_once("host=").map_or("", |(_, rest)| rest.split('&').next().unwrap_or(rest));
+        cpu::of_postgres(directory)
     }
 
     /// A migrated database with so many rows.

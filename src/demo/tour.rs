@@ -38,6 +38,8 @@ mod truth;
 pub use error::TourError;
 pub use truth::Truth;
 
+/// How often to look.
+const PERIOD: Duration = Duration::from_millis(100);
 /// Longest wait for all tenants, whatever their number.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// And for each of them.
@@ -132,11 +134,11 @@ async fn give(
     exit: bool,
     screen: &mut Screen,
 ) -> Result<Summary, TourError> {
+    let clock = SystemClock::start();
     samples::insert(&stage.database.pool, customers).await?;
     if !exit {
         samples::insert(&stage.database.pool, &[samples::mistyped()]).await?;
     }
-    let clock = SystemClock::start();
     let first = customers.first().map(Sample::statement).unwrap_or_default();
     let (mark, first) = (screen.paint().good("✓"), screen.paint().dim(&format!("{first};")));
     say(screen, &format!("  {mark} each customer signed up by one statement:\n      {first}"))?;
@@ -159,7 +161,7 @@ async fn watch(
     screen: &mut Screen,
 ) -> Result<Duration, TourError> {
     let patience = PATIENCE + PATIENCE_PER_TENANT * u32::try_from(wanted).unwrap_or(u32::MAX);
-    let mut ticks = tokio::time::interval(screen.period());
+    let mut ticks = tokio::time::interval(PERIOD);
     let mut ready_at = None;
     loop {
         tokio::select! {
@@ -202,8 +204,7 @@ async fn stay(
 ) -> Result<(), TourError> {
     // The second one's first create got no answer: its history is worth reading.
     let example = customers.get(1).or(customers.first()).map_or("", |customer| customer.external_id.as_str());
-    let text =
-        farewell::next(&farewell::program(), &stage.config, &stage.database.url, example, screen.paint());
+    let text = farewell::next(&stage.config, &stage.database.for_psql(), example, screen.paint());
     say(screen, &text)?;
     let ended = tokio::select! {
         () = signals.next() => Ok(()),

@@ -96,16 +96,18 @@ pub enum MintPlan {
 
 impl Comparison<'_> {
     /// What to do on the way to a new secret: lost mints and discarded secrets go
-    /// first; an adopted client gives up a creation-time secret only for want of a slot.
+    /// first, but for the only one left, which Qlik might refuse to delete before
+    /// there is another; an adopted client gives up a creation-time secret only for
+    /// want of a slot.
     #[must_use]
     pub fn before_mint(&self) -> MintPlan {
         let snapshot = || self.seen.iter().map(|secret| secret.hint.clone()).collect();
         match self.first(|secret| self.is_discarded(secret) || self.is_lost_mint(secret)) {
-            Some(hint) => MintPlan::Delete(hint),
-            None if self.seen.len() < SLOTS => {
+            Some(hint) if self.seen.len() > 1 => MintPlan::Delete(hint),
+            Some(_) | None if self.seen.len() < SLOTS => {
                 MintPlan::Mint { snapshot: self.snapshot.map_or_else(snapshot, <[Hint]>::to_vec) }
             }
-            None => self
+            Some(_) | None => self
                 .first(|secret| self.is_creation_time(secret))
                 .map_or(MintPlan::SlotsFull, MintPlan::Delete),
         }
@@ -256,12 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn a_discarded_secret_goes_first() {
-        let (seen, stored) = (seen(&["bad"]), stored(&[("bad", Standing::Discarded)]));
-        let compare =
+    fn a_discarded_secret_goes_first_unless_it_is_the_only_one() {
+        let (seen, stored) = (seen(&["bad", "new"]), stored(&[("bad", Standing::Discarded)]));
+        let both =
             Comparison { seen: &seen, stored: &stored, snapshot: None, is_adopted: false, me: &me() };
+        let alone = Comparison { seen: &seen[..1], ..both };
 
-        assert_eq!(compare.before_mint(), MintPlan::Delete(Hint::new("bad")));
+        assert_eq!(both.before_mint(), MintPlan::Delete(Hint::new("bad")));
+        assert_eq!(alone.before_mint(), MintPlan::Mint { snapshot: hints(&["bad"]) });
+        assert_eq!(both.after_mint(), Some(Hint::new("bad")));
     }
 
     #[test]

@@ -281,11 +281,9 @@ fn compared_before_mint(
 
 fn minted(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) -> Decision {
     tenant.store_unproven(hint.clone());
-    let check = if tenant.is_adopted || hint.is_none() { Check::Compare } else { Check::Passed };
-    if check == Check::Passed {
-        tenant.snapshot = None;
-    }
-    advance(tenant, State::Created { client, check }, SecretChange::Seal { hint })
+    // What was left until there is another secret goes now.
+    let state = State::Created { client, check: Check::Compare };
+    advance(tenant, state, SecretChange::Seal { hint })
 }
 
 fn compared_after_mint(

@@ -142,7 +142,8 @@ impl Store {
                    recheck_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
                                      THEN greatest(t.recheck_at, tenantd.clock() + 2 * $6::interval)
                                      ELSE t.recheck_at END,
-                   progress_at = t.progress_at + (tenantd.clock() - t.due_at),
+                   progress_at = CASE WHEN s.is_admitted THEN tenantd.clock()
+                                      ELSE t.progress_at + (tenantd.clock() - t.due_at) END,
                    lease_holder = CASE WHEN s.is_leased THEN $8::uuid END,
                    leased_at = CASE WHEN s.is_leased THEN tenantd.clock() END,
                    lease_expires_at = CASE WHEN s.is_leased THEN tenantd.clock() + $5::interval END,

@@ -43,6 +43,8 @@ impl Store {
     }
 
     /// Leases one row for a probe, whatever it is due for, unless somebody has it.
+    /// A dead holder's row may be taken, but for one whose request may still be in
+    /// flight: only a claim gives that the time to settle.
     ///
     /// # Errors
     ///
@@ -58,7 +60,8 @@ impl Store {
                    lease_epoch = lease_epoch + 1,
                    lease_step = 0
              WHERE tenant_id = $1
-               AND lease_holder IS NULL
+               AND (lease_holder IS NULL
+                    OR lease_expires_at <= tenantd.clock() AND (unanswered IS NULL OR settles_at IS NOT NULL))
             RETURNING lease_epoch
             "#,
             tenant.0,

@@ -125,8 +125,8 @@ impl Store {
     }
 
     /// Takes the turn to probe a region whose breaker is open: at most one replica
-    /// gets it. Prefers a tenant that worked before, never the one probed last
-    /// unless it is the only one.
+    /// gets it. Begins with the tenants that worked before and goes round all of
+    /// them, so that some which are gone for good cannot keep the breaker open.
     ///
     /// # Errors
     ///
@@ -148,11 +148,15 @@ impl Store {
                 SELECT t.tenant_id, t.host
                   FROM turn
                   JOIN tenantd.tenants AS t ON t.region = turn.region
-                 WHERE t.lease_holder IS NULL
+                  LEFT JOIN tenantd.tenants AS last ON last.tenant_id = turn.probed_tenant_id
+                 WHERE (t.lease_holder IS NULL
+                        OR t.lease_expires_at <= tenantd.clock()
+                           AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
                    AND t.parked_reason IS NULL
                    AND t.desired_state = 'present'
-                 ORDER BY t.tenant_id IS NOT DISTINCT FROM turn.probed_tenant_id, t.ready_at IS NULL,
-                          t.credential_refused_at NULLS FIRST
+                 ORDER BY last.tenant_id IS NOT NULL
+                          AND (t.ready_at IS NULL, t.tenant_id) <= (last.ready_at IS NULL, last.tenant_id),
+                          t.ready_at IS NULL, t.tenant_id
                  LIMIT 1
             )
             UPDATE tenantd.regions AS r
@@ -171,7 +175,8 @@ impl Store {
     }
 
     /// Closes the breaker: the region's tenants go on, and the time it was open is
-    /// not held against them. Returns how many were waiting.
+    /// not held against them: here up to when a row was due, by its claim from then
+    /// on. Returns how many were waiting.
     ///
     /// # Errors
     ///
@@ -185,11 +190,12 @@ impl Store {
                  WHERE region = $1 AND opened_at IS NOT NULL FOR UPDATE
             ), closed AS (
                 UPDATE tenantd.regions AS r
-                   SET opened_at = NULL, probe_at = NULL, token_at = tenantd.clock()
+                   SET opened_at = NULL, probe_at = NULL, probed_tenant_id = NULL, token_at = tenantd.clock()
                   FROM was WHERE r.region = was.region
             )
             UPDATE tenantd.tenants AS t
-               SET progress_at = t.progress_at + (tenantd.clock() - was.opened_at),
+               SET progress_at = t.progress_at
+                                 + greatest(least(t.due_at, tenantd.clock()) - was.opened_at, interval '0'),
                    credential_refused_at = NULL,
                    due_at = least(t.due_at, tenantd.clock())
               FROM was

@@ -15,6 +15,9 @@ use super::paint::Paint;
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
+/// Shortest time between two lines, away from a terminal.
+const PACE: Duration = Duration::from_secs(1);
+
 /// A terminal, or not.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
@@ -23,6 +26,8 @@ pub(super) struct Screen {
     /// Lines of the picture that stands on the screen.
     drawn: usize,
     last_line: String,
+    /// When the next line may be written.
+    next_line: Duration,
 }
 
 impl Screen {
@@ -40,16 +45,18 @@ impl Screen {
     }
 
     fn on(out: Box<dyn Write + Send>, is_live: bool, is_coloured: bool) -> Self {
-        Self { out, is_live, paint: Paint { is_on: is_coloured }, drawn: 0, last_line: String::new() }
+        Self {
+            out,
+            is_live,
+            paint: Paint { is_on: is_coloured },
+            drawn: 0,
+            last_line: String::new(),
+            next_line: Duration::ZERO,
+        }
     }
 
     pub(super) const fn paint(&self) -> Paint {
         self.paint
-    }
-
-    /// How often to show something.
-    pub(super) const fn period(&self) -> Duration {
-        Duration::from_millis(if self.is_live { 100 } else { 1000 })
     }
 
     /// Writes lines that stay; the picture so far stays above them.
@@ -60,14 +67,15 @@ impl Screen {
     }
 
     /// Shows the moment: `picture` on a terminal, elsewhere `line` with the time,
-    /// unless it says nothing new.
+    /// unless it says nothing new or comes soon after the last.
     pub(super) fn show(&mut self, picture: &[String], elapsed: Duration, line: &str) -> io::Result<()> {
         if self.is_live {
             self.draw(picture)
-        } else if line == self.last_line {
+        } else if line == self.last_line || elapsed < self.next_line {
             Ok(())
         } else {
             line.clone_into(&mut self.last_line);
+            self.next_line = elapsed + PACE;
             self.say(&format!("{:>6.1} s  {line}", elapsed.as_secs_f64()))
         }
     }
@@ -109,16 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gets_plain_lines_and_each_only_once() {
+    fn a_file_gets_plain_lines_each_only_once_and_not_too_many() {
         let kept = Kept::default();
         let mut screen = Screen::plain(Box::new(kept.clone()));
 
-        for line in ["1 of 2", "1 of 2", "2 of 2"] {
-            screen.show(&["picture".to_owned()], Duration::from_millis(1500), line).unwrap();
+        for (millis, line) in [(500, "1 of 3"), (1000, "2 of 3"), (1500, "2 of 3"), (2500, "2 of 3")] {
+            screen.show(&["picture".to_owned()], Duration::from_millis(millis), line).unwrap();
         }
         screen.say(&screen.paint().bold("done")).unwrap();
 
-        assert_eq!(kept.text(), "   1.5 s  1 of 2\n   1.5 s  2 of 2\ndone\n");
+        assert_eq!(kept.text(), "   0.5 s  1 of 3\n   1.5 s  2 of 3\ndone\n");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! only happens between processes and sockets.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,13 +83,13 @@ impl Fleet {
     }
 
     /// An engine of this fleet, under these terms.
-    pub(crate) async fn engine(&self, terms: Terms) -> Arc<Engine<Cloud>> {
+    pub(crate) async fn engine(&self, terms: Terms, connect_to: SocketAddr) -> Arc<Engine<Cloud>> {
         let options = CloudOptions {
             request_timeout: terms.request_timeout,
             connect_timeout: terms.request_timeout,
             read_timeout: terms.request_timeout,
             ca_pem: Some(self.server.ca_pem().as_bytes().to_vec()),
-            connect_to: Some(self.server.addr()),
+            connect_to: Some(connect_to),
             proxy: None,
         };
         let credential = RegionCredential::new("region-client".into(), "region-secret".to_owned().into());
@@ -105,8 +106,21 @@ impl Fleet {
     where
         F: Future<Output = bool>,
     {
+        self.run_against(self.server.addr(), terms, limit, done).await;
+    }
+
+    /// The same, with every host sent to this address.
+    pub(crate) async fn run_against<F>(
+        &self,
+        address: SocketAddr,
+        terms: Terms,
+        limit: Duration,
+        done: impl Fn() -> F,
+    ) where
+        F: Future<Output = bool>,
+    {
         let stop = Stop::new();
-        let engine = self.engine(terms).await;
+        let engine = self.engine(terms, address).await;
         let daemon = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
         let is_done = tokio::time::timeout(limit, async {
             while !done().await {

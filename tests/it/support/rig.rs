@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::postgres::{TestDb, test_db};
+use super::roles;
 
 pub(crate) const SUFFIX: &str = "us.qlikcloud.com";
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -60,6 +61,8 @@ pub(crate) struct Rig {
     pub(crate) db: TestDb,
     pub(crate) clock: TestClock,
     pub(crate) world: World,
+    /// What replicas connect with; the rig itself is the owner.
+    replicas: PgPool,
 }
 
 impl Rig {
@@ -81,10 +84,24 @@ impl Rig {
             .await
             .unwrap();
         let world = World::new(behaviour, faults, 7).with_region(SUFFIX, "region-client", "region-secret");
-        let rig = Self { db, clock, world };
+        let replicas = db.pool.clone();
+        let rig = Self { db, clock, world, replicas };
         let replica = rig.replica().await;
         replica.store.adopt_regions(&replica.terms.claim_terms()).await.unwrap();
         rig
+    }
+
+    /// From here on replicas have the rights of `tenantd_daemon` and no more.
+    pub(crate) async fn with_replicas_as_daemon(self) -> Self {
+        roles::grant(self.pool()).await;
+        sqlx::raw_sql(
+            "GRANT USAGE ON SCHEMA tenantd_test TO tenantd_daemon; GRANT SELECT ON tenantd_test.clock TO tenantd_daemon",
+        )
+        .execute(self.pool())
+        .await
+        .unwrap();
+        let replicas = roles::pool_as(roles::DAEMON, &self.db.url).await;
+        Self { replicas, ..self }
     }
 
     /// Another replica: its own holder, tokens and leases; the same database and world.
@@ -94,7 +111,7 @@ impl Rig {
 
     pub(crate) async fn replica_with(&self, terms: Terms, kind: KeyKind) -> Replica {
         let store =
-            Store::open(self.db.pool.clone(), Holder(Uuid::from_u128(OsEntropy.bits()))).await.unwrap();
+            Store::open(self.replicas.clone(), Holder(Uuid::from_u128(OsEntropy.bits()))).await.unwrap();
         let credential = RegionCredential::new("region-client".into(), "region-secret".to_owned().into());
         let door = Door::new(
             self.world.clone(),
@@ -153,13 +170,26 @@ impl Rig {
         Some(claimed.into_iter().next().expect("a due row is claimed"))
     }
 
+    /// Lets a replica claim the next row and work on it once; returns its `external_id`.
+    pub(crate) async fn work_once(&self, replica: &Replica) -> String {
+        let claimed = self.claim(replica).await.expect("a row is due");
+        let external_id = claimed.external_id.to_string();
+        self.work_on(replica, claimed).await;
+        external_id
+    }
+
+    /// Lets a replica work on what it claimed.
+    pub(crate) async fn work_on(&self, replica: &Replica, claimed: Claimed) {
+        let certain_until = self.clock.elapsed() + LEASE;
+        let lease = replica.leases.hold(claimed.tenant_id, claimed.fence, certain_until);
+        replica.work_on(claimed, lease, &CancellationToken::new()).await;
+    }
+
     /// Lets a replica work as its daemon would until nothing is ever due again.
     pub(crate) async fn work_until_quiet(&self, replica: &Replica) {
         for _ in 0..200 {
             let Some(claimed) = self.claim(replica).await else { return };
-            let certain_until = self.clock.elapsed() + LEASE;
-            let lease = replica.leases.hold(claimed.tenant_id, claimed.fence, certain_until);
-            replica.work_on(claimed, lease, &CancellationToken::new()).await;
+            self.work_on(replica, claimed).await;
         }
         panic!("200 claims and no end");
     }

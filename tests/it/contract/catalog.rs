@@ -1,0 +1,79 @@
+//! The schema explains itself, and no caller's settings change what it does.
+
+use std::path::Path;
+
+use sqlx::PgPool;
+
+use crate::support::postgres::test_db;
+
+/// The names that a query finds at fault.
+async fn faults(pool: &PgPool, query: &'static str) -> Vec<String> {
+    sqlx::query_scalar(query).fetch_all(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_table_view_and_column_has_a_comment() {
+    let db = test_db().await;
+
+    let relations = faults(
+        &db.pool,
+        "SELECT relname::text FROM pg_class
+          WHERE relnamespace = 'tenantd'::regnamespace AND relkind IN ('r', 'v') AND relname <> '_sqlx_migrations'
+            AND coalesce(obj_description(oid, 'pg_class'), '') = ''",
+    )
+    .await;
+    let columns = faults(
+        &db.pool,
+        "SELECT relname || '.' || attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+          WHERE relnamespace = 'tenantd'::regnamespace AND relkind IN ('r', 'v') AND relname <> '_sqlx_migrations'
+            AND attnum > 0 AND NOT attisdropped
+            AND coalesce(col_description(attrelid, attnum), '') = ''",
+    )
+    .await;
+
+    assert!(relations.is_empty() && columns.is_empty(), "no comment on {relations:?} {columns:?}");
+}
+
+/// A body in SQL is bound when it is made; any other pins its `search_path`.
+#[tokio::test]
+async fn no_function_of_the_schema_looks_names_up_in_a_callers_search_path() {
+    let db = test_db().await;
+
+    let loose = faults(
+        &db.pool,
+        "SELECT proname::text FROM pg_proc
+          WHERE pronamespace = 'tenantd'::regnamespace
+            AND prosqlbody IS NULL
+            AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']",
+    )
+    .await;
+    let definers = faults(
+        &db.pool,
+        "SELECT proname::text FROM pg_proc WHERE pronamespace = 'tenantd'::regnamespace AND prosecdef",
+    )
+    .await;
+
+    assert!(loose.is_empty(), "{loose:?}");
+    assert_eq!(definers, ["acknowledge"], "only this runs with its owner's rights");
+}
+
+#[test]
+fn every_migration_says_why_which_locks_it_takes_and_whether_it_is_safe_while_running() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let header: String =
+            text.lines().take_while(|line| line.starts_with("--")).collect::<Vec<_>>().join("\n");
+
+        for word in ["-- Why", "-- Locks: ", "-- Safe while the previous version runs: "] {
+            assert!(header.contains(word), "the header of {} lacks {word:?}", path.display());
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let (number, words) = name.split_once('_').unwrap();
+        assert!(number.len() == 14 && words.contains('_'), "{name} is no YYYYMMDDhhmmss_verb_noun");
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} migrations were found");
+}

@@ -1,0 +1,144 @@
+//! What the state machine forbids, the schema refuses: an illegal row cannot be
+//! written by anybody, not even by a defect of ours or by the owner's hand.
+//!
+//! The rule: every constraint has a case. The list comes from the catalog, so a
+//! new constraint without one fails here.
+
+use std::collections::BTreeSet;
+
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::support::postgres::test_db;
+use crate::support::roles::Refused;
+
+use super::bad_rows::BAD;
+use super::{given_pending, given_ready};
+
+/// The constraint, its SQLSTATE, and what it refuses. `P` stands for a pending
+/// row, `R` for a ready one.
+const ILLEGAL: &[(&str, &str, &str)] = &[
+    ("phase_is_known", "23514", "UPDATE tenantd.tenants SET phase = 'removed', due_at = now() WHERE R"),
+    ("client_is_known_once_created", "23514", "UPDATE tenantd.tenants SET client_id = NULL WHERE R"),
+    ("client_is_known_once_created", "23514", "UPDATE tenantd.tenants SET client_id = 'client' WHERE P"),
+    (
+        "unanswered_is_create_or_mint_while_creating",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'create' WHERE P",
+    ),
+    (
+        "unanswered_is_create_or_mint_while_creating",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'create', phase = 'creating', due_at = now() WHERE R",
+    ),
+    (
+        "unanswered_is_create_or_mint_while_creating",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'mint', phase = 'creating', due_at = now() WHERE R",
+    ),
+    ("only_the_unanswered_settles", "23514", "UPDATE tenantd.tenants SET settles_at = now() WHERE P"),
+    ("ready_has_a_proven_version", "23514", "UPDATE tenantd.tenants SET current_version = NULL WHERE R"),
+    ("ready_has_a_proven_version", "23514", "UPDATE tenantd.tenants SET ready_at = NULL WHERE R"),
+    ("current_version_is_positive", "23514", "UPDATE tenantd.tenants SET current_version = 0 WHERE R"),
+    (
+        "acknowledged_version_is_not_ahead",
+        "23514",
+        "UPDATE tenantd.tenants SET acknowledged_version = 2 WHERE R",
+    ),
+    (
+        "reasons_exclude_each_other",
+        "23514",
+        "UPDATE tenantd.tenants SET wait_reason = 'Retrying', parked_reason = 'GaveUp', message = 'm', due_at = NULL WHERE P",
+    ),
+    ("reasons_are_pascal_case", "23514", "UPDATE tenantd.tenants SET wait_reason = 'not yet' WHERE P"),
+    (
+        "parked_says_what_to_do",
+        "23514",
+        "UPDATE tenantd.tenants SET parked_reason = 'GaveUp', due_at = NULL WHERE P",
+    ),
+    (
+        "parked_is_not_due",
+        "23514",
+        "UPDATE tenantd.tenants SET parked_reason = 'GaveUp', message = 'm' WHERE P",
+    ),
+    ("nothing_waits_for_ever_in_silence", "23514", "UPDATE tenantd.tenants SET due_at = NULL WHERE P"),
+    ("failures_are_counted_from_0", "23514", "UPDATE tenantd.tenants SET failures = -1 WHERE P"),
+    ("lease_is_whole", "23514", "UPDATE tenantd.tenants SET lease_holder = gen_random_uuid() WHERE P"),
+    ("lease_is_whole", "23514", "UPDATE tenantd.tenants SET lease_expires_at = now() WHERE P"),
+    ("lease_is_counted_from_0", "23514", "UPDATE tenantd.tenants SET lease_epoch = -1 WHERE P"),
+    ("lease_is_counted_from_0", "23514", "UPDATE tenantd.tenants SET lease_step = -1 WHERE P"),
+    ("external_id_never_changes", "23514", "UPDATE tenantd.tenants SET external_id = 'x' WHERE P"),
+    (
+        "host_is_fixed_after_first_intent",
+        "23514",
+        "UPDATE tenantd.tenants SET host = 'x.us.qlikcloud.com' WHERE R",
+    ),
+    ("only_removed_tenants_are_deleted", "23514", "DELETE FROM tenantd.tenants WHERE P"),
+    ("standing_is_known", "23514", "UPDATE tenantd.secrets SET standing = 'lost'"),
+    ("the_proven_has_a_version", "23514", "UPDATE tenantd.secrets SET version = NULL"),
+    ("the_proven_has_a_version", "23514", "UPDATE tenantd.secrets SET standing = 'discarded'"),
+    ("version_is_positive", "23514", "UPDATE tenantd.secrets SET version = 0"),
+    ("sealed_is_a_compact_jwe", "23514", "UPDATE tenantd.secrets SET sealed = 'in the clear'"),
+    (
+        "version_is_unique",
+        "23505",
+        "INSERT INTO tenantd.secrets (tenant_id, client_id, standing, version, sealed, key_id, proven_at)
+         SELECT tenant_id, client_id, 'previous', version, sealed, key_id, proven_at FROM tenantd.secrets",
+    ),
+    (
+        "secrets_one_current_one_unproven",
+        "23505",
+        "INSERT INTO tenantd.secrets (tenant_id, client_id, standing, version, sealed, key_id, proven_at)
+         SELECT tenant_id, client_id, 'current', 2, sealed, key_id, proven_at FROM tenantd.secrets",
+    ),
+    (
+        "secrets_tenant_id_fkey",
+        "23503",
+        "INSERT INTO tenantd.secrets (tenant_id, client_id, sealed, key_id)
+         VALUES (gen_random_uuid(), 'client', 'a.b.c.d.e', 'kid')",
+    ),
+    (
+        "an_open_breaker_probes",
+        "23514",
+        "INSERT INTO tenantd.regions (region, opened_at) VALUES ('us', now())",
+    ),
+    ("installation_has_one_row", "23514", "UPDATE tenantd.installation SET only_row = false"),
+];
+
+#[tokio::test]
+async fn illegal_rows_are_refused_whoever_writes_them() {
+    let db = test_db().await;
+    given_pending(&db.pool, "pending").await;
+    given_ready(&db.pool, "ready").await;
+    for (constraint, code, statement) in ILLEGAL {
+        let refused = refusal(&db.pool, statement).await;
+
+        let expected = Refused { code: (*code).into(), constraint: Some((*constraint).to_owned()) };
+        assert_eq!(refused, Some(expected), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn every_constraint_of_the_schema_has_a_case() {
+    let db = test_db().await;
+    let cases: BTreeSet<&str> =
+        ILLEGAL.iter().map(|case| case.0).chain(BAD.iter().map(|case| case.0)).collect();
+
+    // Checks, foreign keys and uniqueness; primary keys and NOT NULL need no words.
+    let constraints: Vec<String> = sqlx::query_scalar(
+        "SELECT conname::text FROM pg_constraint
+          WHERE connamespace = 'tenantd'::regnamespace AND contype IN ('c', 'f', 'u', 'x')",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+
+    let missing: Vec<&String> = constraints.iter().filter(|name| !cases.contains(name.as_str())).collect();
+    assert!(constraints.len() > 40 && missing.is_empty(), "without a case: {missing:?}");
+}
+
+async fn refusal(pool: &PgPool, statement: &str) -> Option<Refused> {
+    let statement = statement.replace("WHERE P", "WHERE external_id = 'pending'");
+    let statement = statement.replace("WHERE R", "WHERE external_id = 'ready'");
+    let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await;
+    done.err().map(|error| Refused::from(&error))
+}

@@ -1,0 +1,121 @@
+//! The daemon's role can do all that the program does.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use tenantd::domain::ids::RegionName;
+use tenantd::postgres::tenants::{Filter, NewTenant};
+use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
+
+use crate::support::rig::{LEASE, Rig, SETTLE};
+use crate::support::roles::{DAEMON, pool_as, test_db_with_roles};
+
+/// Every effect there is: a plain way, a lost create and a late one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_provisions_with_no_more_than_its_rights() {
+    let quiet = Behaviour { rate_limits: None, ..Behaviour::default() };
+    let rig = Rig::new(quiet, FaultPlan::none()).await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    replica.store.adopt_regions(&replica.terms.claim_terms()).await.unwrap();
+    rig.given_tenant("plain").await;
+    let lost = rig.given_tenant("lost").await;
+    let late = rig.given_tenant("late").await;
+    rig.world.script(&lost, Endpoint::CreateClient, [Fault::close_after()]);
+    rig.world.script(&late, Endpoint::CreateClient, [Fault::late(SETTLE + SETTLE / 2)]);
+    rig.given_tenant("parked").await;
+    sqlx::query("UPDATE tenantd.tenants SET host = 'parked.elsewhere.example' WHERE external_id = 'parked'")
+        .execute(rig.pool())
+        .await
+        .unwrap();
+
+    rig.work_until_quiet(&replica).await;
+
+    let states: Vec<(String, bool, Option<String>)> =
+        sqlx::query_as("SELECT external_id, ready, reason FROM tenantd.status ORDER BY external_id")
+            .fetch_all(rig.pool())
+            .await
+            .unwrap();
+    let ready = |name: &str| (name.to_owned(), true, None);
+    assert_eq!(
+        states,
+        [
+            ready("late"),
+            ready("lost"),
+            ("parked".to_owned(), false, Some("HostNotAllowed".to_owned())),
+            ready("plain")
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_rights() {
+    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    let (store, us, minute) = (&replica.store, RegionName::new("us"), Duration::from_mins(1));
+    let new = NewTenant {
+        external_id: "added".into(),
+        host: "added.us.qlikcloud.com".into(),
+        profile: "default".into(),
+        client_name: None,
+        redirect_uris: None,
+        priority: 0,
+    };
+
+    assert!(store.add_tenant(&new).await.unwrap());
+    let claimed = rig.claim(&replica).await.unwrap();
+    let (tenant, fence) = (claimed.tenant_id, claimed.fence);
+    assert_eq!(store.renew(&[(tenant, fence)], LEASE).await.unwrap(), [tenant]);
+    store.give_back(tenant, fence).await.unwrap();
+    let fence = store.lease_one(tenant, LEASE).await.unwrap().expect("nobody has it");
+    store.give_back(tenant, fence).await.unwrap();
+    store.recheck_later(tenant, minute).await.unwrap();
+    store.record_reveal(tenant, "shown").await.unwrap();
+    assert_eq!(store.history(tenant, 10).await.unwrap().len(), 1);
+    rig.advance(minute * 2).await;
+    assert_eq!(store.prune_history(minute, 10).await.unwrap(), 1);
+
+    assert!(store.open_breaker(&us, 0, minute, minute).await.unwrap());
+    rig.advance(minute).await;
+    assert!(store.take_probe(&us, minute).await.unwrap().is_some());
+    assert_eq!(store.close_breaker(&us).await.unwrap(), 0);
+    store.token_seen(&us, Duration::ZERO).await.unwrap();
+    assert_eq!(store.breakers().await.unwrap().len(), 1);
+
+    assert!(store.status("added").await.unwrap().is_some());
+    assert_eq!(store.list(&Filter::default(), 10).await.unwrap().len(), 1);
+    assert_eq!(store.counts().await.unwrap().len(), 1);
+    store.oldest_due().await.unwrap();
+    assert!(store.parked(None).await.unwrap().is_empty());
+    assert!(!store.retry("nobody").await.unwrap());
+    assert!(store.credential("added").await.unwrap().is_none());
+    let steps = tenantd::postgres::schema::steps(store.pool()).await.unwrap();
+    assert!(steps.iter().all(|step| step.is_applied));
+}
+
+/// Planning a statement checks every right that running it needs, so this holds
+/// for queries that no other test here runs, and for those still to be written.
+#[tokio::test]
+async fn every_query_of_the_program_is_within_the_daemons_rights() {
+    let db = test_db_with_roles().await;
+    let pool = pool_as(DAEMON, &db.url).await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let mut planned = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let prepared = std::fs::read(file.unwrap().path()).unwrap();
+        let prepared: serde_json::Value = serde_json::from_slice(&prepared).unwrap();
+        let query = prepared["query"].as_str().unwrap();
+        let parameters = prepared["describe"]["parameters"]["Left"].as_array().unwrap().len();
+        let arguments = if parameters == 0 {
+            String::new()
+        } else {
+            format!("({})", vec!["NULL"; parameters].join(", "))
+        };
+
+        let script = format!("PREPARE q AS {query}; EXPLAIN EXECUTE q{arguments}; DEALLOCATE q");
+        let done = sqlx::raw_sql(AssertSqlSafe(script)).execute(&pool).await;
+
+        assert!(done.is_ok(), "grant it in deploy/postgres/roles.sql: {done:?}\n{query}");
+        planned += 1;
+    }
+    assert!(planned > 20, "only {planned} queries were found");
+}
