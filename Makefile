@@ -43,8 +43,11 @@ bench: install-postgres ## Measure the claims of the README
 	cargo bench $(ARGS)
 
 .PHONY: interop
+interop: export INTEROP_DIR := $(or $(INTEROP_DIR),$(CURDIR)/target/interop)
 interop: ## Open our JWEs with the stock libraries of other languages, and run the examples
+	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
 	tests/interop/run.sh
+	examples/end-to-end/run.sh
 
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/

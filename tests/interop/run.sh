@@ -13,17 +13,17 @@ if [ -z "${INTEROP_DIR:-}" ]; then
     INTEROP_DIR=$(mktemp -d)
     trap 'rm -rf "$INTEROP_DIR"' EXIT
 fi
-mkdir -p "$INTEROP_DIR"
-cp "$repository"/examples/open-secret/* "$repository"/tests/interop/seal.* "$INTEROP_DIR"
-cargo build --quiet --manifest-path "$repository/Cargo.toml" --example jwe_tool
+"$repository/examples/install" "$INTEROP_DIR"
+cp "$repository"/tests/interop/seal.* "$INTEROP_DIR/open-secret"
+python=$(cd "$INTEROP_DIR" && pwd)/python
+
+# The database of a caller's own must not decide how the SQL macros compile.
+export SQLX_OFFLINE=true
+cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --example jwe_tool
 target=$(cargo metadata --quiet --no-deps --format-version 1 --manifest-path "$repository/Cargo.toml" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 tool=$target/debug/examples/jwe_tool
-
-cd "$INTEROP_DIR"
-npm install --silent --no-audit --no-fund
-[ -d venv ] || python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+cd "$INTEROP_DIR/open-secret"
 
 secret='s3cret "ü" \ 42'
 row='{"tenant_id":"6f1c3a52-8d1b-4c55-9d0e-2b7f6f6f0a01","external_id":"customer-42","host":"acme42.us.qlikcloud.com","client_id":"01a0","version":1,"stage":"current","client_secret":"s3cret \"ü\" \\ 42"}'
@@ -32,7 +32,7 @@ seal() { # by keyring
     case $1 in
     tenantd) "$tool" seal "$2" ;;
     jose) node seal.mjs "$2" ;;
-    jwcrypto) venv/bin/python seal.py "$2" ;;
+    jwcrypto) "$python" seal.py "$2" ;;
     esac
 }
 
@@ -40,7 +40,7 @@ open() { # by keyring
     case $1 in
     tenantd) "$tool" open "$2" ;;
     jose) node open_secret.mjs "$2" --print ;;
-    jwcrypto) venv/bin/python open_secret.py "$2" --print ;;
+    jwcrypto) "$python" open_secret.py "$2" --print ;;
     esac
 }
 
