@@ -4,13 +4,15 @@
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
+mod readiness;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use uuid::{Builder, Uuid};
@@ -28,6 +30,8 @@ use crate::settings::{Database, ProofMethod, Settings};
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, KeyringError, Vault};
 
+pub use readiness::{Progress, readiness};
+
 /// Longest wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Pause between looks at a database that is away.
@@ -40,7 +44,7 @@ pub enum StartError {
     #[error("database.url cannot be read; write it as postgres://user:password@host:5432/database")]
     BadUrl,
     /// The database refused us.
-    #[error("the database refused us: {0}; correct user, password and database name in database.url")]
+    #[error("{0}; correct user, password and database name in database.url")]
     Refused(String),
     /// The schema is not there, or not up to this version.
     #[error(
@@ -51,10 +55,10 @@ pub enum StartError {
         pending: usize,
     },
     /// The daemon's role may not do what it must.
-    #[error("the database said: {0}; give the daemon's role its rights with deploy/postgres/roles.sql")]
+    #[error("{0}; give the daemon's role its rights with deploy/postgres/roles.sql")]
     Forbidden(String),
     /// The database is away.
-    #[error("the database cannot be reached: {0}; check database.url and that the server is up")]
+    #[error("{0}; check database.url and that the server is up")]
     Unreachable(String),
     /// The keyring cannot be used.
     #[error(transparent)]
@@ -93,12 +97,29 @@ pub fn holder(entropy: &dyn Entropy) -> Holder {
     Holder(uuid)
 }
 
+/// Connects once, beside the pool: a pool tries again until its time is up, and
+/// then no longer knows why.
+///
+/// # Errors
+///
+/// [`StartError::Unreachable`], [`StartError::Refused`].
+pub async fn reach(pool: &PgPool) -> Result<(), StartError> {
+    let options = pool.connect_options();
+    let connected = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options)).await;
+    let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let connection = connection.map_err(|error| started(&error.into()))?;
+    // It said hello; whether it also says good-bye does not matter.
+    connection.close().await.ok();
+    Ok(())
+}
+
 /// Opens the store once, for a command.
 ///
 /// # Errors
 ///
 /// [`StartError`], one that names the remedy.
 pub async fn open_store(pool: &PgPool) -> Result<Store, StartError> {
+    reach(pool).await?;
     check_schema(pool).await?;
     Store::open(pool.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
 }
@@ -129,7 +150,7 @@ async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
     let store = open_store(pool).await?;
     match is_read_only(pool).await {
         Ok(false) => Ok(store),
-        Ok(true) => Err(StartError::Unreachable("it is read-only, as a standby is".to_owned())),
+        Ok(true) => Err(StartError::Unreachable("the database is read-only, as a standby is".to_owned())),
         Err(error) => Err(started(&error.into())),
     }
 }

@@ -1,1 +1,163 @@
-//! TMP
+//! The command line: what a person or a script can ask, and how it is answered.
+//!
+//! One file a command, named after it. Help texts are the doc comments of the
+//! arguments. The rules: results go to standard output and nothing else does;
+//! messages go to standard error, each with its remedy; exit codes come from one
+//! place ([`exit`]); times are relative in tables and RFC 3339 in JSON, and JSON
+//! only grows.
+
+mod ages;
+mod config;
+mod constraints;
+mod doctor;
+mod exit;
+mod keys;
+mod manuals;
+mod migrate;
+mod output;
+mod run;
+mod secret;
+mod source;
+mod tenant;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::logs;
+use crate::telemetry::panics;
+
+pub use exit::{Code, end};
+
+use source::Source;
+
+/// Gives every Qlik Cloud tenant its trusted impersonation OAuth client.
+///
+/// Reads new-tenant rows from Postgres and makes each tenant ready: an OAuth
+/// client with trusted consent, its secret sealed in the database and proven.
+#[derive(Debug, Parser)]
+#[command(name = "tenantd", version, propagate_version = true, max_term_width = 100, after_help = exit::HELP)]
+pub struct Cli {
+    /// TOML file with the configuration; environment variables win over it
+    #[arg(long, global = true, env = "TENANTD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(run::RunArgs),
+    /// Bring the schema up to this version, or say what is pending
+    Migrate(migrate::MigrateArgs),
+    /// Check configuration, database, keyring and each region's credential
+    Doctor(doctor::DoctorArgs),
+    /// Add, list, watch and retry tenants
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Show a tenant's secret
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Make and list the keys that seal secrets
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell
+    Completions(manuals::CompletionsArgs),
+    /// Print the manual page, or write all of them
+    Man(manuals::ManArgs),
+}
+
+/// Does what was asked and says how it went.
+pub async fn run(cli: Cli) -> ExitCode {
+    panics::log_panics();
+    end(answer(cli.command, &Source::new(cli.config)).await)
+}
+
+async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
+    if !matches!(command, Command::Run(_)) {
+        // Commands speak for themselves; only a panic would still be logged.
+        logs::init(logs::Format::Text, "error")?;
+    }
+    match command {
+        Command::Run(args) => run::run(&args, source).await,
+        Command::Migrate(args) => migrate::run(&args, source).await,
+        Command::Doctor(args) => doctor::run(&args, source).await,
+        Command::Tenant(command) => tenant::run(command, source).await,
+        Command::Secret(command) => secret::run(command, source).await,
+        Command::Keys(command) => keys::run(command, source),
+        Command::Config(command) => config::run(&command, source),
+        Command::Completions(args) => manuals::completions(&args),
+        Command::Man(args) => manuals::man(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const DOCS: &str = include_str!("../../docs/cli.md");
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let mut below = command.get_subcommands().filter(|sub| sub.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            found.push(path.to_owned());
+        }
+        for sub in below {
+            leaves(sub, &format!("{path} {}", sub.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_section_in_the_docs_and_none_is_invented() {
+        let mut commands = Vec::new();
+        leaves(&Cli::command(), "tenantd", &mut commands);
+
+        let sections: Vec<String> = DOCS
+            .lines()
+            .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`').map(str::to_owned))
+            .collect();
+
+        assert_eq!(sections, commands);
+    }
+
+    #[test]
+    fn every_option_is_in_its_section_of_the_docs() {
+        fn check(command: &clap::Command, path: &str) {
+            if let Some((_, rest)) = DOCS.split_once(&format!("## `{path}`\n")) {
+                let section = rest.split("\n## ").next().unwrap_or(rest);
+                for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+                    let is_common = ["help", "version", "config"].contains(&option);
+                    assert!(is_common || section.contains(&format!("--{option}")), "{path}: --{option}");
+                }
+            }
+            for sub in command.get_subcommands() {
+                check(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+
+        check(&Cli::command(), "tenantd");
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for() {
+        let mut stack = vec![Cli::command()];
+        while let Some(command) = stack.pop() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+
+            assert!(!about.is_empty(), "{} says nothing", command.get_name());
+            stack.extend(command.get_subcommands().cloned());
+        }
+    }
+}

@@ -155,3 +155,30 @@ impl fmt::Display for ParkReason {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+    #[test]
+    fn every_reason_is_explained_to_the_operator() {
+        for reason in ParkReason::ALL {
+            assert!(OPERATIONS.contains(&format!("\n#### `{reason}`\n")), "{reason} has no section");
+        }
+        for reason in WaitReason::ALL {
+            assert!(OPERATIONS.contains(&format!("\n| `{reason}` |")), "{reason} is not in the table");
+        }
+    }
+
+    #[test]
+    fn every_remedy_is_a_command_or_a_change_and_no_reason_is_spelt_twice() {
+        let mut spellings: Vec<_> = ParkReason::ALL.map(ParkReason::as_str).to_vec();
+        spellings.sort_unstable();
+        spellings.dedup();
+
+        assert_eq!(spellings.len(), ParkReason::ALL.len());
+        assert!(ParkReason::ALL.iter().all(|reason| reason.remedy().len() > 20));
+    }
+}

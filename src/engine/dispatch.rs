@@ -110,25 +110,32 @@ impl<Q: QlikApi> Engine<Q> {
         stop.drain.run_until_cancelled(tokio::time::sleep(outage::AGAIN)).await;
     }
 
-    /// Waits until another claim makes sense.
+    /// Waits until another claim makes sense: at once after a full one, else when a
+    /// place is free again, when called, or when it is time to poll.
     async fn wait(&self, is_drained: bool, wake: &Notify, stop: &Stop, workers: &mut JoinSet<()>) {
         let is_full = workers.len() >= self.terms.concurrency;
         if !is_drained && !is_full {
             return;
         }
-        tokio::select! {
-            () = stop.drain.cancelled() => {}
-            () = wake.notified(), if !is_full => {}
-            () = tokio::time::sleep(self.terms.poll) => {}
-            Some(ended) = workers.join_next() => {
-                report(ended);
-                if is_full {
-                    tokio::time::sleep(GATHER).await;
-                }
+        let poll = tokio::time::sleep(self.terms.poll);
+        tokio::pin!(poll);
+        loop {
+            tokio::select! {
+                () = stop.drain.cancelled() => return,
+                () = wake.notified(), if !is_full => return,
+                () = &mut poll => return,
+                Some(ended) = workers.join_next() => report(ended),
             }
-        }
-        while let Some(ended) = workers.try_join_next() {
-            report(ended);
+            if is_full {
+                tokio::time::sleep(GATHER).await;
+            }
+            while let Some(ended) = workers.try_join_next() {
+                report(ended);
+            }
+            // Nothing more was due: only the last worker's end is news.
+            if is_full || workers.is_empty() {
+                return;
+            }
         }
     }
 

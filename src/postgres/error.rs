@@ -85,6 +85,12 @@ pub fn is_schema_missing(error: &sqlx::Error) -> bool {
         .is_some_and(|code| MISSING.contains(&code.as_ref()))
 }
 
+/// Whether our role lacks a right (`insufficient_privilege`).
+#[must_use]
+pub fn is_forbidden(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "42501")
+}
+
 /// Only the server's own words: never a statement's values.
 fn said(error: &sqlx::Error) -> String {
     match error.as_database_error() {

@@ -9,6 +9,7 @@
 //! decision is one statement, and no transaction is ever open across a request to Qlik.
 
 pub mod attempts;
+pub mod checkup;
 pub mod claim;
 pub mod commit;
 pub mod error;

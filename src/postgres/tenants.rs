@@ -87,7 +87,55 @@ pub struct Count {
     pub tenants: i64,
 }
 
+/// What is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// Tenants that are not ready and go on by themselves.
+    pub waiting: i64,
+    /// When the first of them does.
+    pub next_at: Option<DateTime<Utc>>,
+    /// Tenants that are not ready and wait for somebody.
+    pub parked: i64,
+}
+
 impl Store {
+    /// The instant that all instants of the schema are measured by.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            -- clock.read
+            SELECT tenantd.clock() AS "now!"
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// What is left to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn rest(&self) -> Result<Rest, StoreError> {
+        Ok(sqlx::query_as!(
+            Rest,
+            r#"
+            -- status.rest
+            SELECT count(*) FILTER (WHERE NOT parked AND next_attempt_at IS NOT NULL) AS "waiting!",
+                   min(next_attempt_at) FILTER (WHERE NOT parked) AS next_at,
+                   count(*) FILTER (WHERE parked) AS "parked!"
+              FROM tenantd.status
+             WHERE NOT ready
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// Inserts a tenant; false when its `external_id` was there already.
     ///
     /// # Errors

@@ -43,3 +43,28 @@ async fn creates_that_land_late_and_lists_that_lag_end_in_one_client_each() {
     println!("200 tenants ready; {made} second clients were made and deleted");
     assert!(made > 0, "no second client was ever made: no test of the recheck");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_is_opened_to_a_host_that_no_region_allows() {
+    let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::none(), 29)).await;
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ('stray', 'acme.us.qlikcloud.com.evil.example')")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    // Every connection that the daemon opens, to whatever host, would come here.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    let is_parked = || async {
+        let parked = "SELECT parked AND reason = 'HostNotAllowed' AND phase = 'pending' FROM tenantd.status";
+        sqlx::query_scalar(parked).fetch_one(fleet.pool()).await.unwrap()
+    };
+
+    fleet.run_against(address, brisk(), Duration::from_secs(30), is_parked).await;
+
+    let accepted = socket.accept();
+    assert!(
+        accepted.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        "a connection came in"
+    );
+}

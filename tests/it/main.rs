@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
+mod cli;
 mod contract;
 mod crash_points;
+mod demo;
+mod engine;
 mod faults;
 mod layers;
+mod no_plaintext;
+mod outages;
+mod processes;
 mod support;

@@ -1,24 +1,16 @@
 //! The private directory: data, socket, log.
 //!
-//! The rule: made with mode 0700 by one atomic `mkdir`, so that whoever guesses
-//! the name can neither prepare the directory for us nor look inside.
+//! The rule: it belongs to whoever runs the server, and to nobody else.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::StartError;
 use super::owner::Owner;
+use crate::demo::private_directory;
 
-/// How many leftover names of earlier processes with our id are stepped over.
-const TRIES: u32 = 1000;
-
-/// Several servers of one process get different names.
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// Our directory, directly under `/tmp`: a socket's path may have no more than
-/// 104 bytes on macOS, which its per-user temporary directory leaves no room for.
+/// Our directory, directly under `/tmp`.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -27,19 +19,9 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn create() -> Result<Self, StartError> {
-        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
-        for _ in 0..TRIES {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = PathBuf::from(format!("/tmp/tenantd-pg-{}-{number}", std::process::id()));
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Self::made(path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
-                Err(error) => {
-                    return Err(StartError::os(format!("make the directory {}", path.display()))(error));
-                }
-            }
-        }
-        Err(StartError::os("find a free name for a directory under /tmp")(last))
+        let path = private_directory::make("tenantd-pg")
+            .map_err(StartError::os("make a directory of its own under /tmp"))?;
+        Self::made(path)
     }
 
     fn made(path: PathBuf) -> Result<Self, StartError> {

@@ -19,6 +19,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 pub use error::StartError;
 
 use directory::Directory;
@@ -79,6 +81,12 @@ impl PrivatePostgres {
     pub fn url(&self, database: &str) -> String {
         let socket = self.directory.path().display();
         format!("postgres://postgres@localhost:{}/{database}?host={socket}&sslmode=disable", server::PORT)
+    }
+
+    /// Its directory: data, socket and log. Gone when it has stopped.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Stops the server and removes its directory, as dropping it does.

@@ -2,6 +2,7 @@
 //! only happens between processes and sockets.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,33 +49,47 @@ impl Fleet {
         self.world.at(SystemClock::start().now()).ledger()
     }
 
-    /// So many tenants, in the world and as rows of one statement.
+    /// So many tenants, in the world and as rows.
     pub(crate) async fn given_tenants(&self, count: u32) {
+        self.given_more_tenants(1, count).await;
+    }
+
+    /// The tenants numbered `first` to `last`, in the world and as rows of one statement.
+    pub(crate) async fn given_more_tenants(&self, first: u32, last: u32) {
         {
             let mut world = self.world.at(SystemClock::start().now());
-            for number in 1..=count {
+            for number in first..=last {
                 world.add_tenant(&format!("t{number}.{SUFFIX}"));
             }
         }
         sqlx::query(
             "INSERT INTO tenantd.tenants (external_id, host)
-             SELECT 'customer-' || n, 't' || n || '.' || $2 FROM generate_series(1, $1) AS n",
+             SELECT 'customer-' || n, 't' || n || '.' || $3 FROM generate_series($1, $2) AS n",
         )
-        .bind(i32::try_from(count).unwrap())
+        .bind(i32::try_from(first).unwrap())
+        .bind(i32::try_from(last).unwrap())
         .bind(SUFFIX)
         .execute(self.pool())
         .await
         .unwrap();
     }
 
+    /// How many rows somebody holds, or held when it died.
+    pub(crate) async fn held_leases(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tenantd.tenants WHERE lease_holder IS NOT NULL")
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
+    }
+
     /// An engine of this fleet, under these terms.
-    pub(crate) async fn engine(&self, terms: Terms) -> Arc<Engine<Cloud>> {
+    pub(crate) async fn engine(&self, terms: Terms, connect_to: SocketAddr) -> Arc<Engine<Cloud>> {
         let options = CloudOptions {
             request_timeout: terms.request_timeout,
             connect_timeout: terms.request_timeout,
             read_timeout: terms.request_timeout,
             ca_pem: Some(self.server.ca_pem().as_bytes().to_vec()),
-            connect_to: Some(self.server.addr()),
+            connect_to: Some(connect_to),
             proxy: None,
         };
         let credential = RegionCredential::new("region-client".into(), "region-secret".to_owned().into());
@@ -91,8 +106,21 @@ impl Fleet {
     where
         F: Future<Output = bool>,
     {
+        self.run_against(self.server.addr(), terms, limit, done).await;
+    }
+
+    /// The same, with every host sent to this address.
+    pub(crate) async fn run_against<F>(
+        &self,
+        address: SocketAddr,
+        terms: Terms,
+        limit: Duration,
+        done: impl Fn() -> F,
+    ) where
+        F: Future<Output = bool>,
+    {
         let stop = Stop::new();
-        let engine = self.engine(terms).await;
+        let engine = self.engine(terms, address).await;
         let daemon = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
         let is_done = tokio::time::timeout(limit, async {
             while !done().await {

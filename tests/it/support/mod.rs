@@ -1,6 +1,8 @@
 //! What the integration tests share.
 
+pub(crate) mod cable;
 pub(crate) mod fleet;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod rig;
 pub(crate) mod roles;

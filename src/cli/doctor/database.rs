@@ -1,0 +1,73 @@
+//! Role, schema and clock.
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+
+use super::finding::Findings;
+use crate::app;
+use crate::ports::Clock;
+use crate::postgres::{Store, StoreError, checkup};
+use crate::system::SystemClock;
+
+/// Clocks further apart are worth a word. Nothing breaks: leases and due times
+/// come from the database alone.
+const SKEW: TimeDelta = TimeDelta::seconds(5);
+
+pub(super) async fn role(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()> {
+    let rights = match checkup::rights(pool).await {
+        Ok(rights) => rights,
+        Err(error) => return Ok(findings.fail("role", &app::started(&error).to_string())?),
+    };
+    let role = rights.role;
+    match (rights.is_superuser, rights.may_work) {
+        (true, _) => findings.warn(
+            "role",
+            &format!("{role} is a superuser"),
+            "run the daemon as a role of its own, made by deploy/postgres/roles.sql",
+        )?,
+        (false, Some(true)) => findings.ok("role", &format!("{role} may do the daemon's work"))?,
+        (false, Some(false)) => findings.fail(
+            "role",
+            &format!("{role} may not write what the daemon writes; give it its rights with deploy/postgres/roles.sql"),
+        )?,
+        (false, None) => findings.ok("role", &format!("{role}; its rights show when the schema is there"))?,
+    }
+    Ok(())
+}
+
+pub(super) async fn schema(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<Option<Store>> {
+    match app::open_store(pool).await {
+        Ok(store) => {
+            findings.ok("schema", "every migration of this version is there")?;
+            Ok(Some(store))
+        }
+        Err(error) => {
+            findings.fail("schema", &error.to_string())?;
+            Ok(None)
+        }
+    }
+}
+
+pub(super) async fn clock(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()> {
+    let machine = SystemClock::start();
+    let skew = match checkup::server_clock(pool).await {
+        Ok(server) => server - machine.now() + TimeDelta::from_std(machine.elapsed() / 2)?,
+        Err(error) => return Ok(findings.fail("clock", &said(&error))?),
+    };
+    if skew.abs() > SKEW {
+        let (seconds, side) =
+            (skew.abs().num_seconds(), if skew > TimeDelta::zero() { "ahead of" } else { "behind" });
+        findings.warn(
+            "clock",
+            &format!("the database is {seconds} s {side} this machine"),
+            "set both by NTP; leases are safe either way, but logs and Retry-After dates mislead",
+        )?;
+    } else {
+        findings.ok("clock", &format!("{} ms from the database's", skew.abs().num_milliseconds()))?;
+    }
+    Ok(())
+}
+
+fn said(error: &StoreError) -> String {
+    app::started(error).to_string()
+}

@@ -1,0 +1,78 @@
+//! `tenantd doctor`: one check after another, each with its remedy.
+//!
+//! The rule: it changes nothing, and it goes on after a failure wherever the next
+//! check can still tell something.
+
+mod database;
+mod finding;
+mod keyring;
+mod regions;
+
+use clap::Args;
+use sqlx::PgPool;
+
+use super::exit::Code;
+use super::output::OutputArg;
+use super::source::Source;
+use crate::app;
+use crate::postgres::Store;
+use crate::settings::{InvalidSettings, Layered, Settings};
+
+use finding::{Findings, Verdict};
+
+/// Each line is ok, warn or FAIL, what was found, and how to mend it. Exits with
+/// 0 when nothing fails, 1 when something does, 2 when the configuration does.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    format: OutputArg,
+}
+
+pub(super) async fn run(args: &DoctorArgs, source: &Source) -> anyhow::Result<Code> {
+    let mut findings = Findings::new(args.format.output);
+    match source.layered().and_then(|layered| read(&layered, &mut findings)) {
+        Ok(settings) => examine(settings, &mut findings).await?,
+        Err(invalid) => {
+            for fault in invalid.faults() {
+                findings.fail("configuration", &format!("{fault}"))?;
+            }
+            findings.end()?;
+            return Ok(Code::Usage);
+        }
+    }
+    findings.end()?;
+    Ok(if findings.has(Verdict::Fail) { Code::Failed } else { Code::Done })
+}
+
+fn read(layered: &Layered, findings: &mut Findings) -> Result<Settings, InvalidSettings> {
+    let (settings, warnings) = layered.settings()?;
+    findings.configured(&warnings);
+    Ok(settings)
+}
+
+async fn examine(settings: Settings, findings: &mut Findings) -> anyhow::Result<()> {
+    findings.flush()?;
+    let store = store(&settings, findings).await?;
+    keyring::check(&settings, store.as_ref(), findings).await?;
+    regions::check(settings, store.as_ref(), findings).await
+}
+
+/// The store, if the database is good enough for one.
+async fn store(settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Store>> {
+    let pool: PgPool = match app::pool(&settings.database) {
+        Ok(pool) => pool,
+        Err(error) => {
+            findings.fail("database", &error.to_string())?;
+            return Ok(None);
+        }
+    };
+    if let Err(error) = app::reach(&pool).await {
+        findings.fail("database", &error.to_string())?;
+        return Ok(None);
+    }
+    findings.ok("database", "it answers")?;
+    database::role(&pool, findings).await?;
+    let store = database::schema(&pool, findings).await?;
+    database::clock(&pool, findings).await?;
+    Ok(store)
+}

@@ -1,0 +1,152 @@
+//! `tenantd keys`: the keyring.
+//!
+//! The rule: key material is written to a file that only its owner can read, or
+//! to standard output where it was asked for; nothing is ever overwritten.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::exit::{Code, Misuse};
+use super::output::{self, Format, OutputArg};
+use super::source::Source;
+use crate::system::OsEntropy;
+use crate::vault::{KeyKind, KeyListing, Keyring, generate_key_set};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a keyring with one fresh key
+    Generate(GenerateArgs),
+    /// Print the public half of a keyring, for a daemon that only seals
+    ///
+    /// Every key must be of type p256.
+    Public {
+        /// The keyring with the private halves
+        file: PathBuf,
+    },
+    /// List the keys of the keyring; shows no key material
+    List(ListArgs),
+}
+
+/// A JWK Set (RFC 7517), as `vault.keyring_file` wants it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenantd keys generate --out /etc/tenantd/keyring.json
+  tenantd keys generate --type p256 --out private.json && tenantd keys public private.json")]
+pub(super) struct GenerateArgs {
+    /// What kind of key
+    #[arg(long = "type", value_enum, default_value_t, value_name = "TYPE")]
+    kind: Kind,
+    /// Create this file, with mode 0600, instead of printing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// The keyring to list, instead of `vault.keyring_file`
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    #[command(flatten)]
+    format: OutputArg,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Kind {
+    /// 256 secret bits that seal and open
+    #[default]
+    Oct,
+    /// A pair on P-256: the public half seals, the private half opens
+    P256,
+}
+
+/// A key as JSON shows it.
+#[derive(Serialize)]
+struct Shown {
+    kid: String,
+    kty: &'static str,
+    alg: &'static str,
+    opens: bool,
+    seals: bool,
+}
+
+pub(super) fn run(command: KeysCommand, source: &Source) -> anyhow::Result<Code> {
+    match command {
+        KeysCommand::Generate(args) => generate(&args),
+        KeysCommand::Public { file } => public(&file),
+        KeysCommand::List(args) => list(&args, source),
+    }
+}
+
+fn generate(args: &GenerateArgs) -> anyhow::Result<Code> {
+    let kind = match args.kind {
+        Kind::Oct => KeyKind::Symmetric,
+        Kind::P256 => KeyKind::P256,
+    };
+    let set = generate_key_set(kind, &OsEntropy)?;
+    if let Some(path) = &args.out {
+        create(path, set.expose_to_keys_generate())?;
+        output::note(&format!(
+            "wrote {} with mode 0600; back it up: without it no secret opens",
+            path.display()
+        ));
+    } else {
+        output::print(set.expose_to_keys_generate())?;
+        output::note("keep this in a file with mode 0600 (`chmod 0600 FILE`), or use --out FILE");
+    }
+    Ok(Code::Done)
+}
+
+fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    let shown = path.display();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return Misuse(format!(
+                "{shown} is there already, and a lost key loses secrets; choose another name, or move it away yourself"
+            ))
+            .into();
+        }
+        anyhow!("{shown} cannot be created: {error}; name a file in a directory that you may write to")
+    })?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| anyhow!("{shown} could not be written: {error}; remove it and try again"))
+}
+
+fn public(file: &Path) -> anyhow::Result<Code> {
+    output::print(&Keyring::load(file)?.public_key_set()?)?;
+    Ok(Code::Done)
+}
+
+fn list(args: &ListArgs, source: &Source) -> anyhow::Result<Code> {
+    let vault = source.vault(args.keyring.as_deref())?;
+    let keys: Vec<_> = vault.keyring().list().map(|key| shown(&key)).collect();
+    match args.format.output {
+        Format::Json => output::json(&keys)?,
+        Format::Table => {
+            let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+            let row = |key: Shown| {
+                vec![key.kid, key.kty.to_owned(), key.alg.to_owned(), yes(key.opens), yes(key.seals)]
+            };
+            let rows = keys.into_iter().map(row);
+            output::print(&output::table(&["KID", "KTY", "ALG", "OPENS", "SEALS"], rows))?;
+        }
+    }
+    Ok(Code::Done)
+}
+
+fn shown(key: &KeyListing) -> Shown {
+    Shown {
+        kid: key.kid.as_str().to_owned(),
+        kty: key.kind.kty(),
+        alg: key.kind.algorithm(),
+        opens: key.can_open,
+        seals: key.is_sealing,
+    }
+}

@@ -1,0 +1,43 @@
+//! What is left when the daemon stops, said in one line.
+
+use anyhow::anyhow;
+
+use crate::cli::ages::relative;
+use crate::cli::exit::Code;
+use crate::cli::output::count;
+use crate::engine::dispatch::Left;
+use crate::engine::shutdown::Stop;
+use crate::postgres::tenants::Rest;
+use crate::postgres::{Store, StoreError};
+
+/// After a drain: what waits. After a break: what was left behind, as a failure.
+pub(super) async fn of_daemon(store: &Store, left: Left, stop: &Stop) -> anyhow::Result<Code> {
+    let tenants = match of(store).await {
+        Ok((_, tenants)) => tenants,
+        Err(_) => "the database is away, so what is left cannot be told".to_owned(),
+    };
+    let leases = count(i64::try_from(left.leases).unwrap_or(i64::MAX), "lease");
+    if stop.abort.is_cancelled() {
+        return Err(anyhow!(
+            "broke off with {leases} left; another daemon goes on when they have run out (worker.lease); {tenants}"
+        ));
+    }
+    tracing::info!("stopped: {tenants}; {leases} left");
+    Ok(Code::Done)
+}
+
+/// What is left, and in words.
+pub(super) async fn of(store: &Store) -> Result<(Rest, String), StoreError> {
+    let (rest, now) = (store.rest().await?, store.now().await?);
+    let next = rest.next_at.map(|next| format!(", next {}", relative(next, now))).unwrap_or_default();
+    let verb = if rest.waiting == 1 { "waits" } else { "wait" };
+    let parked = match rest.parked {
+        0 => String::new(),
+        parked => format!(", {parked} parked (`tenantd tenant list --parked` says why)"),
+    };
+    let text = match rest.waiting {
+        0 => format!("no tenant waits{parked}"),
+        waiting => format!("{} {verb}{next}{parked}", count(waiting, "tenant")),
+    };
+    Ok((rest, text))
+}

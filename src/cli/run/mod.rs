@@ -1,0 +1,110 @@
+//! `tenantd run`: the daemon, from its settings to its last word.
+//!
+//! The rule: what cannot work is said before anything is waited for; a database
+//! that is away is waited for while the HTTP port already answers.
+
+mod last_word;
+mod once;
+mod signals;
+mod systemd;
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+use sd_notify::NotifyState;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::Code;
+use super::source::Source;
+use crate::app::{self, Parts, Progress};
+use crate::engine::dispatch::Mode;
+use crate::engine::shutdown::Stop;
+use crate::http::{self, Pages, Token};
+use crate::settings::{Http, Log, LogFormat, Settings};
+use crate::telemetry::logs;
+use crate::telemetry::metrics::Metrics;
+
+/// Runs until SIGTERM or SIGINT: the first finishes the steps under way, the
+/// second breaks off. Waits for a database that is away, starting or read-only,
+/// and says so once.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Do what is due, then exit: 0 when nothing is left or the rest is due later, 4
+    /// when a tenant is parked. Serves no HTTP and does not wait for a database
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code> {
+    let (settings, warnings) = source.layered()?.settings()?;
+    start_log(&settings.log)?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let stop = signals::stop()?;
+    let pool = app::pool(&settings.database)?;
+    if args.once {
+        return once::run(Parts::of(settings)?, &pool, stop).await;
+    }
+    serve(settings, pool, stop).await
+}
+
+fn start_log(log: &Log) -> Result<(), logs::InitError> {
+    let format = match log.format {
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    logs::init(format, &log.level)
+}
+
+/// The daemon between its HTTP port and its work.
+async fn serve(settings: Settings, pool: PgPool, stop: Stop) -> anyhow::Result<Code> {
+    let metrics = Metrics::install()?;
+    let progress = Progress::new(settings.worker.poll);
+    let pages = Pages {
+        readiness: app::readiness(pool.clone(), progress.clone()),
+        metrics,
+        token: settings.http.token.as_ref().map(Token::new),
+    };
+    let listener = listen(&settings.http).await?;
+    let parts = Parts::of(settings)?;
+    let closing = CancellationToken::new();
+    let http = tokio::spawn(http::serve(listener, pages, closing.clone()));
+    let pings = tokio::spawn(systemd::watchdog(progress.clone()));
+    let ended = work(parts, &pool, &progress, stop).await;
+    systemd::tell(&[NotifyState::Stopping]);
+    pings.abort();
+    closing.cancel();
+    http.await?;
+    ended
+}
+
+async fn listen(http: &Http) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(http.listen).await.map_err(|error| {
+        anyhow!(
+            "http.listen {} cannot be used: {error}; choose another address or port, or stop who has it",
+            http.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "http://{address} serves /healthz, /readyz and /metrics");
+    Ok(listener)
+}
+
+/// Waits for the store, then claims and works until stopped.
+async fn work(parts: Parts, pool: &PgPool, progress: &Progress, stop: Stop) -> anyhow::Result<Code> {
+    let Some(store) = stop.drain.run_until_cancelled(app::wait_for_store(pool)).await else {
+        tracing::info!("stopped before the database could be used; nothing was claimed");
+        return Ok(Code::Done);
+    };
+    let store = store?;
+    let engine = parts.engine(store.clone());
+    let pulse = progress.begin(&engine);
+    systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
+    let left = app::run(Arc::clone(&engine), pulse, stop.clone(), Mode::Daemon).await?;
+    last_word::of_daemon(&store, left, &stop).await
+}

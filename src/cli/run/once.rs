@@ -1,0 +1,26 @@
+//! `tenantd run --once`: does what is due and ends, for cron and for scripts.
+//!
+//! The rule: it never waits for a later time; it says how many do, and when.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+use super::last_word;
+use crate::app::{self, Parts};
+use crate::cli::exit::Code;
+use crate::cli::output;
+use crate::engine::dispatch::{Mode, Pulse};
+use crate::engine::shutdown::Stop;
+
+pub(super) async fn run(parts: Parts, pool: &PgPool, stop: Stop) -> anyhow::Result<Code> {
+    let store = app::open_store(pool).await?;
+    let engine = parts.engine(store.clone());
+    let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await?;
+    if stop.drain.is_cancelled() {
+        return last_word::of_daemon(&store, left, &stop).await;
+    }
+    let (rest, text) = last_word::of(&store).await?;
+    output::line(&text)?;
+    Ok(if rest.parked > 0 { Code::NeedsHuman } else { Code::Done })
+}

@@ -1,0 +1,34 @@
+//! SIGTERM and SIGINT: the first drains, the second breaks off.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::engine::shutdown::Stop;
+
+/// A stop that these signals request from now on.
+pub(super) fn stop() -> io::Result<Stop> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = Stop::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            say(&told);
+            told.request();
+        }
+    });
+    Ok(stop)
+}
+
+fn say(stop: &Stop) {
+    if stop.drain.is_cancelled() {
+        tracing::warn!("stopping at once; leases run out by themselves");
+    } else {
+        tracing::info!("stopping: the steps under way are finished; a second signal breaks off");
+    }
+}

@@ -1,0 +1,52 @@
+//! Where a command gets its settings and its store from.
+//!
+//! The rule: a command asks for the sections it needs and no more, so that
+//! `tenantd migrate` does not fail over a secret that only the daemon may read.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::PgPool;
+
+use crate::app::{self, StartError};
+use crate::postgres::Store;
+use crate::settings::{InvalidSettings, Layered};
+use crate::vault::{Keyring, Vault};
+
+/// The file of `--config`, where one was given, and the environment.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: Option<PathBuf>,
+}
+
+impl Source {
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        Self { file }
+    }
+
+    /// The merged layers.
+    pub(super) fn layered(&self) -> Result<Layered, InvalidSettings> {
+        Layered::of_this_process(self.file.as_deref())
+    }
+
+    /// A pool on a database that answered.
+    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
+        let pool = app::pool(&self.layered()?.database()?)?;
+        app::reach(&pool).await?;
+        Ok(pool)
+    }
+
+    /// The store, its schema checked.
+    pub(super) async fn store(&self) -> anyhow::Result<Store> {
+        let pool = app::pool(&self.layered()?.database()?)?;
+        Ok(app::open_store(&pool).await?)
+    }
+
+    /// The vault over the keyring in this file, or else in the configured one.
+    pub(super) fn vault(&self, keyring: Option<&Path>) -> anyhow::Result<Vault> {
+        let keyring = match keyring {
+            Some(path) => Keyring::load(path),
+            None => Keyring::load(&self.layered()?.vault()?.keyring_file),
+        };
+        Ok(Vault::new(keyring.map_err(StartError::from)?))
+    }
+}

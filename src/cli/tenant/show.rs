@@ -1,0 +1,77 @@
+//! `tenantd tenant show`: all that is known of one tenant.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use super::history::{self, Attempt};
+use super::one;
+use crate::cli::ages::relative;
+use crate::cli::exit::Code;
+use crate::cli::output::{self, Format, OutputArg, or_dash};
+use crate::domain::ids::TenantId;
+use crate::postgres::Store;
+use crate::postgres::tenants::Status;
+
+/// Attempts shown below the tenant.
+const ATTEMPTS: u32 = 5;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// The tenant, by the pipeline's key
+    external_id: String,
+    #[command(flatten)]
+    format: OutputArg,
+}
+
+/// A tenant as JSON shows it: the columns of `tenantd.status`, and `attempts`.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: Status,
+    attempts: Vec<Attempt>,
+}
+
+pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> {
+    let status = one(store, &args.external_id).await?;
+    let past = store.history(TenantId(status.tenant_id), ATTEMPTS).await?;
+    let attempts: Vec<_> = past.into_iter().map(Attempt::from).collect();
+    match args.format.output {
+        Format::Json => output::json(&Shown { status, attempts })?,
+        Format::Table => {
+            let now = store.now().await?;
+            output::print(&sheet(&status, now))?;
+            if !attempts.is_empty() {
+                output::print(&format!("\nlast attempts\n{}", history::table(&attempts, now)))?;
+            }
+        }
+    }
+    Ok(Code::Done)
+}
+
+/// The columns of `tenantd.status`, one a line; what is empty is left out.
+fn sheet(status: &Status, now: DateTime<Utc>) -> String {
+    let at = |instant: DateTime<Utc>| format!("{} ({})", instant.format("%F %T UTC"), relative(instant, now));
+    let yes = |is: bool| Some(if is { "yes" } else { "no" }.to_owned());
+    let lines = [
+        ("tenant_id", Some(status.tenant_id.to_string())),
+        ("external_id", Some(status.external_id.clone())),
+        ("host", Some(status.host.clone())),
+        ("phase", Some(status.phase.clone())),
+        ("ready", yes(status.ready)),
+        ("parked", yes(status.parked)),
+        ("reason", status.reason.clone()),
+        ("message", status.message.clone()),
+        ("since", status.since.map(at)),
+        ("next_attempt_at", status.next_attempt_at.map(at)),
+        ("failures", Some(status.failures.to_string())),
+        ("client_id", status.client_id.clone()),
+        ("created_at", Some(at(status.created_at))),
+        ("ready_at", status.ready_at.map(at)),
+        ("updated_at", Some(at(status.updated_at))),
+        ("labels", Some(status.labels.to_string())),
+    ];
+    let line =
+        |(name, value): (&str, Option<String>)| format!("{name:<16} {}\n", output::plain(&or_dash(value)));
+    lines.into_iter().filter(|(_, value)| value.is_some()).map(line).collect()
+}

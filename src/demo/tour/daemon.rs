@@ -1,0 +1,53 @@
+//! The real daemon, in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::error::{TourError, daemon_ended};
+use crate::app::{self, Parts};
+use crate::engine::dispatch::{Left, Mode, Pulse};
+use crate::engine::shutdown::Stop;
+use crate::postgres::StoreError;
+use crate::settings::Settings;
+
+/// How long steps in flight may take when the tour ends.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A daemon that works.
+pub(super) struct Daemon {
+    stop: Stop,
+    task: JoinHandle<Result<Left, StoreError>>,
+}
+
+impl Daemon {
+    /// Starts what `tenantd run` would start, but for its pages.
+    pub(super) async fn start(settings: Settings) -> Result<Self, TourError> {
+        let pool = app::pool(&settings.database)?;
+        let store = app::open_store(&pool).await?;
+        let engine = Parts::of(settings)?.engine(store);
+        let stop = Stop::new();
+        let task = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
+        Ok(Self { stop, task })
+    }
+
+    /// Waits until it ends by itself, which it should not, and says why.
+    pub(super) async fn ended(&mut self) -> TourError {
+        daemon_ended((&mut self.task).await)
+    }
+
+    /// Lets it finish the steps in flight, for a moment.
+    pub(super) async fn stop(mut self) {
+        if self.task.is_finished() {
+            return;
+        }
+        self.stop.request();
+        let drained = tokio::time::timeout(GRACE, &mut self.task).await;
+        if drained.is_err() {
+            self.stop.request();
+            let ended = self.task.await;
+            tracing::debug!("the daemon did not drain in time: {}", daemon_ended(ended));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the tour keeps its tenants: a private Postgres, or a database that the user names.
+//!
+//! The rule: a database with a schema `tenantd` in it is never touched, because the
+//! demo's daemon would take real tenants to a simulated Qlik Cloud; and a schema
+//! made here is dropped here.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+
+use super::error::TourError;
+use crate::app;
+use crate::demo::postgres::PrivatePostgres;
+use crate::postgres::schema;
+use crate::settings;
+
+/// Connections for the tour's own questions; the daemon has others.
+const CONNECTIONS: u32 = 4;
+
+/// The database of one tour.
+pub(super) struct Database {
+    pub(super) url: SecretString,
+    pub(super) pool: PgPool,
+    private: Option<PrivatePostgres>,
+}
+
+impl Database {
+    /// Uses the given database, or starts a private Postgres.
+    pub(super) async fn open(given: Option<SecretString>) -> Result<Self, TourError> {
+        let (url, private) = match given {
+            Some(url) => (url, None),
+            None => start_private().await?,
+        };
+        let pool = app::pool(&settings::Database { url: url.clone(), max_connections: CONNECTIONS })?;
+        let database = Self { url, pool, private };
+        if database.is_occupied().await.map_err(|error| app::started(&error.into()))? {
+            return Err(TourError::Occupied);
+        }
+        Ok(database)
+    }
+
+    async fn is_occupied(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("-- demo.is_occupied\nSELECT to_regnamespace('tenantd') IS NOT NULL")
+            .fetch_one(&self.pool)
+            .await
+    }
+
+    /// How to name the database to `psql`, for people. A database of theirs may
+    /// have a password in its address, so that is named by the variable it came in.
+    pub(super) fn for_psql(&self) -> String {
+        if self.private.is_some() {
+            format!("'{}'", self.url.expose_secret())
+        } else {
+            r#""$TENANTD_DATABASE__URL""#.to_owned()
+        }
+    }
+
+    /// Where the private Postgres lives, if there is one.
+    pub(super) fn private_directory(&self) -> Option<&Path> {
+        self.private.as_ref().map(PrivatePostgres::directory)
+    }
+
+    /// What the server calls its version.
+    pub(super) async fn version(&self) -> Result<String, TourError> {
+        let full: String = sqlx::query_scalar("SHOW server_version").fetch_one(&self.pool).await?;
+        Ok(full.split(' ').next().unwrap_or_default().to_owned())
+    }
+
+    /// Makes the schema; returns how many migrations that took.
+    pub(super) async fn migrate(&self) -> Result<usize, TourError> {
+        schema::migrate(&self.pool).await?;
+        Ok(schema::steps(&self.pool).await?.len())
+    }
+
+    /// Removes what the tour made.
+    pub(super) async fn close(self) -> Result<(), TourError> {
+        let Self { pool, private, .. } = self;
+        let Some(private) = private else {
+            let dropped = sqlx::query("DROP SCHEMA IF EXISTS tenantd CASCADE").execute(&pool).await;
+            pool.close().await;
+            return Ok(dropped.map(drop)?);
+        };
+        pool.close().await;
+        let stopped = tokio::task::spawn_blocking(|| private.stop()).await;
+        stopped.map_err(|error| TourError::panicked("stop PostgreSQL", error))
+    }
+}
+
+async fn start_private() -> Result<(SecretString, Option<PrivatePostgres>), TourError> {
+    let started = tokio::task::spawn_blocking(PrivatePostgres::start).await;
+    let private = started.map_err(|error| TourError::panicked("start PostgreSQL", error))??;
+    Ok((private.url("postgres").into(), Some(private)))
+}

@@ -1,0 +1,239 @@
+//! `tenantd run`: from its first line to its last word, as a service manager sees it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tenantd::simulator::{Behaviour, FaultPlan, World};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream, UnixDatagram};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::support::{Bench, Scratch};
+use crate::support::fleet::Fleet;
+
+/// Nothing here takes longer, unless it hangs.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A running daemon and its log.
+struct Daemon {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    said: Vec<String>,
+}
+
+impl Daemon {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, log, said: Vec::new() }
+    }
+
+    /// Reads the log up to a line with this part in it.
+    async fn says(&mut self, part: &str) -> String {
+        let found = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                self.said.push(line.clone());
+                if line.contains(part) {
+                    return line;
+                }
+            }
+            panic!("{part:?} was never said: {:#?}", self.said)
+        };
+        tokio::time::timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("{part:?} is not said"))
+    }
+
+    /// Where it serves HTTP.
+    async fn address(&mut self) -> String {
+        let line = self.says("serves /healthz").await;
+        line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+    }
+
+    /// The exit code, and the rest of the log.
+    async fn ends(mut self) -> (Option<i32>, String) {
+        let rest = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                self.said.push(line);
+            }
+            self.child.wait().await.unwrap().code()
+        };
+        let code = tokio::time::timeout(LIMIT, rest).await.expect("the daemon ends");
+        (code, self.said.join("\n"))
+    }
+}
+
+/// The status of a page.
+async fn status(address: &str, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+async fn given_fleet() -> (Fleet, Scratch, PathBuf) {
+    let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::default(), 7)).await;
+    let scratch = Scratch::new();
+    let ca = scratch.file("ca.pem", fleet.server.ca_pem());
+    let config = scratch
+        .config(&format!(
+            "[qlik]\nca_file = \"{}\"\nconnect_to = \"{}\"\n",
+            ca.display(),
+            fleet.server.addr()
+        ))
+        .await;
+    (fleet, scratch, config)
+}
+
+fn command(scratch: &Scratch, url: &str, config: &Path, words: &[&str]) -> Command {
+    let mut command = scratch.command(words);
+    command.env("TENANTD_DATABASE__URL", url).env("TENANTD_CONFIG", config);
+    command
+}
+
+#[tokio::test]
+async fn a_tenant_added_by_hand_becomes_ready_and_the_daemon_stops_with_its_last_word() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(1).await;
+    let socket = UnixDatagram::bind(scratch.path("notify")).unwrap();
+    let mut run = command(&scratch, &fleet.db.url, &config, &["run"]);
+    run.env("NOTIFY_SOCKET", scratch.path("notify")).env("WATCHDOG_USEC", "200000");
+    let mut daemon = Daemon::start(run);
+    let address = daemon.address().await;
+
+    let waited =
+        command(&scratch, &fleet.db.url, &config, &["tenant", "wait", "customer-1", "--timeout", "1m"])
+            .output()
+            .await
+            .unwrap();
+    let pages = (status(&address, "/healthz").await, status(&address, "/readyz").await);
+    let told = told_until(&socket, "WATCHDOG=1").await;
+    daemon.signal("TERM").await;
+    let stopping = told_until(&socket, "STOPPING=1").await;
+    let (code, log) = daemon.ends().await;
+
+    assert_eq!(
+        (waited.status.code(), String::from_utf8_lossy(&waited.stdout).trim()),
+        (Some(0), "customer-1 is ready")
+    );
+    assert_eq!(pages, (200, 200));
+    assert!(told.contains("READY=1") && stopping.contains("STOPPING=1"), "{told} {stopping}");
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped: no tenant waits; 0 leases left"), "{log}");
+    assert!(!log.contains("region-secret"));
+}
+
+/// Everything systemd is told up to this word.
+async fn told_until(socket: &UnixDatagram, word: &str) -> String {
+    let mut all = String::new();
+    let told = async {
+        while !all.contains(word) {
+            let mut buffer = [0; 512];
+            let length = socket.recv(&mut buffer).await.unwrap();
+            all.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        }
+    };
+    tokio::time::timeout(LIMIT, told).await.unwrap_or_else(|_| panic!("{word} is not told"));
+    all
+}
+
+#[tokio::test]
+async fn the_daemon_waits_for_its_database_and_says_so_once_while_its_port_answers() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config("").await;
+    let run = command(&bench.scratch, "postgres://tenantd@127.0.0.1:1/tenants", &config, &["run"]);
+    let mut daemon = Daemon::start(run);
+    let address = daemon.address().await;
+    daemon.says("waiting for the database").await;
+
+    let pages = (status(&address, "/healthz").await, status(&address, "/readyz").await);
+    // Long enough for it to look again, twice.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    daemon.signal("INT").await;
+    let (code, log) = daemon.ends().await;
+
+    assert_eq!(pages, (200, 503));
+    assert_eq!((code, log.matches("waiting for the database").count()), (Some(0), 1), "{log}");
+    assert!(log.contains("stopped before the database could be used"), "{log}");
+}
+
+#[tokio::test]
+async fn a_second_signal_breaks_off_and_says_what_was_left_behind() {
+    let bench = Bench::new().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = bench
+        .scratch
+        .config(&format!(
+            "[qlik]\nconnect_to = \"{}\"\nrequest_timeout = \"25s\"\nread_timeout = \"25s\"\nconnect_timeout = \"20s\"\n",
+            silent.local_addr().unwrap()
+        ))
+        .await;
+    bench.given_tenant("customer-1").await;
+    let mut daemon = Daemon::start(command(&bench.scratch, &bench.db.url, &config, &["run"]));
+    // It connects, and is never answered.
+    let (_stream, _) = tokio::time::timeout(LIMIT, silent.accept()).await.unwrap().unwrap();
+
+    daemon.signal("TERM").await;
+    daemon.says("a second signal breaks off").await;
+    daemon.signal("TERM").await;
+    let (code, log) = daemon.ends().await;
+
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("error: broke off with 1 lease left"), "{log}");
+}
+
+#[tokio::test]
+async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_parked() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(2).await;
+
+    let done = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.elsewhere.example')")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    let parked = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
+
+    let said = |output: &std::process::Output| String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!((done.status.code(), said(&done).as_str()), (Some(0), "no tenant waits\n"));
+    assert_eq!(parked.status.code(), Some(4));
+    assert_eq!(said(&parked), "no tenant waits, 1 parked (`tenantd tenant list --parked` says why)\n");
+    fleet.assert_true_to_the_ledger(2).await;
+}
+
+#[tokio::test]
+async fn a_run_of_once_says_how_many_wait_for_a_later_time_and_when() {
+    let (fleet, scratch, config) = given_fleet().await;
+    sqlx::query(
+        "INSERT INTO tenantd.tenants (external_id, host, not_before)
+         VALUES ('x', 'x.us.qlikcloud.com', now() + interval '3 hours 1 minute')",
+    )
+    .execute(fleet.pool())
+    .await
+    .unwrap();
+
+    let ran = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
+
+    assert_eq!(ran.status.code(), Some(0));
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "1 tenant waits, next in 3h\n");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_a_failure_that_names_it() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config("").await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut run = command(&bench.scratch, &bench.db.url, &config, &["run"]);
+    run.env("TENANTD_HTTP__LISTEN", taken.local_addr().unwrap().to_string());
+
+    let (code, log) = Daemon::start(run).ends().await;
+
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("http.listen 127.0.0.1:") && log.contains("choose another"), "{log}");
+}

@@ -1,0 +1,81 @@
+//! No secret in the clear, anywhere: a sentinel that begins every secret of the
+//! simulated Qlik Cloud, and the region's own, is searched for in everything that
+//! the program leaves behind or shows.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, Spoil, World};
+
+use crate::support::fleet::Fleet;
+use crate::support::process::{Home, eventually, files_holding, holds};
+
+const SENTINEL: &str = "s3ntinel0f";
+
+/// Every command that shows something of a tenant, as programs see it.
+const COMMANDS: [&[&str]; 9] = [
+    &["tenant", "list", "--output", "json"],
+    &["tenant", "show", "customer-1", "--output", "json"],
+    &["tenant", "history", "customer-1", "--output", "json"],
+    &["tenant", "wait", "customer-1", "--output", "json"],
+    &["config", "show", "--output", "json"],
+    &["config", "check"],
+    &["keys", "list", "--output", "json"],
+    &["migrate", "--status", "--output", "json"],
+    &["doctor", "--output", "json"],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
+    let faults = FaultPlan::none()
+        .with_share(Endpoint::CreateClient, 0.1, Fault::close_after())
+        .with_share(Endpoint::CreateClient, 0.2, Fault::spoilt(Spoil::MissingField))
+        .with_share(Endpoint::CreateClient, 0.2, Fault::spoilt(Spoil::DuplicateKeys))
+        .with_share(Endpoint::ClientToken, 0.2, Fault::status(401));
+    let behaviour = Behaviour { sentinel: SENTINEL.into(), ..Behaviour::default() };
+    let world = World::new(behaviour, faults, 19).with_region("eu.qlikcloud.com", "eu-client", SENTINEL);
+    let fleet = Fleet::new(world).await;
+    let extra = format!(
+        r#"
+        log.level = "trace"
+        qlik.settle = "1s"
+        retry.base = "100ms"
+        retry.cap = "500ms"
+        [[regions]]
+        name = "eu"
+        hosts = ["*.eu.qlikcloud.com"]
+        client_id = "eu-client"
+        client_secret = "{SENTINEL}"
+        "#
+    );
+    let home = Home::for_fleet(&fleet, "plaintext", &extra);
+    fleet.given_tenants(20).await;
+
+    let daemon = home.daemon("daemon.log");
+    let command_line = std::fs::read(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
+    let environment = std::fs::read(format!("/proc/{}/environ", daemon.pid())).unwrap();
+    eventually("all quiet", Duration::from_mins(1), || fleet.is_quiet()).await;
+    for arguments in COMMANDS {
+        let output = home.output(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        std::fs::write(home.path(&format!("{}.out", arguments.join("-"))), &output.stdout).unwrap();
+        std::fs::write(home.path(&format!("{}.err", arguments.join("-"))), &output.stderr).unwrap();
+    }
+    let dump = Command::new("pg_dump").arg(&fleet.db.url).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    std::fs::write(home.path("dump.sql"), &dump.stdout).unwrap();
+    assert!(daemon.terminate().await.success());
+
+    let log = std::fs::metadata(home.path("daemon.log")).unwrap().len();
+    assert!(log > 10_000, "the log at trace has only {log} bytes");
+    assert!(holds(&dump.stdout, b"customer-20"), "the dump holds the tenants");
+    assert!(!holds(&command_line, SENTINEL.as_bytes()) && !holds(&environment, SENTINEL.as_bytes()));
+    // The configuration is where the operator wrote it: the one file that may hold it.
+    assert_eq!(files_holding(&home.directory, SENTINEL.as_bytes()), [home.path("tenantd.toml")]);
+
+    let revealed = home.output(&["secret", "reveal", "customer-1", "--yes"]);
+    std::fs::write(home.path("planted"), &revealed.stdout).unwrap();
+    let mut found = files_holding(&home.directory, SENTINEL.as_bytes());
+    found.sort();
+    assert_eq!(found, [home.path("planted"), home.path("tenantd.toml")], "the search finds what is there");
+}

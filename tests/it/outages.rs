@@ -1,0 +1,118 @@
+//! The database goes away: at the start, in the middle, or only for writing. The
+//! daemon waits, says so once and not per tenant, and goes on.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use tenantd::simulator::{Behaviour, FaultPlan, World};
+
+use crate::support::cable::Cable;
+use crate::support::fleet::Fleet;
+use crate::support::process::{Home, eventually};
+
+const BRISK: &str = r#"
+    worker.concurrency = 8
+    worker.lease = "6s"
+    worker.poll = "100ms"
+    qlik.request_timeout = "2s"
+    qlik.connect_timeout = "1s"
+    qlik.read_timeout = "2s"
+    qlik.settle = "2s"
+    retry.base = "100ms"
+    retry.cap = "1s"
+"#;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+async fn fleet() -> Fleet {
+    let faults = FaultPlan::none().with_latency(Duration::from_millis(100));
+    Fleet::new(World::new(Behaviour { rate_limits: None, ..Behaviour::default() }, faults, 23)).await
+}
+
+/// A home whose daemon reaches the database through a cable.
+fn home_behind(cable: &Cable, fleet: &Fleet, name: &str) -> Home {
+    let home = Home::for_fleet(fleet, name, BRISK);
+    let config = std::fs::read_to_string(home.path("tenantd.toml")).unwrap();
+    home.write("tenantd.toml", &config.replace(&fleet.db.url, &cable.url));
+    home
+}
+
+fn said(home: &Home, what: &str) -> usize {
+    std::fs::read_to_string(home.path("daemon.log")).unwrap_or_default().matches(what).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_at_the_start_is_waited_for() {
+    let fleet = fleet().await;
+    fleet.given_tenants(5).await;
+    let cable = Cable::to(&fleet.db.url, "start", false);
+    let home = home_behind(&cable, &fleet, "outage-start");
+
+    let daemon = home.daemon("daemon.log");
+    eventually("it says that it waits", LIMIT, || async { said(&home, "waiting for the database") > 0 })
+        .await;
+    assert_eq!(fleet.held_leases().await, 0);
+    cable.plug();
+    eventually("all quiet", LIMIT, || fleet.is_quiet()).await;
+
+    assert!(daemon.terminate().await.success());
+    assert_eq!(said(&home, "waiting for the database"), 1, "it is said once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_in_the_middle_loses_nothing_and_is_said_once() {
+    let fleet = fleet().await;
+    fleet.given_tenants(100).await;
+    let cable = Cable::to(&fleet.db.url, "middle", true);
+    let home = home_behind(&cable, &fleet, "outage-middle");
+
+    let daemon = home.daemon("daemon.log");
+    eventually("work is under way", LIMIT, || async { fleet.held_leases().await >= 8 }).await;
+    cable.cut();
+    eventually("it says that the database is away", LIMIT, || async {
+        said(&home, "the database is away") > 0
+    })
+    .await;
+    cable.plug();
+    eventually("all quiet", LIMIT, || fleet.is_quiet()).await;
+
+    assert!(daemon.terminate().await.success());
+    fleet.assert_true_to_the_ledger(100).await;
+    assert_eq!(fleet.ledger().secrets_made, 100, "every secret that was made is the one in use");
+    assert_eq!(said(&home, "the database is away"), 1, "it is said once, not once per tenant");
+    assert_eq!(said(&home, "the database is back"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_no_writes_is_waited_for() {
+    let fleet = fleet().await;
+    fleet.given_tenants(40).await;
+    let home = Home::for_fleet(&fleet, "outage-read-only", BRISK);
+    let database: String =
+        sqlx::query_scalar("SELECT current_database()").fetch_one(fleet.pool()).await.unwrap();
+    let read_only = async |on: bool| {
+        let statement = format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}");
+        sqlx::query("SET transaction_read_only = off").execute(fleet.pool()).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(fleet.pool()).await.unwrap();
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name = 'tenantd'",
+        )
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    };
+
+    let daemon = home.daemon("daemon.log");
+    eventually("work is under way", LIMIT, || async { fleet.held_leases().await >= 8 }).await;
+    read_only(true).await;
+    eventually("it says that the database is away", LIMIT, || async {
+        said(&home, "the database is away") > 0
+    })
+    .await;
+    read_only(false).await;
+    eventually("all quiet", LIMIT, || fleet.is_quiet()).await;
+
+    assert!(daemon.terminate().await.success());
+    fleet.assert_true_to_the_ledger(40).await;
+}
