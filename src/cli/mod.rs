@@ -9,6 +9,7 @@
 mod ages;
 mod config;
 mod constraints;
+mod demo;
 mod doctor;
 mod exit;
 mod keys;
@@ -50,6 +51,10 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     Run(run::RunArgs),
+    /// Take a guided tour on this machine alone
+    Demo(demo::DemoArgs),
+    /// Run a simulated Qlik Cloud, for other programs' tests
+    Simulate(demo::SimulateArgs),
     /// Bring the schema up to this version, or say what is pending
     Migrate(migrate::MigrateArgs),
     /// Check configuration, database, keyring and each region's credential
@@ -79,12 +84,15 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
-    if !matches!(command, Command::Run(_)) {
+    // The daemon logs as configured, and the tour into a file.
+    if !matches!(command, Command::Run(_) | Command::Demo(_)) {
         // Commands speak for themselves; only a panic would still be logged.
         logs::init(logs::Format::Text, "error")?;
     }
     match command {
         Command::Run(args) => run::run(&args, source).await,
+        Command::Demo(args) => demo::demo(&args, source).await,
+        Command::Simulate(args) => demo::simulate(args).await,
         Command::Migrate(args) => migrate::run(&args, source).await,
         Command::Doctor(args) => doctor::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
