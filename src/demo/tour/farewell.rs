@@ -52,8 +52,8 @@ pub(super) fn proof(truth: &Truth, took: Duration, paint: Paint) -> String {
 }
 
 /// What to try while the demo stays up; `external_id` is the tenant to try it on.
-pub(super) fn next(config: &Path, database: &str, external_id: &str, paint: Paint) -> String {
-    let config = config.display();
+pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint: Paint) -> String {
+    let (config, database_url) = (config.display(), database_url.display());
     let tenantd = format!("{} --config {config}", program());
     let typo = mistyped().external_id;
     let correction =
@@ -68,7 +68,7 @@ pub(super) fn next(config: &Path, database: &str, external_id: &str, paint: Pain
         String::new(),
         paint.bold(&format!("{typo} is parked: no region allows its host. Correct it, and watch here:")),
         String::new(),
-        format!("  psql {database} \\\n    -c \"{correction}\""),
+        format!("  psql \"$(cat {database_url})\" \\\n    -c \"{correction}\""),
         String::new(),
         paint.dim(&format!("The configuration is {config}.")),
         paint.dim("What becomes ready or parked is told below. Ctrl-C ends everything and removes it."),
