@@ -247,9 +247,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_that_the_url_parser_reads_as_an_address_is_not_asked() {
-        let host = Host::parse("1.2.3.0x7f").unwrap();
+    fn a_url_is_always_https_on_the_very_host() {
+        let host = Host::parse("acme-42.us.qlikcloud.com").unwrap();
 
-        assert_eq!(url(&host, "/").unwrap_err(), unsendable());
+        let url = url(&host, "/oauth/token").unwrap();
+
+        assert_eq!(url.as_str(), "https://acme-42.us.qlikcloud.com/oauth/token");
     }
 }
