@@ -4,8 +4,6 @@
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
-mod readiness;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +27,6 @@ use crate::qlik::{Cloud, CloudOptions, InvalidOptions};
 use crate::settings::{Database, ProofMethod, Settings};
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, KeyringError, Vault};
-
-pub use readiness::{Progress, readiness};
 
 /// Longest wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
