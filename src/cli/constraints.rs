@@ -7,7 +7,6 @@ use crate::postgres::StoreError;
 
 /// What to do about each constraint that an insert can meet.
 const REMEDIES: [(&str, &str); 26] = [
-    ("external_id_has_no_control_characters", "remove line breaks and the like"),
     ("external_id_is_1_to_200_bytes", "give the tenant a key of that length"),
     ("host_has_no_path", "leave out everything from the first slash on"),
     ("host_has_no_port", "leave out the colon and the port"),
@@ -25,7 +24,6 @@ const REMEDIES: [(&str, &str); 26] = [
     ),
     ("host_labels_are_1_to_63_letters_digits_hyphens", "write it as in acme42.us.qlikcloud.com"),
     ("host_labels_are_three_or_more", "write it in full, as in acme42.us.qlikcloud.com"),
-    ("profile_has_no_control_characters", "name a [profiles.NAME] of the configuration"),
     ("profile_is_1_to_200_bytes", "name a [profiles.NAME] of the configuration"),
     ("client_name_is_1_to_512_characters", "choose another name, or leave it out"),
     ("priority_is_minus_100_to_100", "choose one in that range; 0 is usual"),

@@ -40,8 +40,7 @@ async fn a_row_that_breaks_a_rule_is_refused_with_the_rule_and_what_to_change() 
     let long_uri = format!("--redirect-uri={long_uri}");
 
     for (words, rule, advice) in [
-        (&["a\nb", good][..], "external_id has no control characters", "line breaks"),
-        (&["", good], "external_id is 1 to 200 bytes", "a key of that length"),
+        (&["", good][..], "external_id is 1 to 200 bytes", "a key of that length"),
         (&[&long_id, good], "external_id is 1 to 200 bytes", "a key of that length"),
         (&["a", "a.us.qlikcloud.com/x"], "host has no path", "slash"),
         (&["a", "a.us.qlikcloud.com:443"], "host has no port", "colon"),
@@ -57,7 +56,6 @@ async fn a_row_that_breaks_a_rule_is_refused_with_the_rule_and_what_to_change() 
         (&["a", "-a.us.qlikcloud.com"], "host labels are 1 to 63 letters digits hyphens", "acme42"),
         (&["a", &long_label], "host labels are 1 to 63 letters digits hyphens", "acme42"),
         (&["a", "qlikcloud.com"], "host labels are three or more", "in full"),
-        (&["a", good, "--profile=a\tb"], "profile has no control characters", "[profiles.NAME]"),
         (&["a", good, "--redirect-uri=https://a b"], "redirect uris have no space", "%20"),
         (
             &["a", good, "--redirect-uri=https://a", "--redirect-uri=https://a"],
