@@ -49,7 +49,7 @@ async fn a_connection_that_breaks_or_hangs_proves_nothing() {
         Fault::hang_before(),
         Fault::hang_after(),
         Fault::delay(Duration::from_secs(31)),
-        Fault::late(Duration::from_secs(60)),
+        Fault::late(Duration::from_mins(1)),
     ] {
         ends_whole(&format!("{fault:?}"), std::slice::from_ref(&fault)).await;
         ends_whole(&format!("{fault:?} and a refusal"), &[Fault::status(403), fault]).await;

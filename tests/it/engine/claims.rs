@@ -9,7 +9,7 @@ use tenantd::ports::Clock;
 
 use super::{host_of, rig, row};
 use crate::support::postgres::test_db;
-use crate::support::rig::{Replica, Rig};
+use crate::support::rig::{LEASE, Replica, Rig};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -88,7 +88,7 @@ async fn nothing_is_claimed_before_its_not_before() {
     .await
     .unwrap();
 
-    rig.advance(10 * MINUTE - Duration::from_millis(1)).await;
+    rig.advance((10 * MINUTE).saturating_sub(Duration::from_millis(1))).await;
     assert!(claim(&replica, 1).await.is_empty());
     let status = replica.store.status("later").await.unwrap().unwrap();
     rig.advance(Duration::from_millis(1)).await;
@@ -148,7 +148,7 @@ async fn a_row_that_is_held_is_not_claimed_until_its_lease_has_run_out() {
     rig.given_tenant("acme").await;
     assert_eq!(claim(&first, 1).await, ["acme"]);
 
-    rig.advance(crate::support::rig::LEASE - Duration::from_millis(1)).await;
+    rig.advance(LEASE.saturating_sub(Duration::from_millis(1))).await;
     assert!(claim(&second, 1).await.is_empty());
     rig.advance(Duration::from_millis(1)).await;
 
