@@ -6,7 +6,7 @@
 use crate::postgres::StoreError;
 
 /// What to do about each constraint that an insert can meet.
-const REMEDIES: [(&str, &str); 26] = [
+const REMEDIES: [(&str, &str); 24] = [
     ("external_id_is_1_to_200_bytes", "give the tenant a key of that length"),
     ("host_has_no_path", "leave out everything from the first slash on"),
     ("host_has_no_port", "leave out the colon and the port"),
