@@ -4,40 +4,53 @@ use std::time::Duration;
 
 use tenantd::simulator::{Endpoint, Fault, Spoil};
 
-use super::{assert_whole, host_of, ledger, rig, row};
+use super::{assert_whole, host_of, ledger, rig, row, work_next};
 
-async fn ends_whole(what: &str, faults: &[Fault]) {
+/// Returns what the tenant waited for after the first of these.
+async fn ends_whole(what: &str, faults: &[Fault]) -> Option<String> {
     let rig = rig().await;
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
     rig.world.script(&host, Endpoint::CreateClient, faults.iter().cloned());
 
+    assert!(work_next(&rig, &replica).await);
+    let waited_for = row(&rig, "acme").await.wait_reason;
     rig.work_until_quiet(&replica).await;
+    // What has not landed by now never will.
+    rig.advance(Duration::from_hours(1)).await;
 
     assert_eq!(row(&rig, "acme").await.phase, "ready", "{what}");
     assert_whole(&rig, &replica, "acme").await;
     assert_eq!(ledger(&rig).tenants[&host_of("acme")].clients.len(), 1, "{what}: one client was ever made");
+    waited_for
 }
 
 #[tokio::test]
 async fn a_create_whose_answer_cannot_be_read_is_found_again() {
     for spoil in Spoil::ALL {
-        ends_whole(&format!("{spoil:?}"), &[Fault::spoilt(spoil)]).await;
-        ends_whole(&format!("{spoil:?} twice"), &[Fault::close_before(), Fault::spoilt(spoil)]).await;
+        let once = ends_whole(&format!("{spoil:?}"), &[Fault::spoilt(spoil)]).await;
+        let later = [Fault::close_before(), Fault::spoilt(spoil)];
+        let twice = ends_whole(&format!("{spoil:?} later"), &later).await;
+
+        assert_eq!([once.as_deref(), twice.as_deref()], [Some("Settling"); 2], "{spoil:?}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_is_right_but_for_its_status_is_taken() {
-    ends_whole("200", &[Fault::ok_instead_of_created()]).await;
+    let waited_for = ends_whole("200", &[Fault::ok_instead_of_created()]).await;
+
+    assert_eq!(waited_for, None, "it was ready at once");
 }
 
 #[tokio::test]
 async fn a_proxy_that_fails_before_or_after_the_act_proves_nothing() {
     for status in [408, 500, 502, 503, 504, 599] {
-        ends_whole(&format!("{status} before"), &[Fault::status(status)]).await;
-        ends_whole(&format!("{status} after"), &[Fault::status_after(status)]).await;
-        ends_whole(&format!("{status} as a page"), &[Fault::html(status)]).await;
+        for fault in [Fault::status(status), Fault::status_after(status), Fault::html(status)] {
+            let waited_for = ends_whole(&format!("{fault:?}"), std::slice::from_ref(&fault)).await;
+
+            assert_eq!(waited_for.as_deref(), Some("Settling"), "{fault:?}");
+        }
     }
 }
 
@@ -51,8 +64,11 @@ async fn a_connection_that_breaks_or_hangs_proves_nothing() {
         Fault::delay(Duration::from_secs(31)),
         Fault::late(Duration::from_mins(1)),
     ] {
-        ends_whole(&format!("{fault:?}"), std::slice::from_ref(&fault)).await;
-        ends_whole(&format!("{fault:?} and a refusal"), &[Fault::status(403), fault]).await;
+        let once = ends_whole(&format!("{fault:?}"), std::slice::from_ref(&fault)).await;
+        let refused_first = [Fault::status(403), fault.clone()];
+        let later = ends_whole(&format!("{fault:?} after a refusal"), &refused_first).await;
+
+        assert_eq!([once.as_deref(), later.as_deref()], [Some("Settling"), Some("Retrying")], "{fault:?}");
     }
 }
 
