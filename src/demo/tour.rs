@@ -108,6 +108,10 @@ async fn run_on(options: Options, mut screen: Screen) -> Result<Summary, TourErr
     let struck = stage.strike().await;
     let summary = ended?;
     struck?;
+    if exit {
+        let text = farewell::next_after_exit(screen.paint());
+        say(&mut screen, &text)?;
+    }
     Ok(summary)
 }
 

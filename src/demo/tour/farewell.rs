@@ -46,7 +46,7 @@ pub(super) fn proof(truth: &Truth, took: Duration, paint: Paint) -> String {
         noted("throttled", truth.throttled, "waited as long as told, held against nobody"),
         noted("failed (5xx)", truth.failed, "tried again, with growing pauses"),
         String::new(),
-        format!("  From INSERT to ready, all this included: half within {p50:.1} s, 99 % within {p99:.1} s."),
+        format!("  Time to ready, from INSERT, all this included: p50 {p50:.1} s, p99 {p99:.1} s."),
     ]
     .join("\n")
 }
@@ -72,6 +72,20 @@ pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint:
         String::new(),
         paint.dim(&format!("The configuration is {config}.")),
         paint.dim("What becomes ready or parked is told below. Ctrl-C ends everything and removes it."),
+    ]
+    .join("\n")
+}
+
+/// What to try when everything of the demo is gone.
+pub(super) fn next_after_exit(paint: Paint) -> String {
+    let tenantd = program();
+    [
+        String::new(),
+        paint.bold("All of it is gone again. Next, try:"),
+        String::new(),
+        format!("  {tenantd} demo             the same, and it stays up to be looked into"),
+        format!("  {tenantd} simulate         the simulated Qlik Cloud alone, for your own tests"),
+        format!("  {tenantd} doctor --help    what to check on a database and tenants of your own"),
     ]
     .join("\n")
 }
