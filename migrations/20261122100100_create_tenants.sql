@@ -90,8 +90,6 @@ CREATE TABLE tenantd.tenants (
 
     -- Postgres checks them by name, in the order of the alphabet: each is written
     -- so that the first to refuse a row is the one that names what is wrong.
-    -- Control characters would reach the terminals of those who read it.
-    CONSTRAINT external_id_has_no_control_characters CHECK (external_id !~ '[[:cntrl:]]'),
     CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(external_id) BETWEEN 1 AND 200),
     CONSTRAINT host_has_no_path CHECK (replace(host, '://', '') !~ '[/?#]'),
     CONSTRAINT host_has_no_port CHECK (host !~ ':[0-9]*$'),
@@ -108,7 +106,6 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens
         CHECK (host ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'),
     CONSTRAINT host_labels_are_three_or_more CHECK (host ~ '[.].*[.]'),
-    CONSTRAINT profile_has_no_control_characters CHECK (profile !~ '[[:cntrl:]]'),
     CONSTRAINT profile_is_1_to_200_bytes CHECK (octet_length(profile) BETWEEN 1 AND 200),
     CONSTRAINT client_name_is_1_to_512_characters CHECK (char_length(client_name) BETWEEN 1 AND 512),
     CONSTRAINT redirect_uris_are_a_plain_list CHECK (array_ndims(redirect_uris) = 1),

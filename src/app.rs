@@ -4,8 +4,6 @@
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
-mod readiness;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +27,6 @@ use crate::qlik::{Cloud, CloudOptions, InvalidOptions};
 use crate::settings::{Database, ProofMethod, Settings};
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, KeyringError, Vault};
-
-pub use readiness::{Progress, readiness};
 
 /// Longest wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -280,14 +276,15 @@ impl Parts {
 ///
 /// # Errors
 ///
-/// [`StoreError`] when the regions cannot be adopted.
+/// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
+/// waited out.
 pub async fn run(
     engine: Arc<Engine<Cloud>>,
     pulse: Arc<Pulse>,
     stop: Stop,
     mode: Mode,
 ) -> Result<Left, StoreError> {
-    engine.store.adopt_regions(&engine.terms.claim_terms()).await?;
+    adopt_regions(&engine, &stop).await?;
     let wake = Arc::new(Notify::new());
     let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
     {
@@ -309,4 +306,17 @@ pub async fn run(
     tracker.close();
     tracker.wait().await;
     Ok(left)
+}
+
+/// Sorts the rows by the regions of this configuration, before the first claim.
+async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop) -> Result<(), StoreError> {
+    let terms = engine.terms.claim_terms();
+    while !stop.drain.is_cancelled() {
+        match engine.store.adopt_regions(&terms).await {
+            Err(error) if error.is_outage() => engine.outage.began(&error),
+            other => return other.map(drop),
+        }
+        stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
+    }
+    Ok(())
 }

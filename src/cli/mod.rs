@@ -3,7 +3,7 @@
 //! One file a command, named after it. Help texts are the doc comments of the
 //! arguments. The rules: results go to standard output and nothing else does;
 //! messages go to standard error, each with its remedy; exit codes come from one
-//! place ([`exit`]); times are relative in tables and RFC 3339 in JSON, and JSON
+//! place (`exit`); times are relative in tables and RFC 3339 in JSON, and JSON
 //! only grows.
 
 mod ages;

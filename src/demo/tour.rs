@@ -108,6 +108,10 @@ async fn run_on(options: Options, mut screen: Screen) -> Result<Summary, TourErr
     let struck = stage.strike().await;
     let summary = ended?;
     struck?;
+    if exit {
+        let text = farewell::next_after_exit(screen.paint());
+        say(&mut screen, &text)?;
+    }
     Ok(summary)
 }
 
@@ -204,7 +208,7 @@ async fn stay(
 ) -> Result<(), TourError> {
     // The second one's first create got no answer: its history is worth reading.
     let example = customers.get(1).or(customers.first()).map_or("", |customer| customer.external_id.as_str());
-    let text = farewell::next(&stage.config, &stage.database.for_psql(), example, screen.paint());
+    let text = farewell::next(&stage.files.config, &stage.files.database_url, example, screen.paint());
     say(screen, &text)?;
     let ended = tokio::select! {
         () = signals.next() => Ok(()),

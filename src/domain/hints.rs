@@ -260,8 +260,7 @@ mod tests {
     #[test]
     fn a_discarded_secret_goes_first_unless_it_is_the_only_one() {
         let (seen, stored) = (seen(&["bad", "new"]), stored(&[("bad", Standing::Discarded)]));
-        let both =
-            Comparison { seen: &seen, stored: &stored, snapshot: None, is_adopted: false, me: &me() };
+        let both = Comparison { seen: &seen, stored: &stored, snapshot: None, is_adopted: false, me: &me() };
         let alone = Comparison { seen: &seen[..1], ..both };
 
         assert_eq!(both.before_mint(), MintPlan::Delete(Hint::new("bad")));

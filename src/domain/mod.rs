@@ -30,3 +30,5 @@ pub mod secret;
 pub mod setback;
 pub mod tenant;
 pub mod transition;
+#[cfg(test)]
+mod walk;

@@ -161,3 +161,6 @@ fn failed(tenant: Tenant) -> Tenant {
 fn is_ready(tenant: &Tenant) -> bool {
     matches!(tenant.state, State::Ready { .. })
 }
+
+#[cfg(test)]
+mod tests;

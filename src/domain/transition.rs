@@ -394,3 +394,6 @@ pub(super) fn park(tenant: Tenant, reason: ParkReason, what: &str) -> Decision {
     let message = format!("{what}; {}", reason.remedy());
     Decision { rest: Rest::Park { reason, message }, ..hold(Tenant { state, ..tenant }) }
 }
+
+#[cfg(test)]
+mod tests;

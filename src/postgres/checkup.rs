@@ -35,10 +35,10 @@ pub async fn rights(pool: &PgPool) -> Result<Rights, StoreError> {
         -- roles.rights
         SELECT current_user::text AS "role!",
                (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS "is_superuser!",
-               has_table_privilege(to_regclass('tenantd.tenants')::oid, 'SELECT')
-               AND has_table_privilege(to_regclass('tenantd.tenants')::oid, 'UPDATE')
-               AND has_table_privilege(to_regclass('tenantd.secrets')::oid, 'INSERT')
-               AND has_table_privilege(to_regclass('tenantd.attempts')::oid, 'INSERT') AS may_work
+               has_any_column_privilege(to_regclass('tenantd.tenants')::oid, 'SELECT')
+               AND has_any_column_privilege(to_regclass('tenantd.tenants')::oid, 'UPDATE')
+               AND has_any_column_privilege(to_regclass('tenantd.secrets')::oid, 'INSERT')
+               AND has_any_column_privilege(to_regclass('tenantd.attempts')::oid, 'INSERT') AS may_work
         "#
     )
     .fetch_one(pool)

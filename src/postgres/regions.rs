@@ -43,7 +43,8 @@ impl Store {
                    parked_reason = CASE WHEN m.is_allowed THEN NULL ELSE t.parked_reason END,
                    message = CASE WHEN m.is_allowed THEN NULL ELSE t.message END,
                    reason_since = CASE WHEN m.is_allowed THEN tenantd.clock() ELSE t.reason_since END,
-                   due_at = CASE WHEN m.is_allowed AND t.desired_state = 'present' THEN tenantd.clock()
+                   due_at = CASE WHEN m.is_allowed AND t.desired_state = 'present'
+                                 THEN greatest(tenantd.clock(), CASE WHEN t.phase = 'pending' THEN t.not_before END)
                                  ELSE t.due_at END
               FROM (SELECT tenant_id,
                            coalesce(matched.region, '') AS region,
@@ -154,6 +155,7 @@ impl Store {
                            AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
                    AND t.parked_reason IS NULL
                    AND t.desired_state = 'present'
+                   AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock())
                  ORDER BY last.tenant_id IS NOT NULL
                           AND (t.ready_at IS NULL, t.tenant_id) <= (last.ready_at IS NULL, last.tenant_id),
                           t.ready_at IS NULL, t.tenant_id

@@ -110,7 +110,7 @@ pub enum KeyName {
 
 /// A symmetric key has no half that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("key {:?} is symmetric, so it has no public half; make a pair with `tenantd keys generate` for a daemon that only seals", kid.as_str())]
+#[error("key {:?} is symmetric, so it has no public half; make a pair with `tenantd keys generate --type p256` for a daemon that only seals", kid.as_str())]
 pub struct NoPublicHalf {
     /// The key.
     pub kid: KeyId,

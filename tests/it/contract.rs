@@ -12,6 +12,7 @@ mod events;
 mod examples;
 mod hosts;
 mod owner;
+mod queue;
 mod removal;
 mod roles;
 mod status;

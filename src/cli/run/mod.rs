@@ -5,6 +5,7 @@
 
 mod last_word;
 mod once;
+mod readiness;
 mod signals;
 mod systemd;
 
@@ -17,9 +18,10 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::readiness::Progress;
 use super::exit::Code;
 use super::source::Source;
-use crate::app::{self, Parts, Progress};
+use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
 use crate::http::{self, Pages, Token};
@@ -65,7 +67,7 @@ async fn serve(settings: Settings, pool: PgPool, stop: Stop) -> anyhow::Result<C
     let metrics = Metrics::install()?;
     let progress = Progress::new(settings.worker.poll);
     let pages = Pages {
-        readiness: app::readiness(pool.clone(), progress.clone()),
+        readiness: readiness::of(pool.clone(), progress.clone()),
         metrics,
         token: settings.http.token.as_ref().map(Token::new),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::app::Progress;
+use super::readiness::Progress;
 
 /// Tells systemd, where it asked to be told.
 pub(super) fn tell(states: &[NotifyState<'_>]) {

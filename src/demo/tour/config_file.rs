@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use humantime::format_duration;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::demo::config::{Reach, quoted};
 
@@ -20,17 +19,16 @@ pub(super) const TOO_LATE: Duration = Duration::from_secs(5);
 /// Tenants worked on at a time: few enough that one can watch.
 pub(super) const CONCURRENCY: usize = 8;
 
-/// The whole file.
-pub(super) fn text(database_url: &SecretString, keyring: &Path, reach: &Reach<'_>) -> String {
+/// The whole file, which names the others.
+pub(super) fn text(database_url: &Path, keyring: &Path, reach: &Reach<'_>) -> String {
     let (request_timeout, settle) = (format_duration(REQUEST_TIMEOUT), format_duration(SETTLE));
-    let database_url = quoted(database_url.expose_secret());
-    let keyring = quoted(&keyring.display().to_string());
+    let [database_url, keyring] = [database_url, keyring].map(|file| quoted(&file.display().to_string()));
     let (qlik_keys, region) = (reach.qlik_keys(), reach.region());
     format!(
         r#"# Written by `tenantd demo`, and removed with it.
 
 [database]
-url = {database_url}
+url_file = {database_url}
 
 [worker]
 concurrency = {CONCURRENCY}
@@ -78,7 +76,9 @@ mod tests {
             client_secret: &"secret".into(),
         };
 
-        let text = text(&"postgres://localhost/a?host=/tmp".into(), Path::new("/tmp/k.json"), &reach);
+        let database_url = scratch.write("database-url", "postgres://localhost/a?host=/tmp").unwrap();
+
+        let text = text(&database_url, Path::new("/tmp/k.json"), &reach);
         let file = scratch.write("tenantd.toml", &text).unwrap();
         let (settings, _) = Layered::load(Some(&file), []).unwrap().settings().unwrap();
 

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sqlx::PgPool;
 
 use super::error::TourError;
@@ -44,16 +44,6 @@ impl Database {
         sqlx::query_scalar("-- demo.is_occupied\nSELECT to_regnamespace('tenantd') IS NOT NULL")
             .fetch_one(&self.pool)
             .await
-    }
-
-    /// How to name the database to `psql`, for people. A database of theirs may
-    /// have a password in its address, so that is named by the variable it came in.
-    pub(super) fn for_psql(&self) -> String {
-        if self.private.is_some() {
-            format!("'{}'", self.url.expose_secret())
-        } else {
-            r#""$TENANTD_DATABASE__URL""#.to_owned()
-        }
     }
 
     /// Where the private Postgres lives, if there is one.

@@ -46,14 +46,14 @@ pub(super) fn proof(truth: &Truth, took: Duration, paint: Paint) -> String {
         noted("throttled", truth.throttled, "waited as long as told, held against nobody"),
         noted("failed (5xx)", truth.failed, "tried again, with growing pauses"),
         String::new(),
-        format!("  From INSERT to ready, all this included: half within {p50:.1} s, 99 % within {p99:.1} s."),
+        format!("  Time to ready, from INSERT, all this included: p50 {p50:.1} s, p99 {p99:.1} s."),
     ]
     .join("\n")
 }
 
 /// What to try while the demo stays up; `external_id` is the tenant to try it on.
-pub(super) fn next(config: &Path, database: &str, external_id: &str, paint: Paint) -> String {
-    let config = config.display();
+pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint: Paint) -> String {
+    let (config, database_url) = (config.display(), database_url.display());
     let tenantd = format!("{} --config {config}", program());
     let typo = mistyped().external_id;
     let correction =
@@ -68,10 +68,24 @@ pub(super) fn next(config: &Path, database: &str, external_id: &str, paint: Pain
         String::new(),
         paint.bold(&format!("{typo} is parked: no region allows its host. Correct it, and watch here:")),
         String::new(),
-        format!("  psql {database} \\\n    -c \"{correction}\""),
+        format!("  psql \"$(cat {database_url})\" \\\n    -c \"{correction}\""),
         String::new(),
         paint.dim(&format!("The configuration is {config}.")),
         paint.dim("What becomes ready or parked is told below. Ctrl-C ends everything and removes it."),
+    ]
+    .join("\n")
+}
+
+/// What to try when everything of the demo is gone.
+pub(super) fn next_after_exit(paint: Paint) -> String {
+    let tenantd = program();
+    [
+        String::new(),
+        paint.bold("All of it is gone again. Next, try:"),
+        String::new(),
+        format!("  {tenantd} demo             the same, and it stays up to be looked into"),
+        format!("  {tenantd} simulate         the simulated Qlik Cloud alone, for your own tests"),
+        format!("  {tenantd} doctor --help    what to check on a database and tenants of your own"),
     ]
     .join("\n")
 }

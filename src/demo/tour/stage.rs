@@ -3,7 +3,7 @@
 //! The rule: whatever was made is removed, whether the tour was seen to its end,
 //! failed half way or was interrupted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +37,15 @@ pub(super) struct Stage {
     pub(super) daemon: Daemon,
     pub(super) store: Store,
     pub(super) database: Database,
-    pub(super) config: PathBuf,
+    pub(super) files: Files,
     cloud: Cloud,
     scratch: Scratch,
+}
+
+/// What people find their way with.
+pub(super) struct Files {
+    pub(super) config: PathBuf,
+    pub(super) database_url: PathBuf,
 }
 
 /// The simulated Qlik Cloud.
@@ -62,10 +68,10 @@ impl Stage {
         let log = begin_log(&scratch)?;
         let database = Database::open(given).await?;
         match furnish(&scratch, &database, seed, customers, screen).await {
-            Ok((cloud, config, store, daemon)) => {
+            Ok((cloud, files, store, daemon)) => {
                 let log = log.map_or_else(String::new, |log| format!("; its log: {}", log.display()));
                 tell(screen, &format!("the daemon runs, {CONCURRENCY} tenants at a time{log}"))?;
-                Ok(Self { daemon, store, database, config, cloud, scratch })
+                Ok(Self { daemon, store, database, files, cloud, scratch })
             }
             Err(error) => {
                 // Its own failure would hide the cause.
@@ -99,7 +105,7 @@ async fn furnish(
     seed: u64,
     customers: &[Sample],
     screen: &mut Screen,
-) -> Result<(Cloud, PathBuf, Store, Daemon), TourError> {
+) -> Result<(Cloud, Files, Store, Daemon), TourError> {
     let (version, migrations) = (database.version().await?, database.migrate().await?);
     let (whose, fate) = match database.private_directory() {
         Some(directory) => (format!("of its own, in {}", directory.display()), ""),
@@ -111,10 +117,10 @@ async fn furnish(
     let hosts = SUFFIXES.map(pattern).join(" and ");
     tell(screen, &format!("Qlik Cloud, simulated over TLS on {}, for {hosts}", cloud.server.addr()))?;
 
-    let config = write_config(scratch, database, &cloud)?;
-    let (settings, _deliberate_haste) = Layered::load(Some(&config), [])?.settings()?;
+    let files = write_files(scratch, database, &cloud)?;
+    let (settings, _deliberate_haste) = Layered::load(Some(&files.config), [])?.settings()?;
     let store = app::open_store(&database.pool).await?;
-    Ok((cloud, config, store, Daemon::start(settings).await?))
+    Ok((cloud, files, store, Daemon::start(settings).await?))
 }
 
 fn tell(screen: &mut Screen, what: &str) -> Result<(), TourError> {
@@ -146,24 +152,20 @@ impl Cloud {
     }
 }
 
-fn write_config(scratch: &Scratch, database: &Database, cloud: &Cloud) -> Result<PathBuf, TourError> {
+fn write_files(scratch: &Scratch, database: &Database, cloud: &Cloud) -> Result<Files, TourError> {
     let write = |name: &str, text: &str| {
         scratch.write(name, text).map_err(TourError::os(format!("write {name} to the demo's directory")))
     };
     let keys = generate_key_set(KeyKind::Symmetric, &OsEntropy)?;
     let keyring = write("keyring.json", keys.expose_to_keys_generate())?;
-    let ca_file = write("ca.pem", cloud.server.ca_pem())?;
-    let text = config_text(database, &keyring, &ca_file, cloud);
-    write("tenantd.toml", text.expose_secret())
-}
-
-fn config_text(database: &Database, keyring: &Path, ca_file: &Path, cloud: &Cloud) -> SecretString {
+    let database_url = write("database-url", database.url.expose_secret())?;
     let reach = Reach {
         addr: cloud.server.addr(),
-        ca_file,
+        ca_file: &write("ca.pem", cloud.server.ca_pem())?,
         suffixes: &SUFFIXES.map(str::to_owned),
         client_id: REGION_CLIENT,
         client_secret: &cloud.secret,
     };
-    config_file::text(&database.url, keyring, &reach).into()
+    let config = write("tenantd.toml", &config_file::text(&database_url, &keyring, &reach))?;
+    Ok(Files { config, database_url })
 }

@@ -237,12 +237,12 @@ async fn a_consumer_cannot_look_behind_the_view() {
     let peeked = try_as(
         &db.pool,
         CONSUMER,
-        "CREATE FUNCTION pg_temp.peek(client_id text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$
+        "CREATE FUNCTION pg_temp.peek(external_id text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$
          BEGIN
-             IF client_id LIKE '%gone%' THEN RAISE EXCEPTION 'seen: %', client_id; END IF;
+             IF external_id LIKE 'gone%' THEN RAISE EXCEPTION 'seen: %', external_id; END IF;
              RETURN true;
          END $$;
-         SELECT external_id FROM tenantd.credentials WHERE pg_temp.peek(client_id)",
+         SELECT external_id FROM tenantd.credentials WHERE pg_temp.peek(external_id)",
     )
     .await;
 

@@ -68,7 +68,7 @@ async fn with_too_little_certain_lease_no_create_is_sent_and_the_row_looks_first
     let rig = rig().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    let too_little = replica.terms.request_timeout - Duration::from_millis(1);
+    let too_little = replica.terms.request_timeout.saturating_sub(Duration::from_millis(1));
 
     work_under(&rig, &replica, too_little).await;
 

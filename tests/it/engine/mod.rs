@@ -3,14 +3,19 @@
 //! Here is what the tests share: rows as they stand, work as a daemon does it,
 //! and hands that act in Qlik's console. Time moves only when a test says so.
 
+mod admission;
+mod answers;
 mod breaker;
+mod claims;
 mod clients;
 mod commits;
 mod duplicates;
+mod history;
 mod leases;
 mod outage;
 mod proof;
 mod secrets;
+mod stop;
 mod waiting;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The secrets of a client: which are kept, which are deleted, and by what.
 
-use tenantd::simulator::{Behaviour, Caller, Endpoint, Fault, HintSpelling, Moment, OneOf};
+use tenantd::simulator::{Behaviour, Caller, ClientLedger, Endpoint, Fault, HintSpelling, Moment, OneOf};
 use tenantd::vault::KeyKind;
 
 use super::{assert_whole, begin, by_hand, ledger, rig, rig_with, row, step, stored, work_next};
@@ -21,7 +21,7 @@ async fn given_lost_client(rig: &Rig, replica: &Replica, name: &str) -> (String,
 
 fn live_hints(rig: &Rig, host: &str) -> Vec<String> {
     let ledger = ledger(rig);
-    ledger.live_clients_of(host).flat_map(|client| client.live_secrets()).map(|s| s.hint.clone()).collect()
+    ledger.live_clients_of(host).flat_map(ClientLedger::live_secrets).map(|s| s.hint.clone()).collect()
 }
 
 fn mint_by_hand(rig: &Rig, host: &str, client: &str, count: usize) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use super::is_read_only;
+use crate::app;
 use crate::engine::Engine;
 use crate::engine::dispatch::Pulse;
 use crate::http::{Check, Readiness, Report};
@@ -24,7 +24,7 @@ const POLLS: u32 = 3;
 
 /// Whether the worker's loop goes round. Clones share the same state.
 #[derive(Clone)]
-pub struct Progress {
+pub(super) struct Progress {
     pulse: Arc<Pulse>,
     engine: Arc<OnceLock<Arc<Engine<Cloud>>>>,
     most: Duration,
@@ -32,24 +32,18 @@ pub struct Progress {
 
 impl Progress {
     /// Of a loop that has not begun and will go round at least every `poll`.
-    #[must_use]
-    pub fn new(poll: Duration) -> Self {
+    pub(super) fn new(poll: Duration) -> Self {
         Self { pulse: Arc::default(), engine: Arc::default(), most: (poll * POLLS).max(LEAST) }
     }
 
     /// The loop begins with this engine. Returns what it must beat.
-    #[must_use]
-    pub fn begin(&self, engine: &Arc<Engine<Cloud>>) -> Arc<Pulse> {
+    pub(super) fn begin(&self, engine: &Arc<Engine<Cloud>>) -> Arc<Pulse> {
         self.engine.get_or_init(|| Arc::clone(engine));
         Arc::clone(&self.pulse)
     }
 
-    /// `Ok` while the loop goes round.
-    ///
-    /// # Errors
-    ///
-    /// One sentence on why it does not.
-    pub fn check(&self) -> Check {
+    /// `Ok` while the loop goes round; else one sentence on why it does not.
+    pub(super) fn check(&self) -> Check {
         let engine = self.engine.get().ok_or("waits for the database before it claims tenants")?;
         let age = self.pulse.age(engine.clock.elapsed());
         if age < self.most {
@@ -61,8 +55,7 @@ impl Progress {
 }
 
 /// Asks the database and the loop, afresh each time.
-#[must_use]
-pub fn readiness(pool: PgPool, progress: Progress) -> Readiness {
+pub(super) fn of(pool: PgPool, progress: Progress) -> Readiness {
     Readiness::new(move || {
         let (pool, progress) = (pool.clone(), progress.clone());
         async move {
@@ -76,7 +69,7 @@ pub fn readiness(pool: PgPool, progress: Progress) -> Readiness {
 }
 
 async fn database(pool: &PgPool) -> Check {
-    match is_read_only(pool).await {
+    match app::is_read_only(pool).await {
         Ok(false) => Ok(()),
         Ok(true) => Err("is read-only".to_owned()),
         Err(_) => Err("cannot be reached".to_owned()),

@@ -1,0 +1,188 @@
+//! What holds wherever a tenant comes from and whatever happens to it.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::ids::TenantId;
+use crate::domain::phase::Phase;
+use crate::domain::tenant::Unanswered;
+use crate::domain::walk::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
+
+fn numbers() -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(any::<u32>(), 1..400)
+}
+
+/// The constraints of `tenantd.tenants` and `tenantd.secrets`, by their names.
+fn broken_constraint(tenant: &Tenant, rest: &Rest) -> Option<&'static str> {
+    let stand = tenant.stand();
+    let count = |standing| tenant.stored.iter().filter(|secret| secret.standing == standing).count();
+    let is_held = *rest == Rest::Hold;
+    let rules = [
+        (
+            "client_is_known_once_created",
+            match stand.phase {
+                Phase::Pending => stand.client.is_none(),
+                Phase::Creating => true,
+                Phase::Created | Phase::Trusted | Phase::Ready => stand.client.is_some(),
+            },
+        ),
+        (
+            "unanswered_is_create_or_mint_while_creating",
+            match stand.unanswered {
+                None => true,
+                Some(Unanswered::Create) => stand.phase == Phase::Creating && stand.client.is_none(),
+                Some(Unanswered::Mint) => {
+                    stand.phase == Phase::Creating && stand.client.is_some() && tenant.snapshot.is_some()
+                }
+            },
+        ),
+        ("only_the_unanswered_settles", stand.settle.is_none() || stand.unanswered.is_some()),
+        ("ready_has_a_proven_version", stand.phase != Phase::Ready || count(Standing::Current) == 1),
+        ("secrets_one_current_one_unproven", count(Standing::Current) <= 1 && count(Standing::Unproven) <= 1),
+        ("what nobody holds settles", is_held || stand.unanswered.is_none() || stand.settle.is_some()),
+    ];
+    rules.into_iter().find(|(_, holds)| !holds).map(|(name, _)| name)
+}
+
+fn message_of(rest: &Rest) -> Option<&str> {
+    match rest {
+        Rest::Wait { message, .. } | Rest::Park { message, .. } => Some(message),
+        Rest::Hold | Rest::Requeue | Rest::Settled => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Also: no act that cannot be repeated is, unless it was looked at; [`walk`] asserts it.
+    #[test]
+    fn every_outcome_that_fits_is_legal(numbers in numbers()) {
+        prop_assert_eq!(walk(&numbers, &mut |_| {}), Ok(()));
+    }
+
+    #[test]
+    fn every_decision_is_a_row_that_the_schema_accepts(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            let (tenant, rest) = (&step.decision.tenant, &step.decision.rest);
+            assert_eq!(broken_constraint(tenant, rest), None, "{step:?}");
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn a_known_client_is_never_forgotten(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            let (before, after) = (step.before.stand().client, step.decision.tenant.stand().client);
+            assert!(before.is_none() || before == after, "{step:?}");
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn a_failure_never_moves_the_phase_forward(numbers in numbers()) {
+        let place = |tenant: &Tenant| Phase::ALL.iter().position(|phase| *phase == tenant.stand().phase);
+        let judge = &mut |step: &Step| {
+            let (before, after) = (place(&step.before), place(&step.decision.tenant));
+            assert!(step.failure.is_none() || after <= before, "{step:?}");
+            assert!(step.failure.is_none() || step.decision.progress != Progress::Made, "{step:?}");
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn a_ready_tenant_is_never_parked_and_stays_ready(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            if step.before.stand().phase == Phase::Ready {
+                assert_eq!(step.decision.tenant.stand().phase, Phase::Ready, "{step:?}");
+                assert!(!matches!(step.decision.rest, Rest::Park { .. }), "{step:?}");
+            }
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn messages_name_the_remedy_and_nothing_of_an_answer_but_status_and_code(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            let message = message_of(&step.decision.rest);
+            assert!(message.is_none_or(|text| NEVER_SHOWN.iter().all(|secret| !text.contains(secret))));
+            if let Rest::Park { reason, message } = &step.decision.rest {
+                assert!(message.ends_with(reason.remedy()), "{message}");
+            }
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn giving_a_lease_back_says_that_nothing_is_in_flight(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            let back = checkpoint(step.decision.tenant.clone());
+            assert_eq!(broken_constraint(&back.tenant, &back.rest), None, "{step:?}");
+            assert_eq!(checkpoint(back.tenant.clone()).tenant, back.tenant, "once is enough");
+            assert!(!matches!(next_effect(&back.tenant), Next::Do(Effect::Create | Effect::Mint(_))));
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+}
+
+#[test]
+fn every_reason_of_the_contract_can_be_met() {
+    let (waits, parks) = reasons_met(4000);
+
+    assert_eq!(waits, WaitReason::ALL.iter().map(|reason| reason.as_str()).collect());
+    // These two are judged at admission, before there is anything to decide.
+    let at_admission = [ParkReason::HostNotAllowed, ParkReason::UnknownProfile];
+    let decided = ParkReason::ALL.into_iter().filter(|reason| !at_admission.contains(reason));
+    assert_eq!(parks, decided.map(ParkReason::as_str).collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn an_outcome_of_another_effect_is_a_typed_error() {
+    let tenant = Tenant { state: State::Creating(Entry::Cleared), ..fresh() };
+
+    let refused = after(tenant, &Effect::Create, Done::Proven, &POLICY).unwrap_err();
+
+    assert!(refused.to_string().contains("create came back"), "{refused}");
+}
+
+#[test]
+fn a_look_that_finds_nothing_allows_a_create_only_while_there_is_patience() {
+    let state = State::Creating(Entry::Look { after_conflict: false });
+    let look = |without_progress| {
+        let tenant = Tenant { state: state.clone(), without_progress, ..fresh() };
+        after(tenant, &Effect::Look, Done::Looked(vec![]), &POLICY).unwrap()
+    };
+
+    let (patient, spent) = (look(Duration::ZERO), look(POLICY.give_up_after));
+
+    assert_eq!(next_effect(&patient.tenant), Next::Do(Effect::Create));
+    assert!(matches!(spent.rest, Rest::Park { reason: ParkReason::GaveUp, .. }), "{spent:?}");
+    assert_eq!(spent.tenant.stand().unanswered, None);
+}
+
+#[test]
+fn the_client_of_another_row_is_named_in_the_message() {
+    let other = crate::domain::mark::Mark { tenant: TenantId(uuid::Uuid::from_u128(77)), ..MARK };
+    let seen = SeenClient {
+        client_id: ClientId::new("left"),
+        description: other.to_string(),
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        is_deleted: false,
+        secrets: vec![],
+    };
+    let state = State::Creating(Entry::Look { after_conflict: true });
+
+    let parked =
+        after(Tenant { state, ..fresh() }, &Effect::Look, Done::Looked(vec![seen]), &POLICY).unwrap();
+
+    let Rest::Park { reason, message } = parked.rest else { panic!("it is parked") };
+    assert_eq!(reason, ParkReason::EarlierClientFound);
+    assert!(message.contains(&other.tenant.to_string()), "{message}");
+}
