@@ -8,8 +8,8 @@
 //! * only [`Entry::Cleared`] creates and only [`MintEntry::Cleared`] mints, and
 //!   both are left by whatever happens next: an act that cannot be repeated is
 //!   never repeated without a look;
-//! * what a look or a comparison finds is not progress, so a tenant whose creates
-//!   keep failing is parked in the end.
+//! * a look that finds nothing and a comparison are no progress, so a tenant whose
+//!   creates or mints keep failing is parked in the end.
 
 use std::time::Duration;
 

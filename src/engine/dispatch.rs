@@ -21,6 +21,9 @@ const BATCH: usize = 64;
 /// Places freed within so long share a claim.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// Pause after a claim that failed for a reason that waiting does not mend.
+const DEFECT_AGAIN: Duration = Duration::from_secs(10);
+
 /// When to stop by oneself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -102,12 +105,14 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
-        if error.is_outage() {
+        let again = if error.is_outage() {
             self.outage.began(error);
+            outage::AGAIN
         } else {
             tracing::error!(error = %error, "no tenants could be claimed: {error}");
-        }
-        stop.drain.run_until_cancelled(tokio::time::sleep(outage::AGAIN)).await;
+            DEFECT_AGAIN
+        };
+        stop.drain.run_until_cancelled(tokio::time::sleep(again)).await;
     }
 
     /// Waits until another claim makes sense: at once after a full one, else when a

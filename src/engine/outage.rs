@@ -16,7 +16,7 @@ impl Outage {
     /// The database did not serve us. Says so if that is news.
     pub fn began(&self, error: &StoreError) {
         if !self.0.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = %error, "the database is away; waiting for it, no tenant is harmed");
+            tracing::warn!(error = %error, "the database is away; waiting for it, no tenant is harmed: {error}");
         }
     }
 

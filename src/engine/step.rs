@@ -25,7 +25,7 @@ use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Desired, SealedSecret};
 use crate::vault::SealedFor;
 
-use super::{Engine, Proof};
+use super::{Engine, Proof, outage};
 
 /// A claimed tenant that may be worked on.
 #[derive(Debug)]
@@ -196,16 +196,28 @@ impl<Q: QlikApi> Engine<Q> {
 
     /// The stored unproven secret, or `None` when it cannot be opened here.
     async fn open_stored(&self, work: &Work, client: &ClientId) -> Result<Option<ClientSecret>, Failure> {
-        // Without the database nothing can be proven; it says so at the next commit.
-        let stored = self.store.unproven(work.tenant_id).await;
-        let sealed = stored.map_err(|_| Failure::unanswered(FailureKind::NotConnected))?;
-        let Some(sealed) = sealed else { return Ok(None) };
+        let Some(sealed) = self.stored_unproven(work.tenant_id).await? else { return Ok(None) };
         match self.vault.open(&sealed, &sealed_for(work, client)) {
             Ok(secret) => Ok(Some(secret)),
             Err(error) => {
                 tracing::info!(tenant.id = %work.tenant_id, %error, "an unproven secret cannot be opened; minting anew");
                 Ok(None)
             }
+        }
+    }
+
+    /// Waits out an outage of the database: it is no failure of the tenant's.
+    async fn stored_unproven(&self, tenant: TenantId) -> Result<Option<String>, Failure> {
+        loop {
+            match self.store.unproven(tenant).await {
+                Ok(sealed) => return Ok(sealed),
+                Err(error) if error.is_final() => {
+                    tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
+                    return Err(Failure::unanswered(FailureKind::NotConnected));
+                }
+                Err(error) => self.outage.began(&error),
+            }
+            tokio::time::sleep(outage::AGAIN).await;
         }
     }
 

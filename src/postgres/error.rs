@@ -28,10 +28,13 @@ pub enum StoreError {
     },
 }
 
-/// SQLSTATE classes and codes that pass by themselves: 08 connection, 53300 too many
-/// connections, 57P01..03 shutting down or starting, 25006 read-only (a standby),
-/// 40001/40P01 serialisation (PostgreSQL documentation, appendix A).
-const PASSING: [&str; 7] = ["53300", "57P01", "57P02", "57P03", "25006", "40001", "40P01"];
+/// SQLSTATE classes that pass by themselves or by an operator's hand: 08 connection,
+/// 40 serialisation, 53 out of disk, memory or connections, 55 not in the right
+/// state, 57 shutting down or starting, 58 system error (PostgreSQL documentation,
+/// appendix A).
+const PASSING: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
+/// The database takes no writes, as a standby does.
+const READ_ONLY: &str = "25006";
 
 /// SQLSTATE codes of a refused sign-on: class 28, 3D000 no such database.
 const REFUSED: [&str; 3] = ["28000", "28P01", "3D000"];
@@ -45,6 +48,20 @@ impl StoreError {
             Self::LeaseLost(_) | Self::Inconsistent { .. } => false,
         }
     }
+
+    /// Whether sending the same statement again can never help: the row is in other
+    /// hands or unreadable, or the values themselves are refused (SQLSTATE classes 22
+    /// and 23). A missing right is not final: somebody may grant it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Driver(error) => error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+            Self::LeaseLost(_) | Self::Inconsistent { .. } => true,
+        }
+    }
 }
 
 /// See [`StoreError::is_outage`].
@@ -53,7 +70,7 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
         Some(database) => {
             let code = database.code().unwrap_or_default();
-            code.starts_with("08") || PASSING.contains(&code.as_ref())
+            code == READ_ONLY || PASSING.iter().any(|class| code.starts_with(class))
         }
         None => matches!(
             error,

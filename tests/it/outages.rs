@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use tenantd::postgres::StoreError;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 
 use crate::support::cable::Cable;
 use crate::support::fleet::Fleet;
+use crate::support::postgres::test_db;
 use crate::support::process::{Home, eventually};
 
 const BRISK: &str = r#"
@@ -115,4 +117,29 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
 
     assert!(daemon.terminate().await.success());
     fleet.assert_true_to_the_ledger(40).await;
+}
+
+#[tokio::test]
+async fn only_what_waiting_can_never_mend_is_final() {
+    let db = test_db().await;
+    for (code, is_outage, is_final) in [
+        ("08006", true, false),  // connection failure
+        ("25006", true, false),  // read-only
+        ("40001", true, false),  // serialisation failure
+        ("53100", true, false),  // disk full
+        ("53300", true, false),  // too many connections
+        ("55000", true, false),  // takes no connections
+        ("57P01", true, false),  // shutting down
+        ("58030", true, false),  // input or output error
+        ("42501", false, false), // a right is missing: somebody may grant it
+        ("22021", false, true),  // the values are refused
+        ("23514", false, true),  // a constraint is violated
+    ] {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$");
+        let error = sqlx::query(AssertSqlSafe(raise)).execute(&db.pool).await.unwrap_err();
+
+        let error = StoreError::from(error);
+
+        assert_eq!((error.is_outage(), error.is_final()), (is_outage, is_final), "{code}");
+    }
 }
