@@ -35,9 +35,12 @@ pub(super) async fn of(store: &Store) -> Result<(Rest, String), StoreError> {
         0 => String::new(),
         parked => format!(", {parked} parked (`tenantd tenant list --parked` says why)"),
     };
-    let text = match rest.waiting {
-        0 => format!("no tenant waits{parked}"),
-        waiting => format!("{} {verb}{next}{parked}", count(waiting, "tenant")),
+    let counts = store.counts().await?;
+    let ready: i64 = counts.iter().filter(|like| like.reason.is_none()).map(|like| like.tenants).sum();
+    let all: i64 = counts.iter().map(|like| like.tenants).sum();
+    let waiting = match rest.waiting {
+        0 => "none waits".to_owned(),
+        waiting => format!("{waiting} {verb}{next}"),
     };
-    Ok((rest, text))
+    Ok((rest, format!("{ready} of {} ready, {waiting}{parked}", count(all, "tenant"))))
 }

@@ -125,7 +125,7 @@ async fn a_tenant_added_by_hand_becomes_ready_and_the_daemon_stops_with_its_last
     assert_eq!(pages, (200, 200));
     assert!(told.contains("READY=1") && stopping.contains("STOPPING=1"), "{told} {stopping}");
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("stopped: no tenant waits; 0 leases left"), "{log}");
+    assert!(log.contains("stopped: 1 of 1 tenant ready, none waits; 0 leases left"), "{log}");
     assert!(!log.contains("region-secret"));
 }
 
@@ -201,9 +201,12 @@ async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_p
     let parked = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
 
     let said = |output: &std::process::Output| String::from_utf8(output.stdout.clone()).unwrap();
-    assert_eq!((done.status.code(), said(&done).as_str()), (Some(0), "no tenant waits\n"));
+    assert_eq!((done.status.code(), said(&done).as_str()), (Some(0), "2 of 2 tenants ready, none waits\n"));
     assert_eq!(parked.status.code(), Some(4));
-    assert_eq!(said(&parked), "no tenant waits, 1 parked (`tenantd tenant list --parked` says why)\n");
+    assert_eq!(
+        said(&parked),
+        "2 of 3 tenants ready, none waits, 1 parked (`tenantd tenant list --parked` says why)\n"
+    );
     fleet.assert_true_to_the_ledger(2).await;
 }
 
