@@ -224,7 +224,7 @@ async fn a_run_of_once_says_how_many_wait_for_a_later_time_and_when() {
     let ran = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
 
     assert_eq!(ran.status.code(), Some(0));
-    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "1 tenant waits, next in 3h\n");
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "0 of 1 tenant ready, 1 waits, next in 3h\n");
 }
 
 #[tokio::test]
