@@ -205,7 +205,7 @@ pub fn after(
         }
         (State::Trusted { client }, Done::Proven) => Ok(proven(tenant, client)),
         (State::Trusted { client }, Done::Unopenable) => {
-            Ok(Decision { secret: SecretChange::Discard, ..hold(mint_anew(tenant, client)) })
+            Ok(Decision { secret: SecretChange::Discard, ..hold(replaced(tenant, client)) })
         }
         (State::Ready { client, recheck: Recheck::Due }, Done::Rechecked(seen)) => {
             Ok(rechecked(tenant, client, &seen))
@@ -319,6 +319,7 @@ fn tidied(mut tenant: Tenant, state: State, hint: Hint) -> Decision {
 fn proven(mut tenant: Tenant, client: ClientId) -> Decision {
     tenant.restand_unproven(Standing::Current);
     tenant.is_afresh = false;
+    tenant.refused_for = None;
     let state = State::Ready { client, recheck: Recheck::Passed };
     Decision { rest: Rest::Settled, ..advance(tenant, state, SecretChange::Promote) }
 }
@@ -343,6 +344,15 @@ fn all_rechecked(tenant: Tenant, client: ClientId) -> Decision {
     let state = State::Ready { client, recheck: Recheck::Passed };
     let done = advance(tenant, state, SecretChange::Keep);
     Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..done }
+}
+
+/// The unproven secret cannot be opened by whoever took over. After failures that
+/// counts as the beginning of a refusal, so that replacing secrets ends some day.
+fn replaced(mut tenant: Tenant, client: ClientId) -> Tenant {
+    if tenant.failures > 0 {
+        tenant.refused_for.get_or_insert(Duration::ZERO);
+    }
+    mint_anew(tenant, client)
 }
 
 /// The unproven secret is of no use: discard it, and mint another on the same client.
@@ -377,15 +387,14 @@ pub(super) fn hold(tenant: Tenant) -> Decision {
     }
 }
 
+/// The row came forward. While proofs are being refused only a proof is progress:
+/// replacing the secret, which a daemon that only seals must do, is none.
 fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
-    let tenant = Tenant {
-        state,
-        failures: 0,
-        without_progress: Duration::ZERO,
-        refused_for: None,
-        missing_for: None,
-        ..tenant
-    };
+    let tenant = Tenant { state, missing_for: None, ..tenant };
+    if tenant.refused_for.is_some() {
+        return Decision { secret, ..hold(tenant) };
+    }
+    let tenant = Tenant { failures: 0, without_progress: Duration::ZERO, ..tenant };
     Decision { secret, progress: Progress::Made, ..hold(tenant) }
 }
 

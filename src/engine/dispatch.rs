@@ -92,16 +92,15 @@ impl<Q: QlikApi> Engine<Q> {
             return Ok(0);
         }
         let asked_at = self.clock.elapsed();
-        let claimed = self.store.claim(terms, free).await?;
+        let claims = self.store.claim(terms, free).await?;
         self.outage.ended();
         metrics::counter!(telemetry::CLAIMS_TOTAL).increment(1);
-        let count = claimed.len();
-        for row in claimed {
+        for row in claims.rows {
             let lease = self.leases.hold(row.tenant_id, row.fence, asked_at + self.terms.lease);
             let (engine, drain) = (Arc::clone(self), stop.drain.clone());
             workers.spawn(async move { engine.work_on(row, lease, &drain).await });
         }
-        Ok(count)
+        Ok(claims.touched)
     }
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {

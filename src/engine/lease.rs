@@ -16,6 +16,7 @@ use super::Engine;
 use crate::domain::ids::{Fence, TenantId};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
+use crate::postgres::lease::Renewal;
 
 /// All leases of this process.
 #[derive(Debug, Clone, Default)]
@@ -58,9 +59,9 @@ impl Leases {
             .collect()
     }
 
-    /// Takes note of a renewal that asked for `asked` and got `renewed`. Returns
+    /// Takes note of a renewal that asked for `asked` and found `ours`. Returns
     /// how many leases were lost.
-    fn renewed(&self, asked: &[(TenantId, Fence)], renewed: &[TenantId], certain_until: Duration) -> usize {
+    fn renewed(&self, asked: &[(TenantId, Fence)], ours: &[Renewal], certain_until: Duration) -> usize {
         let mut lost = 0;
         let mut all = self.lock();
         for (tenant, fence) in asked {
@@ -68,11 +69,13 @@ impl Leases {
             let Some(held) = all.get_mut(tenant).filter(|held| held.fence.epoch == fence.epoch) else {
                 continue;
             };
-            if renewed.contains(tenant) {
-                held.certain_until = certain_until;
-            } else {
-                held.is_lost = true;
-                lost += 1;
+            match ours.iter().find(|renewal| renewal.tenant == *tenant) {
+                Some(Renewal { is_renewed: true, .. }) => held.certain_until = certain_until,
+                Some(Renewal { is_renewed: false, .. }) => {}
+                None => {
+                    held.is_lost = true;
+                    lost += 1;
+                }
             }
         }
         lost
@@ -152,6 +155,8 @@ mod tests {
     const TENANT: TenantId = TenantId(Uuid::from_u128(1));
     const SECOND: Duration = Duration::from_secs(1);
 
+    const RENEWED: Renewal = Renewal { tenant: TENANT, is_renewed: true };
+
     fn fence(epoch: i64) -> Fence {
         Fence { epoch, step: 0 }
     }
@@ -163,7 +168,7 @@ mod tests {
 
         assert!(lease.covers(SECOND * 40, SECOND * 20));
         assert!(!lease.covers(SECOND * 41, SECOND * 20));
-        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[TENANT], SECOND * 80), 0);
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[RENEWED], SECOND * 80), 0);
         assert!(lease.covers(SECOND * 41, SECOND * 20));
     }
 
@@ -177,6 +182,18 @@ mod tests {
         assert!(lease.is_lost());
         assert!(!lease.covers(SECOND, SECOND));
         assert!(leases.held().is_empty());
+    }
+
+    #[test]
+    fn a_lease_on_a_locked_row_is_neither_longer_nor_lost() {
+        let leases = Leases::default();
+        let lease = leases.hold(TENANT, fence(1), SECOND * 60);
+        let locked = Renewal { is_renewed: false, ..RENEWED };
+
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[locked], SECOND * 80), 0);
+
+        assert!(!lease.is_lost() && lease.covers(SECOND * 40, SECOND * 20));
+        assert!(!lease.covers(SECOND * 41, SECOND * 20));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub mod breaker;
 pub mod dispatch;
+mod in_hand;
 pub mod lease;
 pub mod outage;
 pub mod schedule;
@@ -87,6 +88,8 @@ pub struct Engine<Q> {
     pub leases: lease::Leases,
     /// Whether the database is away.
     pub outage: outage::Outage,
+    /// New secrets that wait for another attempt to prove them.
+    kept: in_hand::Kept,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -101,6 +104,7 @@ impl<Q: QlikApi> Engine<Q> {
         terms: Terms,
     ) -> Self {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
-        Self { api, store, vault, clock, entropy, terms, leases, outage }
+        let kept = in_hand::Kept::default();
+        Self { api, store, vault, clock, entropy, terms, leases, outage, kept }
     }
 }

@@ -7,7 +7,7 @@
 //! records its client, before any further request.** In the clear it stays only
 //! here, until it is proven.
 
-use crate::domain::effect::{Done, Effect};
+use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, ExternalId, Fence, TenantId};
@@ -25,6 +25,7 @@ use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Desired, SealedSecret};
 use crate::vault::SealedFor;
 
+use super::in_hand::InHand;
 use super::{Engine, Proof, outage};
 
 /// A claimed tenant that may be worked on.
@@ -43,7 +44,7 @@ pub struct Work {
     /// Where it stands.
     pub tenant: Tenant,
     /// Its new secret, from Qlik's answer until it is proven.
-    in_hand: Option<ClientSecret>,
+    in_hand: Option<InHand>,
 }
 
 /// Why a claimed row may not be worked on.
@@ -67,10 +68,15 @@ pub struct Acted {
 }
 
 impl Acted {
-    /// Whether Qlik made a client and said so.
+    /// Whether Qlik may have made a client: it said so, or what it said proves nothing.
     #[must_use]
-    pub fn made_a_client(&self) -> bool {
-        matches!(self.result, Ok(Done::Created { .. }))
+    pub fn may_have_made_a_client(&self) -> bool {
+        let kind = self.effect.kind();
+        kind == EffectKind::Create
+            && self
+                .result
+                .as_ref()
+                .map_or_else(|failure| RetryClass::of(kind, &failure.kind) == RetryClass::Ambiguous, |_| true)
     }
 
     /// What the act was.
@@ -147,7 +153,11 @@ impl<Q: QlikApi> Engine<Q> {
         ended.unwrap_or_else(|_| Err(Failure::unanswered(FailureKind::NoAnswer)))
     }
 
-    async fn perform(&self, work: &Work, effect: &Effect) -> Result<(Done, Option<ClientSecret>), Failure> {
+    async fn perform(
+        &self,
+        work: &mut Work,
+        effect: &Effect,
+    ) -> Result<(Done, Option<ClientSecret>), Failure> {
         let (api, host) = (&self.api, &work.host);
         let plain = |done| (done, None);
         match effect {
@@ -177,28 +187,29 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    async fn prove(&self, work: &Work, client: &ClientId) -> Result<Done, Failure> {
+    async fn prove(&self, work: &mut Work, client: &ClientId) -> Result<Done, Failure> {
         if self.terms.proof == Proof::Waived {
             return Ok(Done::Proven);
         }
-        let opened = match &work.in_hand {
-            Some(_) => None,
-            None => match self.open_stored(work, client).await? {
-                Some(secret) => Some(secret),
-                None => return Ok(Done::Unopenable),
-            },
-        };
-        match opened.as_ref().or(work.in_hand.as_ref()) {
-            Some(secret) => self.api.prove(&work.host, client, secret).await.map(|()| Done::Proven),
+        if work.in_hand.is_none() {
+            work.in_hand = self.open_stored(work, client).await?;
+        }
+        match &work.in_hand {
+            Some(InHand { secret, .. }) => {
+                self.api.prove(&work.host, client, secret).await.map(|()| Done::Proven)
+            }
             None => Ok(Done::Unopenable),
         }
     }
 
     /// The stored unproven secret, or `None` when it cannot be opened here.
-    async fn open_stored(&self, work: &Work, client: &ClientId) -> Result<Option<ClientSecret>, Failure> {
+    async fn open_stored(&self, work: &Work, client: &ClientId) -> Result<Option<InHand>, Failure> {
         let Some(sealed) = self.stored_unproven(work.tenant_id).await? else { return Ok(None) };
+        if let Some(kept) = self.kept.take(work.tenant_id, &sealed) {
+            return Ok(Some(kept));
+        }
         match self.vault.open(&sealed, &sealed_for(work, client)) {
-            Ok(secret) => Ok(Some(secret)),
+            Ok(secret) => Ok(Some(InHand { secret, sealed })),
             Err(error) => {
                 tracing::info!(tenant.id = %work.tenant_id, %error, "an unproven secret cannot be opened; minting anew");
                 Ok(None)
@@ -237,7 +248,7 @@ impl<Q: QlikApi> Engine<Q> {
         };
         match self.vault.seal(&sealed_for(work, &client), &secret, self.entropy.as_ref()) {
             Ok(sealed) => {
-                work.in_hand = Some(secret);
+                work.in_hand = Some(InHand { secret, sealed: sealed.as_str().to_owned() });
                 let sealed =
                     SealedSecret { sealed: sealed.as_str().to_owned(), key_id: sealed.kid().to_string() };
                 (Ok(done), Some(sealed))
@@ -300,6 +311,18 @@ impl<Q: QlikApi> Engine<Q> {
             .await?;
         work.moved_on(judged.decision.tenant.clone());
         Ok(desired)
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Ends the work on a tenant. A daemon that only seals keeps a secret that is not
+    /// proven yet for its next attempt.
+    pub fn end(&self, work: Work) {
+        if let Some(in_hand) = work.in_hand
+            && self.vault.is_seal_only()
+        {
+            self.kept.put(work.tenant_id, in_hand);
+        }
     }
 }
 

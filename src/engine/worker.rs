@@ -53,12 +53,13 @@ impl<Q: QlikApi> Engine<Q> {
                 return;
             }
         };
+        let was_ready = is_ready(&work);
         while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
-        let is_new = work.tenant.stored.iter().any(|secret| secret.standing == Standing::Current);
-        if is_new {
+        if !was_ready && is_ready(&work) {
             let age = age + self.clock.elapsed().saturating_sub(started);
             metrics::histogram!(telemetry::TIME_TO_READY_SECONDS).record(age.as_secs_f64());
         }
+        self.end(work);
     }
 
     async fn turn(&self, work: &mut Work, lease: &Lease, stop: &impl Stopping) -> Turn {
@@ -71,7 +72,7 @@ impl<Q: QlikApi> Engine<Q> {
             Next::Rest(rest) => return self.rest(work, rest).await,
         };
         let acted = self.act(work, effect).await;
-        let made_a_client = acted.made_a_client();
+        let may_be_one_more = acted.may_have_made_a_client();
         let judged = match self.judge(work, acted) {
             Ok(judged) => judged,
             Err(defect) => {
@@ -82,7 +83,7 @@ impl<Q: QlikApi> Engine<Q> {
         match self.persist(work, &judged).await {
             Ok(desired) => self.after_commit(work, &judged, &desired).await,
             Err(error) => {
-                self.not_persisted(work.tenant_id, &error, made_a_client).await;
+                self.not_persisted(work.tenant_id, &error, may_be_one_more).await;
                 Turn::End
             }
         }
@@ -121,14 +122,19 @@ impl<Q: QlikApi> Engine<Q> {
 
     /// What to do about a commit that could not be made: nothing but to remember
     /// that there may be a client which nobody knows but by its mark.
-    pub async fn not_persisted(&self, tenant: TenantId, error: &StoreError, made_a_client: bool) {
+    pub async fn not_persisted(&self, tenant: TenantId, error: &StoreError, may_be_one_more: bool) {
         tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
-        if !made_a_client {
+        if !may_be_one_more {
             return;
         }
         let after = self.terms.policy.recheck_after();
-        if let Err(error) = self.store.recheck_later(tenant, after).await {
-            tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck");
+        while let Err(error) = self.store.recheck_later(tenant, after).await {
+            if error.is_final() {
+                tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck: {error}");
+                return;
+            }
+            self.outage.began(&error);
+            tokio::time::sleep(outage::AGAIN).await;
         }
     }
 
@@ -150,6 +156,11 @@ impl<Q: QlikApi> Engine<Q> {
             Err(error) => tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}"),
         }
     }
+}
+
+/// Whether the tenant has a proven credential.
+fn is_ready(work: &Work) -> bool {
+    work.tenant.stored.iter().any(|secret| secret.standing == Standing::Current)
 }
 
 /// Logs and counts what was committed: once, here.

@@ -9,16 +9,15 @@
 //! The rule: a row whose host, profile or region does not allow a create never
 //! leaves `pending` here, and a region with an open breaker is not claimed from.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::types::Uuid;
 
-use super::rows::StandRow;
+use super::rows::{StandRow, stored_secrets};
 use super::{Store, StoreError, duration, interval};
-use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
+use crate::domain::phase::Phase;
 use crate::domain::region::RegionMap;
 use crate::domain::tenant::Tenant;
 
@@ -84,15 +83,28 @@ pub struct Claimed {
     pub age: Duration,
 }
 
+/// What a claim brought.
+#[derive(Debug)]
+pub struct Claims {
+    /// The rows that are ours now.
+    pub rows: Vec<Claimed>,
+    /// How many rows it touched, those included that it only sorted: as many as were
+    /// asked for means that there may be more.
+    pub touched: usize,
+}
+
 impl Store {
     /// Leases up to `limit` due rows.
     ///
+    /// A row of a phase that this version does not know is passed by. One that is
+    /// unreadable otherwise is said and left to its lease; the others go on.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Driver`]; [`StoreError::Inconsistent`] for a row of another version.
+    /// [`StoreError::Driver`].
     #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     #[tracing::instrument(name = "db.tenants.claim", level = "debug", skip_all, fields(claimed))]
-    pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Vec<Claimed>, StoreError> {
+    pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
         let rows = sqlx::query_as!(
             ClaimRow,
             r#"
@@ -111,6 +123,7 @@ impl Store {
                         WHERE region = closed.region
                           AND claim_rank <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
+                          AND phase = ANY ($9::text[])
                           AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
                         ORDER BY claim_rank
                         LIMIT $7
@@ -160,7 +173,11 @@ impl Store {
                       (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
                       (extract(epoch FROM tenantd.clock() - t.proof_refused_at) * 1000)::bigint AS refused_for_ms,
                       (extract(epoch FROM tenantd.clock() - t.client_missing_at) * 1000)::bigint AS missing_for_ms,
-                      (extract(epoch FROM tenantd.clock() - t.created_at) * 1000)::bigint AS "age_ms!"
+                      (extract(epoch FROM tenantd.clock() - t.created_at) * 1000)::bigint AS "age_ms!",
+                      ARRAY(SELECT x.hint FROM tenantd.secrets AS x
+                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "hints!: Vec<Option<String>>",
+                      ARRAY(SELECT x.standing FROM tenantd.secrets AS x
+                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!"
             "#,
             &terms.regions,
             &terms.patterns,
@@ -170,24 +187,15 @@ impl Store {
             interval(terms.settle),
             i64::try_from(limit).unwrap_or(i64::MAX),
             self.holder.0,
+            &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
         )
         .fetch_all(&self.pool)
         .await?;
-        let leased: Vec<ClaimRow> = rows.into_iter().filter(|row| row.is_leased).collect();
-        tracing::Span::current().record("claimed", leased.len());
-        self.read(leased).await
-    }
-
-    /// Adds the secrets that rows further on their way have.
-    async fn read(&self, rows: Vec<ClaimRow>) -> Result<Vec<Claimed>, StoreError> {
-        let known: Vec<Uuid> = rows.iter().filter(|row| !row.is_admitted).map(|row| row.tenant_id).collect();
-        let mut stored = if known.is_empty() { HashMap::new() } else { self.stored_secrets(&known).await? };
-        rows.into_iter()
-            .map(|row| {
-                let secrets = stored.remove(&TenantId(row.tenant_id)).unwrap_or_default();
-                row.claimed(self, secrets)
-            })
-            .collect()
+        let touched = rows.len();
+        let rows: Vec<Claimed> =
+            rows.into_iter().filter(|row| row.is_leased).filter_map(|row| row.readable(self)).collect();
+        tracing::Span::current().record("claimed", rows.len());
+        Ok(Claims { rows, touched })
     }
 }
 
@@ -216,11 +224,21 @@ struct ClaimRow {
     refused_for_ms: Option<i64>,
     missing_for_ms: Option<i64>,
     age_ms: i64,
+    hints: Vec<Option<String>>,
+    standings: Vec<String>,
 }
 
 impl ClaimRow {
-    fn claimed(self, store: &Store, stored: Vec<StoredSecret>) -> Result<Claimed, StoreError> {
+    fn readable(self, store: &Store) -> Option<Claimed> {
+        let tenant = self.tenant_id;
+        self.claimed(store)
+            .inspect_err(|error| tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant} is left alone: {error}"))
+            .ok()
+    }
+
+    fn claimed(self, store: &Store) -> Result<Claimed, StoreError> {
         let tenant_id = TenantId(self.tenant_id);
+        let stored = stored_secrets(tenant_id, self.hints, &self.standings)?;
         let stand = StandRow {
             tenant: tenant_id,
             phase: self.phase,

@@ -7,8 +7,18 @@ use sqlx::types::Uuid;
 use super::{Store, StoreError, interval};
 use crate::domain::ids::{Fence, TenantId};
 
+/// A lease that is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// On this row.
+    pub tenant: TenantId,
+    /// Whether it was made longer; a row that somebody has locked is not.
+    pub is_renewed: bool,
+}
+
 impl Store {
-    /// Renews our leases on these rows; returns those that are still ours.
+    /// Renews our leases on these rows. A row that an owner's open transaction has
+    /// locked is passed by, so that one pipeline cannot stop the renewal of all.
     ///
     /// # Errors
     ///
@@ -18,19 +28,35 @@ impl Store {
         &self,
         held: &[(TenantId, Fence)],
         lease: Duration,
-    ) -> Result<Vec<TenantId>, StoreError> {
+    ) -> Result<Vec<Renewal>, StoreError> {
         let tenants: Vec<Uuid> = held.iter().map(|(tenant, _)| tenant.0).collect();
         let epochs: Vec<i64> = held.iter().map(|(_, fence)| fence.epoch).collect();
-        let renewed = sqlx::query_scalar!(
+        let ours = sqlx::query!(
             r#"
             -- leases.renew
-            UPDATE tenantd.tenants AS t
-               SET lease_expires_at = tenantd.clock() + $3::interval
-              FROM unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
-             WHERE t.tenant_id = held.tenant_id
-               AND t.lease_epoch = held.epoch
-               AND t.lease_holder = $4
-            RETURNING t.tenant_id
+            WITH ours AS (
+                SELECT t.tenant_id
+                  FROM tenantd.tenants AS t
+                  JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
+                    ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
+                 WHERE t.lease_holder = $4
+            ), free AS (
+                SELECT t.tenant_id
+                  FROM tenantd.tenants AS t
+                  JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
+                    ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
+                 WHERE t.lease_holder = $4
+                   FOR NO KEY UPDATE OF t SKIP LOCKED
+            ), renewed AS (
+                UPDATE tenantd.tenants AS t
+                   SET lease_expires_at = tenantd.clock() + $3::interval
+                  FROM free
+                 WHERE t.tenant_id = free.tenant_id
+                RETURNING t.tenant_id
+            )
+            SELECT ours.tenant_id, renewed.tenant_id IS NOT NULL AS "is_renewed!"
+              FROM ours
+              LEFT JOIN renewed ON renewed.tenant_id = ours.tenant_id
             "#,
             &tenants,
             &epochs,
@@ -39,7 +65,10 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(renewed.into_iter().map(TenantId).collect())
+        Ok(ours
+            .into_iter()
+            .map(|row| Renewal { tenant: TenantId(row.tenant_id), is_renewed: row.is_renewed })
+            .collect())
     }
 
     /// Leases one row for a probe, whatever it is due for, unless somebody has it.

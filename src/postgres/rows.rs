@@ -70,17 +70,20 @@ impl StandRow {
     }
 }
 
-/// One secret's columns as the core knows it.
-pub(super) fn stored_secret(
+/// A row's secrets as the core knows them, from two columns in the same order.
+pub(super) fn stored_secrets(
     tenant: TenantId,
-    hint: Option<String>,
-    standing: &str,
-) -> Result<StoredSecret, StoreError> {
-    let what = || format!("standing {standing:?} is not of this version");
-    let standing = Standing::parse(standing).ok_or_else(|| StoreError::Inconsistent {
+    hints: Vec<Option<String>>,
+    standings: &[String],
+) -> Result<Vec<StoredSecret>, StoreError> {
+    let unreadable = |standing: &str| StoreError::Inconsistent {
         table: "tenantd.secrets",
         tenant,
-        what: what(),
-    })?;
-    Ok(StoredSecret { hint: hint.map(Hint::new), standing })
+        what: format!("standing {standing:?} is not of this version"),
+    };
+    let stored = hints.into_iter().zip(standings).map(|(hint, standing)| {
+        let standing = Standing::parse(standing).ok_or_else(|| unreadable(standing))?;
+        Ok(StoredSecret { hint: hint.map(Hint::new), standing })
+    });
+    stored.collect()
 }

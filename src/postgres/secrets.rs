@@ -2,13 +2,7 @@
 //!
 //! They are written in one place only: [`super::commit`].
 
-use std::collections::HashMap;
-
-use sqlx::types::Uuid;
-
-use super::rows::stored_secret;
 use super::{Store, StoreError};
-use crate::domain::hints::StoredSecret;
 use crate::domain::ids::TenantId;
 
 /// A proven credential as consumers see it.
@@ -27,31 +21,6 @@ pub struct Credential {
 }
 
 impl Store {
-    pub(super) async fn stored_secrets(
-        &self,
-        tenants: &[Uuid],
-    ) -> Result<HashMap<TenantId, Vec<StoredSecret>>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
-            -- secrets.list
-            SELECT tenant_id, hint, standing
-              FROM tenantd.secrets
-             WHERE tenant_id = ANY ($1)
-             ORDER BY secret_id
-            "#,
-            tenants
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut stored: HashMap<TenantId, Vec<StoredSecret>> = HashMap::new();
-        for row in rows {
-            let tenant = TenantId(row.tenant_id);
-            let secret = stored_secret(tenant, row.hint, &row.standing)?;
-            stored.entry(tenant).or_default().push(secret);
-        }
-        Ok(stored)
-    }
-
     /// The sealed text of a tenant's unproven secret.
     ///
     /// # Errors

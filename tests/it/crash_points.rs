@@ -170,11 +170,11 @@ async fn wake(replica: &Replica, mut work: Work, acted: Option<Acted>) {
         (None, Next::Do(effect)) => replica.act(&mut work, effect).await,
         (None, Next::Rest(_)) => return,
     };
-    let made_a_client = acted.made_a_client();
+    let may_be_one_more = acted.may_have_made_a_client();
     let Ok(judged) = replica.judge(&work, acted) else { panic!("a zombie's act is judged like any other") };
     let error = replica.commit(&mut work, &judged).await.expect_err("a zombie writes nothing");
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
-    replica.not_persisted(work.tenant_id, &error, made_a_client).await;
+    replica.not_persisted(work.tenant_id, &error, may_be_one_more).await;
 }
 
 async fn check(rig: &Rig, case: Case, host: &str) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tenantd::domain::ids::RegionName;
+use tenantd::postgres::lease::Renewal;
 use tenantd::postgres::tenants::{Filter, NewTenant};
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
@@ -64,7 +65,7 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     assert!(store.add_tenant(&new).await.unwrap());
     let claimed = rig.claim(&replica).await.unwrap();
     let (tenant, fence) = (claimed.tenant_id, claimed.fence);
-    assert_eq!(store.renew(&[(tenant, fence)], LEASE).await.unwrap(), [tenant]);
+    assert_eq!(store.renew(&[(tenant, fence)], LEASE).await.unwrap(), [Renewal { tenant, is_renewed: true }]);
     store.give_back(tenant, fence).await.unwrap();
     let fence = store.lease_one(tenant, LEASE).await.unwrap().expect("nobody has it");
     store.give_back(tenant, fence).await.unwrap();

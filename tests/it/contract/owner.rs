@@ -59,7 +59,7 @@ async fn a_row_moved_to_another_host_no_longer_waits_for_the_old_ones_region() {
          UPDATE tenantd.tenants SET region = 'us'",
     )
     .await;
-    assert_eq!(replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().len(), 0);
+    assert_eq!(replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows.len(), 0);
 
     write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
     rig.work_once(&replica).await;

@@ -23,7 +23,7 @@ async fn nothing_is_done_before_not_before_which_may_be_moved() {
     let rig = rig().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    let claim = async || replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().len();
+    let claim = async || replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows.len();
 
     write(&rig, "UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 hour'").await;
     assert_eq!((rig.until_due().await, claim().await), (Some(HOUR), 0));
@@ -48,7 +48,7 @@ async fn not_before_holds_from_the_insert_on() {
     .await;
     let replica = rig.replica().await;
 
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
 
     let claimed: Vec<String> = claimed.iter().map(|row| row.external_id.to_string()).collect();
     assert_eq!(claimed, ["late"]);
@@ -66,7 +66,7 @@ async fn each_point_of_priority_is_worth_a_minute_of_waiting() {
     let replica = rig.replica().await;
     let mut order = Vec::new();
 
-    while let Some(claimed) = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().pop() {
+    while let Some(claimed) = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows.pop() {
         order.push(claimed.external_id.to_string());
     }
 

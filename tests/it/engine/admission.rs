@@ -74,7 +74,7 @@ async fn a_thousand_bad_rows_are_claimed_once_each_and_then_never_in_the_way() {
 
     let mut claims = 0;
     loop {
-        let claimed = replica.store.claim(&terms, 64).await.unwrap();
+        let claimed = replica.store.claim(&terms, 64).await.unwrap().rows;
         if claimed.is_empty() {
             break;
         }
@@ -84,7 +84,7 @@ async fn a_thousand_bad_rows_are_claimed_once_each_and_then_never_in_the_way() {
         }
     }
     rig.given_tenant("later").await;
-    let next = replica.store.claim(&terms, 64).await.unwrap();
+    let next = replica.store.claim(&terms, 64).await.unwrap().rows;
 
     assert_eq!(claims, 1001_usize.div_ceil(64));
     assert_whole(&rig, &replica, "good").await;

@@ -78,7 +78,7 @@ async fn refusals_further_apart_than_the_window_open_nothing() {
 
     for name in ["one", "two", "three", "four"] {
         rig.given_tenant(name).await;
-        let claimed = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap();
+        let claimed = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows;
         let only_once = claimed.into_iter().next().unwrap();
         super::work(&rig, &replica, only_once).await;
         sqlx::query("UPDATE tenantd.tenants SET desired_state = 'absent'").execute(rig.pool()).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_tenant_that_is_served_closes_the_breaker_and_nobody_has_spent_anythin
     assert!(!is_open(&replica).await);
     let after = row(&rig, "one").await;
     assert_eq!(after.failures, before.failures);
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
     assert_eq!(claimed.len(), 3, "all go on at once");
     for row in claimed {
         assert!(row.tenant.without_progress <= Duration::from_secs(1), "{:?}", row.tenant.without_progress);
@@ -233,7 +233,7 @@ async fn the_time_a_breaker_was_open_is_credited_exactly_once() {
     rig.advance(3 * DAY).await;
     mend_the_credential(&rig);
     probed(&rig, &replica).await;
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
 
     assert_eq!(claimed.len(), 3);
     let ahead: i64 =

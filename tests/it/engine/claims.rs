@@ -24,7 +24,7 @@ async fn given_priority(rig: &Rig, name: &str, priority: i32) {
 }
 
 async fn claim(replica: &Replica, limit: usize) -> Vec<String> {
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), limit).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), limit).await.unwrap().rows;
     claimed.iter().map(|row| row.external_id.to_string()).collect()
 }
 
@@ -227,7 +227,8 @@ async fn the_claim_reads_what_is_due_and_not_the_fleet() {
             .fetch_one(
                 "EXPLAIN (ANALYZE, FORMAT JSON)
                  EXECUTE claim(ARRAY['us'], ARRAY['*.us.qlikcloud.com'], ARRAY['us'], ARRAY['default'],
-                               '1 min', '2 min', 64, '00000000-0000-0000-0000-000000000001')",
+                               '1 min', '2 min', 64, '00000000-0000-0000-0000-000000000001',
+                               ARRAY['pending', 'creating', 'created', 'trusted', 'ready'])",
             )
             .await
             .unwrap();
@@ -243,4 +244,28 @@ async fn the_claim_reads_what_is_due_and_not_the_fleet() {
         // Those due, once found and once written, and those held, which are passed over.
         assert!(read <= 20.0 + 20.0 + 100.0, "{plan_cache_mode}: {read} rows: {scans:?}");
     }
+}
+
+#[tokio::test]
+async fn rows_of_a_newer_version_are_left_alone_and_the_others_go_on() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    for name in ["newer-phase", "newer-standing", "plain"] {
+        rig.given_tenant(name).await;
+    }
+    for statement in [
+        "ALTER TABLE tenantd.tenants DROP CONSTRAINT phase_is_known",
+        "ALTER TABLE tenantd.secrets DROP CONSTRAINT standing_is_known",
+        "UPDATE tenantd.tenants SET phase = 'rotating', client_id = 'c' WHERE external_id = 'newer-phase'",
+        "INSERT INTO tenantd.secrets (tenant_id, client_id, standing, sealed, key_id)
+         SELECT tenant_id, 'c', 'retired', 'a.b.c.d.e', 'k' FROM tenantd.tenants WHERE external_id = 'newer-standing'",
+    ] {
+        sqlx::query(statement).execute(rig.pool()).await.unwrap();
+    }
+
+    let claims = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap();
+
+    let names: Vec<_> = claims.rows.iter().map(|row| row.external_id.as_str()).collect();
+    assert_eq!(names, ["plain"]);
+    assert_eq!(row(&rig, "newer-phase").await.phase, "rotating", "nobody touched it");
 }

@@ -53,10 +53,10 @@ async fn a_heartbeat_keeps_a_row_from_being_taken_over_and_its_end_lets_it_go() 
         rig.advance(LEASE / 2).await;
         busy.beat().await.unwrap();
         assert!(lease.covers(rig.clock.elapsed(), LEASE));
-        assert!(other.store.claim(&terms, 1).await.unwrap().is_empty(), "it is held");
+        assert!(other.store.claim(&terms, 1).await.unwrap().rows.is_empty(), "it is held");
     }
     rig.advance(LEASE).await;
-    let taken = other.store.claim(&terms, 1).await.unwrap();
+    let taken = other.store.claim(&terms, 1).await.unwrap().rows;
     busy.beat().await.unwrap();
 
     assert_eq!(taken.len(), 1);
@@ -114,7 +114,7 @@ async fn a_client_made_by_a_worker_that_was_taken_over_is_found_and_deleted() {
 
     let Next::Do(effect) = asleep.next() else { panic!("a create is next") };
     let acted = zombie.act(&mut asleep, effect).await;
-    assert!(acted.made_a_client());
+    assert!(acted.may_have_made_a_client());
     let judged = zombie.judge(&asleep, acted).unwrap();
     let error = zombie.commit(&mut asleep, &judged).await.unwrap_err();
     zombie.not_persisted(asleep.tenant_id, &error, true).await;
@@ -146,4 +146,26 @@ async fn a_row_that_nobody_holds_has_no_request_in_flight_that_does_not_settle()
     }
 
     assert_whole(&rig, &replica, "acme").await;
+}
+
+#[tokio::test]
+async fn one_row_that_an_owner_has_locked_does_not_stop_the_renewal_of_the_others() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("locked").await;
+    rig.given_tenant("free").await;
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
+    let held: Vec<_> = claimed.iter().map(|row| (row.tenant_id, row.fence)).collect();
+    let mut owner = rig.pool().begin().await.unwrap();
+    sqlx::query("UPDATE tenantd.tenants SET labels = '{\"a\": 1}' WHERE external_id = 'locked'")
+        .execute(&mut *owner)
+        .await
+        .unwrap();
+
+    let renewed = tokio::time::timeout(Duration::from_secs(5), replica.store.renew(&held, LEASE)).await;
+
+    let renewed = renewed.expect("it does not wait for the owner").unwrap();
+    assert_eq!(renewed.len(), 2, "both are still ours");
+    assert_eq!(renewed.iter().filter(|renewal| renewal.is_renewed).count(), 1);
+    owner.rollback().await.unwrap();
 }

@@ -133,7 +133,7 @@ pub(super) async fn work_next(rig: &Rig, replica: &Replica) -> bool {
 
 /// Works once on every row that is due at this instant; returns how many those were.
 pub(super) async fn work_due(rig: &Rig, replica: &Replica) -> usize {
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), 1000).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 1000).await.unwrap().rows;
     let count = claimed.len();
     for row in claimed {
         work(rig, replica, row).await;

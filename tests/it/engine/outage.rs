@@ -91,7 +91,7 @@ async fn a_secret_in_hand_outlives_an_outage_of_the_database_and_the_log_says_so
     for name in names {
         rig.given_tenant(name).await;
     }
-    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap();
+    let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
     assert_eq!(claimed.len(), names.len());
     let log = Log::default();
     // See the trace test of the Qlik adapter for why there are two subscribers.

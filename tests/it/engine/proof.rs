@@ -5,8 +5,10 @@ use std::time::Duration;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
+use tenantd::vault::KeyKind;
+
 use super::{assert_whole, host_of, ledger, rig, rig_with, row, stored, work_next};
-use crate::support::rig::Rig;
+use crate::support::rig::{Replica, Rig, terms};
 
 fn lagging(minutes: u64) -> Behaviour {
     Behaviour { secret_lag: Duration::from_mins(minutes), ..Behaviour::default() }
@@ -17,6 +19,48 @@ async fn open_breakers(rig: &Rig) -> i64 {
         .fetch_one(rig.pool())
         .await
         .unwrap()
+}
+
+/// One that opens what it sealed, and one that cannot.
+async fn both_kinds(rig: &Rig) -> [Replica; 2] {
+    [rig.replica().await, rig.replica_with(terms(), KeyKind::P256).await]
+}
+
+#[tokio::test]
+async fn a_refused_proof_costs_no_secret_whether_or_not_the_daemon_can_open_it() {
+    for kind in [0, 1] {
+        let rig = rig_with(lagging(5)).await;
+        let replica = both_kinds(&rig).await.into_iter().nth(kind).unwrap();
+        let host = rig.given_tenant("acme").await;
+        rig.world.script(
+            &host,
+            Endpoint::ClientToken,
+            [Fault::status(503), Fault::none(), Fault::status(500)],
+        );
+
+        rig.work_until_quiet(&replica).await;
+
+        assert_whole(&rig, &replica, "acme").await;
+        assert_eq!(ledger(&rig).secrets_made, 1, "kind {kind}");
+    }
+}
+
+#[tokio::test]
+async fn daemons_that_only_seal_and_take_turns_end_in_a_park_and_not_in_secrets_without_end() {
+    let rig = rig_with(lagging(60 * 24 * 100)).await;
+    rig.given_tenant("acme").await;
+    let mut turns = 0;
+
+    while row(&rig, "acme").await.parked_reason.is_none() {
+        // Each a new process, which holds nothing in hand.
+        let replica = rig.replica_with(terms(), KeyKind::P256).await;
+        assert!(work_next(&rig, &replica).await);
+        turns += 1;
+        assert!(turns < 100, "no end after {turns} turns");
+    }
+
+    assert_eq!(row(&rig, "acme").await.parked_reason.as_deref(), Some("ProofRefused"));
+    assert!(ledger(&rig).most_secrets <= 2, "they do not pile up");
 }
 
 #[tokio::test]

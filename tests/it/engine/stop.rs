@@ -64,7 +64,7 @@ async fn a_worker_told_to_stop_gives_the_lease_back_after_its_step() {
             assert_eq!((left.is_held, left.due_in, stopping.leases.count()), (false, Some(0), 0));
             assert_eq!(left.unanswered, None, "nothing is in flight");
             assert!(left.failures <= before, "to stop is no failure");
-            let claimed = heir.store.claim(&heir.terms.claim_terms(), 1).await.unwrap();
+            let claimed = heir.store.claim(&heir.terms.claim_terms(), 1).await.unwrap().rows;
             assert_eq!(claimed.len(), 1, "anybody may go on at once");
             for row in claimed {
                 super::work(&rig, &heir, row).await;

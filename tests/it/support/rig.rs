@@ -166,7 +166,7 @@ impl Rig {
     pub(crate) async fn claim(&self, replica: &Replica) -> Option<Claimed> {
         let wait = self.until_due().await?;
         self.advance(wait).await;
-        let claimed = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap();
+        let claimed = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows;
         Some(claimed.into_iter().next().expect("a due row is claimed"))
     }
 
