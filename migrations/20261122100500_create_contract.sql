@@ -2,15 +2,16 @@
 -- owner's writes, and the notifications.
 --
 -- Why views and a function: the tables may change with every version, and readers
--- need no right to them.
+-- need no right to them. For the same reason their columns are of plain types, not of
+-- the tables' domains.
 --
 -- Locks: short ones on tenantd.tenants for its triggers.
 -- Safe while the previous version runs: yes.
 
 CREATE VIEW tenantd.status AS
 SELECT t.tenant_id,
-       t.external_id,
-       t.host,
+       t.external_id::text,
+       t.host::text,
        t.phase,
        r.is_ready AS ready,
        t.parked_reason IS NOT NULL AS parked,
@@ -47,7 +48,7 @@ SELECT t.tenant_id,
        t.created_at,
        t.ready_at,
        t.updated_at,
-       t.labels
+       t.labels::jsonb
   FROM tenantd.tenants AS t
   LEFT JOIN tenantd.regions AS b ON b.region = t.region
  CROSS JOIN LATERAL (
@@ -78,8 +79,8 @@ COMMENT ON COLUMN tenantd.status.labels IS 'The pipeline''s own labels.';
 -- to be shown, or the hidden ones would be read through it.
 CREATE VIEW tenantd.credentials WITH (security_barrier) AS
 SELECT t.tenant_id,
-       t.external_id,
-       t.host,
+       t.external_id::text,
+       t.host::text,
        s.client_id,
        s.version,
        s.standing AS stage,

@@ -34,6 +34,58 @@ async fn every_table_view_and_column_has_a_comment() {
     assert!(relations.is_empty() && columns.is_empty(), "no comment on {relations:?} {columns:?}");
 }
 
+#[tokio::test]
+async fn every_domain_has_a_comment() {
+    let db = test_db().await;
+
+    let silent = faults(
+        &db.pool,
+        "SELECT typname::text FROM pg_type
+          WHERE typnamespace = 'tenantd'::regnamespace AND typtype = 'd'
+            AND coalesce(obj_description(oid, 'pg_type'), '') = ''",
+    )
+    .await;
+
+    assert!(silent.is_empty(), "no comment on {silent:?}");
+}
+
+/// A commit writes none of the owner's columns, but Postgres would prepare their checks
+/// for it all the same if they stood on the table.
+#[tokio::test]
+async fn what_only_the_owner_writes_is_checked_in_domains() {
+    let db = test_db().await;
+
+    let on_the_table = faults(
+        &db.pool,
+        "SELECT conname::text FROM pg_constraint
+          WHERE conrelid = 'tenantd.tenants'::regclass AND contype = 'c'
+            AND conkey <@ ARRAY(SELECT attnum FROM pg_attribute
+                                 WHERE attrelid = conrelid
+                                   AND attname IN ('external_id', 'host', 'profile', 'client_name', 'redirect_uris',
+                                                   'desired_state', 'desired_version', 'priority', 'not_before',
+                                                   'labels'))",
+    )
+    .await;
+
+    assert!(on_the_table.is_empty(), "{on_the_table:?}");
+}
+
+/// A view's columns outlive the tables' types.
+#[tokio::test]
+async fn views_show_plain_types() {
+    let db = test_db().await;
+
+    let typed = faults(
+        &db.pool,
+        "SELECT relname || '.' || attname
+           FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid JOIN pg_type ON pg_type.oid = atttypid
+          WHERE relnamespace = 'tenantd'::regnamespace AND relkind = 'v' AND typtype = 'd'",
+    )
+    .await;
+
+    assert!(typed.is_empty(), "{typed:?}");
+}
+
 /// A body in SQL is bound when it is made; any other pins its `search_path`.
 #[tokio::test]
 async fn no_function_of_the_schema_looks_names_up_in_a_callers_search_path() {

@@ -123,7 +123,8 @@ async fn every_constraint_of_the_schema_has_a_case() {
     let cases: BTreeSet<&str> =
         ILLEGAL.iter().map(|case| case.0).chain(BAD.iter().map(|case| case.0)).collect();
 
-    // Checks, foreign keys and uniqueness; primary keys and NOT NULL need no words.
+    // Checks of tables and of domains, foreign keys and uniqueness; primary keys and
+    // NOT NULL need no words.
     let constraints: Vec<String> = sqlx::query_scalar(
         "SELECT conname::text FROM pg_constraint
           WHERE connamespace = 'tenantd'::regnamespace AND contype IN ('c', 'f', 'u', 'x')",
