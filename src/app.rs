@@ -30,6 +30,9 @@ use crate::vault::{Keyring, KeyringError, Vault};
 
 /// Longest wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// Longest time the server works on one statement of the daemon's, and waits for
+/// one lock in it: what takes longer is cancelled and counts as an outage.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "30s"), ("lock_timeout", "10s")];
 /// Pause between looks at a database that is away.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -78,12 +81,28 @@ pub enum StartError {
 ///
 /// [`StartError::BadUrl`].
 pub fn pool(database: &Database) -> Result<PgPool, StartError> {
+    Ok(lazily(database, options(database)?))
+}
+
+/// The same for the daemon: no statement on it can hang for ever.
+///
+/// # Errors
+///
+/// [`StartError::BadUrl`].
+pub fn daemon_pool(database: &Database) -> Result<PgPool, StartError> {
+    Ok(lazily(database, options(database)?.options(LIMITS)))
+}
+
+fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
     let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
-    let options = options.application_name("tenantd");
-    Ok(PgPoolOptions::new()
+    Ok(options.application_name("tenantd"))
+}
+
+fn lazily(database: &Database, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(database.max_connections)
         .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// A name for this process in leases.

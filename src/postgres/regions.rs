@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, interval};
+use super::{Store, StoreError, bounded, interval};
 use crate::domain::ids::{RegionName, TenantId};
 
 /// A breaker as operators see it.
@@ -30,7 +30,7 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn adopt_regions(&self, terms: &super::claim::ClaimTerms) -> Result<u64, StoreError> {
         let (patterns, pattern_regions) = terms.patterns();
-        let sorted = sqlx::query!(
+        let sorted = bounded(sqlx::query!(
             r#"
             -- regions.adopt
             WITH known AS (
@@ -63,7 +63,7 @@ impl Store {
             patterns,
             pattern_regions
         )
-        .execute(&self.pool)
+        .execute(&self.pool))
         .await?;
         Ok(sorted.rows_affected())
     }
@@ -74,17 +74,19 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn token_seen(&self, region: &RegionName, ago: Duration) -> Result<(), StoreError> {
-        sqlx::query!(
-            r#"
+        bounded(
+            sqlx::query!(
+                r#"
             -- regions.token_seen
             UPDATE tenantd.regions
                SET token_at = greatest(token_at, tenantd.clock() - $2::interval)
              WHERE region = $1
             "#,
-            region.as_str(),
-            interval(ago)
+                region.as_str(),
+                interval(ago)
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(())
     }
@@ -102,8 +104,9 @@ impl Store {
         window: Duration,
         probe_every: Duration,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
+        let done = bounded(
+            sqlx::query!(
+                r#"
             -- regions.open
             UPDATE tenantd.regions AS r
                SET opened_at = tenantd.clock(), probe_at = tenantd.clock() + $4::interval
@@ -115,12 +118,13 @@ impl Store {
                      WHERE t.region = $1
                        AND t.credential_refused_at > tenantd.clock() - $3::interval) >= $2
             "#,
-            region.as_str(),
-            i64::from(tenants),
-            interval(window),
-            interval(probe_every)
+                region.as_str(),
+                i64::from(tenants),
+                interval(window),
+                interval(probe_every)
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -137,8 +141,9 @@ impl Store {
         region: &RegionName,
         probe_every: Duration,
     ) -> Result<Option<(TenantId, String)>, StoreError> {
-        let row = sqlx::query!(
-            r#"
+        let row = bounded(
+            sqlx::query!(
+                r#"
             -- regions.probe
             WITH turn AS (
                 SELECT region, probed_tenant_id
@@ -168,10 +173,11 @@ impl Store {
              WHERE r.region = turn.region
             RETURNING r.probed_tenant_id, (SELECT host FROM chosen) AS host
             "#,
-            region.as_str(),
-            interval(probe_every)
+                region.as_str(),
+                interval(probe_every)
+            )
+            .fetch_optional(&self.pool),
         )
-        .fetch_optional(&self.pool)
         .await?;
         Ok(row.and_then(|row| Some((TenantId(row.probed_tenant_id?), row.host?))))
     }
@@ -184,8 +190,9 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn close_breaker(&self, region: &RegionName) -> Result<u64, StoreError> {
-        let released = sqlx::query!(
-            r#"
+        let released = bounded(
+            sqlx::query!(
+                r#"
             -- regions.close
             WITH was AS (
                 SELECT region, opened_at FROM tenantd.regions
@@ -205,9 +212,10 @@ impl Store {
                AND t.wait_reason = 'CredentialRefused'
                AND t.due_at IS NOT NULL
             "#,
-            region.as_str()
+                region.as_str()
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(released.rows_affected())
     }
@@ -218,16 +226,18 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
+        let rows = bounded(
+            sqlx::query!(
+                r#"
             -- regions.list
             SELECT region,
                    (extract(epoch FROM tenantd.clock() - opened_at) * 1000)::bigint AS open_for_ms
               FROM tenantd.regions
              ORDER BY region
             "#
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         Ok(rows
             .into_iter()
