@@ -39,7 +39,7 @@ impl<Q: QlikApi> Engine<Q> {
                  correct client_id and client_secret of the region and restart"
             ),
             Ok(false) => {}
-            Err(error) => self.outage.began(&error),
+            Err(error) => self.outage.note(&error),
         }
     }
 
@@ -65,7 +65,7 @@ impl<Q: QlikApi> Engine<Q> {
             loop {
                 tokio::time::sleep(TICK).await;
                 if let Err(error) = self.probe_open_breakers().await {
-                    self.outage.began(&error);
+                    self.outage.note(&error);
                 }
             }
         };
@@ -94,12 +94,17 @@ impl<Q: QlikApi> Engine<Q> {
             return Ok(());
         };
         let Some(fence) = self.store.lease_one(tenant, self.terms.lease).await? else { return Ok(()) };
-        let is_served = self.is_served(&host).await;
-        self.store.give_back(tenant, fence).await?;
-        if is_served {
-            let released = self.store.close_breaker(region).await?;
-            tracing::info!(region = %region, released, "the credential of region {region} works again");
+        let closed = if self.is_served(&host).await { self.close(region).await } else { Ok(()) };
+        match self.store.give_back(tenant, fence).await {
+            // Who took the row over meanwhile is welcome to it: the answer stands.
+            Ok(()) | Err(StoreError::LeaseLost(_)) => closed,
+            Err(error) => closed.and(Err(error)),
         }
+    }
+
+    async fn close(&self, region: &RegionName) -> Result<(), StoreError> {
+        let released = self.store.close_breaker(region).await?;
+        tracing::info!(region = %region, released, "the credential of region {region} works again");
         Ok(())
     }
 

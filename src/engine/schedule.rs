@@ -42,7 +42,7 @@ impl<Q: QlikApi> Engine<Q> {
                 Some(()) = gauge.recv() => self.gauge().await,
             };
             if let Err(error) = result {
-                self.outage.began(&error);
+                self.outage.note(&error);
             }
         }
         scheduler.shutdown().await

@@ -195,6 +195,31 @@ async fn a_probe_whose_prober_died_is_made_by_another() {
 }
 
 #[tokio::test]
+async fn a_probe_that_was_taken_over_on_its_way_closes_the_breaker_all_the_same() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    given_open_breaker(&rig, &replica).await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION tenantd_test.take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             UPDATE tenantd.tenants SET lease_epoch = lease_epoch + 1 WHERE tenant_id = NEW.tenant_id;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER take_over AFTER UPDATE OF lease_holder ON tenantd.tenants
+            FOR EACH ROW WHEN (OLD.lease_holder IS NULL AND NEW.lease_holder IS NOT NULL)
+            EXECUTE FUNCTION tenantd_test.take_over()",
+    )
+    .execute(rig.pool())
+    .await
+    .unwrap();
+
+    mend_the_credential(&rig);
+    rig.advance(PROBE_EVERY).await;
+    replica.probe_open_breakers().await.unwrap();
+
+    assert!(!is_open(&replica).await);
+}
+
+#[tokio::test]
 async fn a_tenant_that_is_served_closes_the_breaker_and_nobody_has_spent_anything() {
     let rig = rig().await;
     let replica = rig.replica().await;
