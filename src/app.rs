@@ -323,17 +323,16 @@ pub async fn run(
     let left = engine.dispatch(&wake, &pulse, &stop, mode).await;
     background.cancel();
     tracker.close();
-    tracker.wait().await;
+    stop.abort.run_until_cancelled(tracker.wait()).await;
     Ok(left)
 }
 
 /// Sorts the rows by the regions of this configuration, before the first claim.
 async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop) -> Result<(), StoreError> {
-    let terms = engine.terms.claim_terms();
     while !stop.drain.is_cancelled() {
-        match engine.store.adopt_regions(&terms).await {
+        match engine.adopt_regions().await {
             Err(error) if error.is_outage() => engine.outage.began(&error),
-            other => return other.map(drop),
+            other => return other,
         }
         stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
     }
