@@ -161,11 +161,18 @@ pub async fn wait_for_store(pool: &PgPool) -> Result<Store, StartError> {
     }
 }
 
-async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
+/// Opens the store once, for work: a database that only reads is refused.
+///
+/// # Errors
+///
+/// [`StartError`], one that names the remedy.
+pub async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
     let store = open_store(pool).await?;
     match is_read_only(pool).await {
         Ok(false) => Ok(store),
-        Ok(true) => Err(StartError::Unreachable("the database is read-only, as a standby is".to_owned())),
+        Ok(true) => Err(StartError::Unreachable(
+            "the database is read-only, as a standby is; the daemon needs the primary".to_owned(),
+        )),
         Err(error) => Err(started(&error.into())),
     }
 }
@@ -296,14 +303,14 @@ impl Parts {
 /// # Errors
 ///
 /// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
-/// waited out.
+/// waited out; in [`Mode::Once`] for any failed claim, and outages are not waited out.
 pub async fn run(
     engine: Arc<Engine<Cloud>>,
     pulse: Arc<Pulse>,
     stop: Stop,
     mode: Mode,
 ) -> Result<Left, StoreError> {
-    adopt_regions(&engine, &stop).await?;
+    adopt_regions(&engine, &stop, mode).await?;
     let wake = Arc::new(Notify::new());
     let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
     {
@@ -324,14 +331,14 @@ pub async fn run(
     background.cancel();
     tracker.close();
     stop.abort.run_until_cancelled(tracker.wait()).await;
-    Ok(left)
+    left
 }
 
 /// Sorts the rows by the regions of this configuration, before the first claim.
-async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop) -> Result<(), StoreError> {
-    while !stop.drain.is_cancelled() {
-        match engine.adopt_regions().await {
-            Err(error) if error.is_outage() => engine.outage.began(&error),
+async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop, mode: Mode) -> Result<(), StoreError> {
+    while let Some(adopted) = stop.drain.run_until_cancelled(engine.adopt_regions()).await {
+        match adopted {
+            Err(error) if error.is_outage() && mode == Mode::Daemon => engine.outage.began(&error),
             other => return other,
         }
         stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;

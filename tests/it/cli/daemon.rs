@@ -214,6 +214,22 @@ async fn a_second_signal_breaks_off_even_while_the_database_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_run_of_once_on_a_database_that_only_reads_fails_and_says_what_it_needs() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config("").await;
+    bench.given_tenant("customer-1").await;
+    let separator = if bench.db.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}options=-c%20default_transaction_read_only%3Don", bench.db.url);
+
+    let run = command(&bench.scratch, &url, &config, &["run", "--once"]).output();
+    let ran = tokio::time::timeout(LIMIT, run).await.expect("it does not wait").unwrap();
+
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("read-only") && said.contains("check database.url"), "{said}");
+}
+
+#[tokio::test]
 async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_parked() {
     let (fleet, scratch, config) = given_fleet().await;
     fleet.given_tenants(2).await;
