@@ -232,9 +232,7 @@ async fn only_who_knows_the_region_and_counts_the_host_to_it_probes() {
     let replica = rig.replica().await;
     given_open_breaker(&rig, &replica).await;
     let stranger = replica_of(&rig, &[("*.us.qlikcloud.com", "renamed")]).await;
-    let exact = ["one", "two", "three"].map(host_of);
-    let exact: Vec<_> = exact.iter().map(|host| (host.as_str(), "vip")).collect();
-    let divided = replica_of(&rig, &[&exact[..], &[("*.us.qlikcloud.com", "us")]].concat()).await;
+    let divided = replica_of(&rig, &[("*.us.qlikcloud.com", "us"), ("*.eu.qlikcloud.com", "eu")]).await;
     let sent = requests(&rig);
 
     rig.advance(PROBE_EVERY).await;
@@ -243,6 +241,11 @@ async fn only_who_knows_the_region_and_counts_the_host_to_it_probes() {
     replica.probe_open_breakers().await.unwrap();
     assert_eq!(requests(&rig), sent + 1, "the turn was left to us");
 
+    // Sorted by another configuration, under which these hosts are of region eu.
+    sqlx::raw_sql("UPDATE tenantd.regions SET region = 'eu'; UPDATE tenantd.tenants SET region = 'eu'")
+        .execute(rig.pool())
+        .await
+        .unwrap();
     rig.advance(PROBE_EVERY).await;
     divided.probe_open_breakers().await.unwrap();
     assert_eq!(requests(&rig), sent + 1, "another region's token proves nothing");
