@@ -30,6 +30,9 @@ use crate::vault::{Keyring, KeyringError, Vault};
 
 /// Longest wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// Longest time the server works on one statement of the daemon's, and waits for
+/// one lock in it: what takes longer is cancelled and counts as an outage.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "30s"), ("lock_timeout", "10s")];
 /// Pause between looks at a database that is away.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -78,12 +81,28 @@ pub enum StartError {
 ///
 /// [`StartError::BadUrl`].
 pub fn pool(database: &Database) -> Result<PgPool, StartError> {
+    Ok(lazily(database, options(database)?))
+}
+
+/// The same for the daemon: no statement on it can hang for ever.
+///
+/// # Errors
+///
+/// [`StartError::BadUrl`].
+pub fn daemon_pool(database: &Database) -> Result<PgPool, StartError> {
+    Ok(lazily(database, options(database)?.options(LIMITS)))
+}
+
+fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
     let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
-    let options = options.application_name("tenantd");
-    Ok(PgPoolOptions::new()
+    Ok(options.application_name("tenantd"))
+}
+
+fn lazily(database: &Database, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(database.max_connections)
         .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// A name for this process in leases.
@@ -142,11 +161,18 @@ pub async fn wait_for_store(pool: &PgPool) -> Result<Store, StartError> {
     }
 }
 
-async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
+/// Opens the store once, for work: a database that only reads is refused.
+///
+/// # Errors
+///
+/// [`StartError`], one that names the remedy.
+pub async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
     let store = open_store(pool).await?;
     match is_read_only(pool).await {
         Ok(false) => Ok(store),
-        Ok(true) => Err(StartError::Unreachable("the database is read-only, as a standby is".to_owned())),
+        Ok(true) => Err(StartError::Unreachable(
+            "the database is read-only, as a standby is; the daemon needs the primary".to_owned(),
+        )),
         Err(error) => Err(started(&error.into())),
     }
 }
@@ -277,14 +303,14 @@ impl Parts {
 /// # Errors
 ///
 /// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
-/// waited out.
+/// waited out; in [`Mode::Once`] for any failed claim, and outages are not waited out.
 pub async fn run(
     engine: Arc<Engine<Cloud>>,
     pulse: Arc<Pulse>,
     stop: Stop,
     mode: Mode,
 ) -> Result<Left, StoreError> {
-    adopt_regions(&engine, &stop).await?;
+    adopt_regions(&engine, &stop, mode).await?;
     let wake = Arc::new(Notify::new());
     let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
     {
@@ -304,17 +330,16 @@ pub async fn run(
     let left = engine.dispatch(&wake, &pulse, &stop, mode).await;
     background.cancel();
     tracker.close();
-    tracker.wait().await;
-    Ok(left)
+    stop.abort.run_until_cancelled(tracker.wait()).await;
+    left
 }
 
 /// Sorts the rows by the regions of this configuration, before the first claim.
-async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop) -> Result<(), StoreError> {
-    let terms = engine.terms.claim_terms();
-    while !stop.drain.is_cancelled() {
-        match engine.store.adopt_regions(&terms).await {
-            Err(error) if error.is_outage() => engine.outage.began(&error),
-            other => return other.map(drop),
+async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop, mode: Mode) -> Result<(), StoreError> {
+    while let Some(adopted) = stop.drain.run_until_cancelled(engine.adopt_regions()).await {
+        match adopted {
+            Err(error) if error.is_outage() && mode == Mode::Daemon => engine.outage.began(&error),
+            other => return other,
         }
         stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
     }

@@ -93,22 +93,6 @@ impl FailureKind {
             (_, _) => Self::Rejected,
         }
     }
-
-    /// The same failure when it met the request for *our own* token: the call
-    /// behind it was then never sent.
-    #[must_use]
-    pub fn while_fetching_token(self) -> Self {
-        match self {
-            Self::NoAnswer | Self::ServerError | Self::Unreadable | Self::Conflict => Self::NoToken,
-            Self::Rejected | Self::Forbidden => Self::CredentialRefused,
-            Self::NotFound => Self::TenantUnavailable,
-            same @ (Self::NotConnected
-            | Self::NoToken
-            | Self::Throttled { .. }
-            | Self::CredentialRefused
-            | Self::TenantUnavailable) => same,
-        }
-    }
 }
 
 impl Failure {
@@ -116,6 +100,29 @@ impl Failure {
     #[must_use]
     pub fn unanswered(kind: FailureKind) -> Self {
         Self { kind, evidence: Evidence::default() }
+    }
+
+    /// The same failure when it met the request for *our own* token: the call
+    /// behind it was then never sent. Only 400, 401 and 403 speak of the credential
+    /// (RFC 6749, section 5.2); a redirect or an odd 4xx comes from something in between.
+    #[must_use]
+    pub fn while_fetching_token(self) -> Self {
+        let kind = match self.kind {
+            FailureKind::Rejected if self.evidence.status == Some(400) => FailureKind::CredentialRefused,
+            FailureKind::Forbidden => FailureKind::CredentialRefused,
+            FailureKind::Rejected
+            | FailureKind::NoAnswer
+            | FailureKind::ServerError
+            | FailureKind::Unreadable
+            | FailureKind::Conflict => FailureKind::NoToken,
+            FailureKind::NotFound => FailureKind::TenantUnavailable,
+            same @ (FailureKind::NotConnected
+            | FailureKind::NoToken
+            | FailureKind::Throttled { .. }
+            | FailureKind::CredentialRefused
+            | FailureKind::TenantUnavailable) => same,
+        };
+        Self { kind, ..self }
     }
 }
 
@@ -158,6 +165,28 @@ mod tests {
             (418, None, FailureKind::Rejected),
         ] {
             assert_eq!(FailureKind::of_answer(status, code, wait), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn only_400_401_and_403_at_the_token_endpoint_speak_of_the_credential() {
+        for (status, expected) in [
+            (400, FailureKind::CredentialRefused),
+            (401, FailureKind::CredentialRefused),
+            (403, FailureKind::CredentialRefused),
+            (302, FailureKind::NoToken),
+            (404, FailureKind::TenantUnavailable),
+            (405, FailureKind::NoToken),
+            (407, FailureKind::NoToken),
+            (418, FailureKind::NoToken),
+            (503, FailureKind::NoToken),
+        ] {
+            let kind = FailureKind::of_answer(status, None, Duration::ZERO);
+            let evidence = Evidence { status: Some(status), ..Evidence::default() };
+
+            let failure = Failure { kind, evidence: evidence.clone() }.while_fetching_token();
+
+            assert_eq!(failure, Failure { kind: expected, evidence }, "{status}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! by fetching a token and nothing else. Memory and arithmetic are in
 //! [`crate::postgres::regions`], because the breaker is one for all replicas.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ impl<Q: QlikApi> Engine<Q> {
                  correct client_id and client_secret of the region and restart"
             ),
             Ok(false) => {}
-            Err(error) => self.outage.began(&error),
+            Err(error) => self.outage.note(&error),
         }
     }
 
@@ -52,11 +53,13 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     fn tokens_within(&self, window: Duration) -> Vec<(RegionName, Duration)> {
-        let mut regions: Vec<RegionName> =
-            self.terms.regions.patterns().map(|(_, region)| region.clone()).collect();
-        regions.dedup();
-        let seen = |region: RegionName| self.api.last_token(&region).map(|ago| (region, ago));
-        regions.into_iter().filter_map(seen).filter(|(_, ago)| *ago < window).collect()
+        let seen = |region: &RegionName| self.api.last_token(region).map(|ago| (region.clone(), ago));
+        self.regions().into_iter().filter_map(seen).filter(|(_, ago)| *ago < window).collect()
+    }
+
+    /// The configured regions, each once.
+    fn regions(&self) -> BTreeSet<&RegionName> {
+        self.terms.regions.patterns().map(|(_, region)| region).collect()
     }
 
     /// Probes open breakers until stopped.
@@ -65,7 +68,7 @@ impl<Q: QlikApi> Engine<Q> {
             loop {
                 tokio::time::sleep(TICK).await;
                 if let Err(error) = self.probe_open_breakers().await {
-                    self.outage.began(&error);
+                    self.outage.note(&error);
                 }
             }
         };
@@ -81,7 +84,7 @@ impl<Q: QlikApi> Engine<Q> {
         for breaker in self.store.breakers().await? {
             metrics::gauge!(crate::telemetry::BREAKER_OPEN, "region" => breaker.region.to_string())
                 .set(if breaker.open_for.is_some() { 1.0 } else { 0.0 });
-            if breaker.open_for.is_some() {
+            if breaker.open_for.is_some() && self.regions().contains(&breaker.region) {
                 self.probe(&breaker.region).await?;
             }
         }
@@ -90,16 +93,26 @@ impl<Q: QlikApi> Engine<Q> {
 
     async fn probe(&self, region: &RegionName) -> Result<(), StoreError> {
         let Some((tenant, host)) = self.store.take_probe(region, PROBE_EVERY).await? else { return Ok(()) };
-        let Some(host) = Host::parse(&host).ok().and_then(|host| self.terms.regions.allow(&host)) else {
-            return Ok(());
-        };
+        let Some(host) = self.host_of(region, &host) else { return Ok(()) };
         let Some(fence) = self.store.lease_one(tenant, self.terms.lease).await? else { return Ok(()) };
-        let is_served = self.is_served(&host).await;
-        self.store.give_back(tenant, fence).await?;
-        if is_served {
-            let released = self.store.close_breaker(region).await?;
-            tracing::info!(region = %region, released, "the credential of region {region} works again");
+        let closed = if self.is_served(&host).await { self.close(region).await } else { Ok(()) };
+        match self.store.give_back(tenant, fence).await {
+            // Who took the row over meanwhile is welcome to it: the answer stands.
+            Ok(()) | Err(StoreError::LeaseLost(_)) => closed,
+            Err(error) => closed.and(Err(error)),
         }
+    }
+
+    /// The host, if by our own configuration it is this region's: another region's
+    /// token would prove nothing.
+    fn host_of(&self, region: &RegionName, host: &str) -> Option<AllowedHost> {
+        let host = self.terms.regions.allow(&Host::parse(host).ok()?)?;
+        (host.region() == region).then_some(host)
+    }
+
+    async fn close(&self, region: &RegionName) -> Result<(), StoreError> {
+        let released = self.store.close_breaker(region).await?;
+        tracing::info!(region = %region, released, "the credential of region {region} works again");
         Ok(())
     }
 

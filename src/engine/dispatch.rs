@@ -58,49 +58,65 @@ impl Pulse {
 
 impl<Q: QlikApi> Engine<Q> {
     /// Claims and works until `stop`, or in [`Mode::Once`] until nothing is due.
-    pub async fn dispatch(self: &Arc<Self>, wake: &Notify, pulse: &Pulse, stop: &Stop, mode: Mode) -> Left {
+    ///
+    /// # Errors
+    ///
+    /// In [`Mode::Once`] the error of the first claim that fails: nobody waits there.
+    /// Steps in flight have then had as long as a lease to end.
+    pub async fn dispatch(
+        self: &Arc<Self>,
+        wake: &Notify,
+        pulse: &Pulse,
+        stop: &Stop,
+        mode: Mode,
+    ) -> Result<Left, StoreError> {
         let terms = self.terms.claim_terms();
         let mut workers = JoinSet::new();
         while !stop.drain.is_cancelled() {
             pulse.beat(self.clock.elapsed());
             let free = self.terms.concurrency - workers.len();
-            let claimed = match self.fill(&terms, free.min(BATCH), stop, &mut workers).await {
-                Ok(claimed) => claimed,
+            let filled = self.fill(&terms, free.min(BATCH), stop, &mut workers);
+            // What an unanswered claim leased runs out by itself.
+            let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
+            let is_drained = match filled {
+                Ok(is_drained) => is_drained,
+                Err(error) if mode == Mode::Once => return self.give_up(error, workers, stop).await,
                 Err(error) => {
                     self.claim_failed(&error, stop).await;
                     continue;
                 }
             };
-            let is_drained = claimed < free.min(BATCH);
             if mode == Mode::Once && is_drained && workers.is_empty() {
                 break;
             }
             self.wait(is_drained, wake, stop, &mut workers).await;
         }
-        self.finish(workers, stop).await
+        Ok(self.finish(workers, stop).await)
     }
 
-    /// Claims for the free places and starts a worker on each row.
+    /// Claims for the free places and starts a worker on each row. Returns whether
+    /// nothing more was due.
     async fn fill(
         self: &Arc<Self>,
         terms: &ClaimTerms,
         free: usize,
         stop: &Stop,
         workers: &mut JoinSet<()>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<bool, StoreError> {
         if free == 0 {
-            return Ok(0);
+            return Ok(false);
         }
         let asked_at = self.clock.elapsed();
         let claims = self.store.claim(terms, free).await?;
         self.outage.ended();
         metrics::counter!(telemetry::CLAIMS_TOTAL).increment(1);
+        let is_drained = claims.touched < free;
         for row in claims.rows {
             let lease = self.leases.hold(row.tenant_id, row.fence, asked_at + self.terms.lease);
             let (engine, drain) = (Arc::clone(self), stop.drain.clone());
             workers.spawn(async move { engine.work_on(row, lease, &drain).await });
         }
-        Ok(claims.touched)
+        Ok(is_drained)
     }
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
@@ -141,6 +157,19 @@ impl<Q: QlikApi> Engine<Q> {
                 return;
             }
         }
+    }
+
+    /// Ends a single run that cannot go on. A worker may still hold what exists nowhere
+    /// else, so each has as long as its lease, if nobody renews it, could last.
+    async fn give_up(
+        &self,
+        error: StoreError,
+        workers: JoinSet<()>,
+        stop: &Stop,
+    ) -> Result<Left, StoreError> {
+        stop.drain.cancel();
+        tokio::time::timeout(self.terms.lease, self.finish(workers, stop)).await.ok();
+        Err(error)
     }
 
     /// Lets every worker finish its step, unless told to break off.

@@ -21,6 +21,9 @@ use crate::telemetry;
 const PRUNE: &str = "0 17 * * * *";
 /// When the gauges are refreshed: every 15 seconds.
 const GAUGE: &str = "*/15 * * * * *";
+/// When rows are sorted by the regions again, for those that a daemon of an earlier
+/// configuration left behind: every minute.
+const ADOPT: &str = "30 * * * * *";
 /// Rows deleted by one statement, so that none takes long.
 const PRUNE_BATCH: u32 = 5_000;
 
@@ -34,18 +37,36 @@ impl<Q: QlikApi> Engine<Q> {
         let mut scheduler = JobScheduler::new().await?;
         let mut prune = tick(&scheduler, PRUNE).await?;
         let mut gauge = tick(&scheduler, GAUGE).await?;
+        let mut adopt = tick(&scheduler, ADOPT).await?;
         scheduler.start().await?;
-        loop {
-            let result = tokio::select! {
-                () = stop.cancelled() => break,
-                Some(()) = prune.recv() => self.prune().await,
-                Some(()) = gauge.recv() => self.gauge().await,
-            };
-            if let Err(error) = result {
-                self.outage.began(&error);
+        let keep = async {
+            loop {
+                let result = tokio::select! {
+                    Some(()) = prune.recv() => self.prune().await,
+                    Some(()) = gauge.recv() => self.gauge().await,
+                    Some(()) = adopt.recv() => self.adopt_regions().await,
+                };
+                if let Err(error) = result {
+                    self.outage.note(&error);
+                }
             }
-        }
+        };
+        // Also in the middle of a statement: each may be left undone until next time.
+        stop.run_until_cancelled(keep).await;
         scheduler.shutdown().await
+    }
+
+    /// Sorts the rows by the regions of this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn adopt_regions(&self) -> Result<(), StoreError> {
+        let sorted = self.store.adopt_regions(&self.terms.claim_terms()).await?;
+        if sorted > 0 {
+            tracing::info!(sorted, "sorted {sorted} tenants by the configured regions");
+        }
+        Ok(())
     }
 
     async fn prune(&self) -> Result<(), StoreError> {

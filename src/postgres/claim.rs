@@ -14,7 +14,7 @@ use std::time::Duration;
 use sqlx::types::Uuid;
 
 use super::rows::{StandRow, stored_secrets};
-use super::{Store, StoreError, duration, interval};
+use super::{Store, StoreError, bounded, duration, interval};
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
@@ -105,7 +105,7 @@ impl Store {
     #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     #[tracing::instrument(name = "db.tenants.claim", level = "debug", skip_all, fields(claimed))]
     pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
-        let rows = sqlx::query_as!(
+        let claim = sqlx::query_as!(
             ClaimRow,
             r#"
             -- tenants.claim
@@ -189,8 +189,8 @@ impl Store {
             self.holder.0,
             &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
         )
-        .fetch_all(&self.pool)
-        .await?;
+        .fetch_all(&self.pool);
+        let rows = bounded(claim).await?;
         let touched = rows.len();
         let rows: Vec<Claimed> =
             rows.into_iter().filter(|row| row.is_leased).filter_map(|row| row.readable(self)).collect();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, interval};
+use super::{Store, StoreError, bounded, interval};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
 use crate::domain::ids::{Fence, Hint, TenantId};
@@ -71,18 +71,20 @@ impl Store {
     /// A commit that touched no row: either it had landed before its answer was
     /// lost, or somebody else has the row.
     async fn had_landed(&self, tenant: TenantId, fence: Fence) -> Result<Desired, StoreError> {
-        let row = sqlx::query!(
-            r#"
+        let row = bounded(
+            sqlx::query!(
+                r#"
             -- tenants.had_landed
             SELECT desired_state
               FROM tenantd.tenants
              WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_step = $3 + 1
             "#,
-            tenant.0,
-            fence.epoch,
-            fence.step
+                tenant.0,
+                fence.epoch,
+                fence.step
+            )
+            .fetch_optional(&self.pool),
         )
-        .fetch_optional(&self.pool)
         .await?;
         row.map(|row| Desired { is_present: row.desired_state == "present" })
             .ok_or(StoreError::LeaseLost(tenant))
@@ -100,7 +102,7 @@ impl Store {
         let row = Columns::of(decision);
         let snapshot = decision.tenant.snapshot.as_deref().map(texts);
         let stand = decision.tenant.stand();
-        let written = sqlx::query!(
+        let written = bounded(sqlx::query!(
             r#"
             -- tenants.commit
             WITH held AS (
@@ -214,7 +216,7 @@ impl Store {
             self.holder.0,
             row.is_reason_kept,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool))
         .await?;
         Ok(written.map(|row| Desired { is_present: row.desired_state == "present" }))
     }

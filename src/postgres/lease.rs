@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::types::Uuid;
 
-use super::{Store, StoreError, interval};
+use super::{Store, StoreError, bounded, interval};
 use crate::domain::ids::{Fence, TenantId};
 
 /// A lease that is still ours.
@@ -31,7 +31,7 @@ impl Store {
     ) -> Result<Vec<Renewal>, StoreError> {
         let tenants: Vec<Uuid> = held.iter().map(|(tenant, _)| tenant.0).collect();
         let epochs: Vec<i64> = held.iter().map(|(_, fence)| fence.epoch).collect();
-        let ours = sqlx::query!(
+        let renewal = sqlx::query!(
             r#"
             -- leases.renew
             WITH ours AS (
@@ -63,8 +63,8 @@ impl Store {
             interval(lease),
             self.holder.0
         )
-        .fetch_all(&self.pool)
-        .await?;
+        .fetch_all(&self.pool);
+        let ours = bounded(renewal).await?;
         Ok(ours
             .into_iter()
             .map(|row| Renewal { tenant: TenantId(row.tenant_id), is_renewed: row.is_renewed })

@@ -21,6 +21,7 @@ pub mod schema;
 pub mod secrets;
 pub mod tenants;
 
+use std::future::Future;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -75,6 +76,25 @@ impl Store {
     }
 }
 
+/// Longest wait for the answer to a statement. Longer than the server itself would
+/// take under the daemon's `statement_timeout`, so it ends only what the network lost.
+const ANSWER: Duration = Duration::from_secs(45);
+
+/// Waits for a statement, but not for ever: a network that drops packets without a
+/// word would hold its caller until the system gives the connection up, if ever.
+/// What is cut off counts as an outage.
+async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    within(ANSWER, statement).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    let answered = tokio::time::timeout(limit, statement).await;
+    Ok(answered.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
+}
+
 /// A duration as Postgres takes it; saturates far beyond any setting.
 fn interval(duration: Duration) -> PgInterval {
     let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -84,4 +104,26 @@ fn interval(duration: Duration) -> PgInterval {
 /// Milliseconds from Postgres; what lies in the past is zero.
 fn duration(milliseconds: i64) -> Duration {
     Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_statement_that_is_never_answered_is_an_outage() {
+        let never = std::future::pending::<Result<(), sqlx::Error>>();
+
+        let error = within(Duration::from_millis(1), never).await.unwrap_err();
+
+        assert!(error.is_outage());
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_time_is_passed_on_as_it_is() {
+        let (done, refused) = (async { Ok(7) }, async { Err::<(), _>(sqlx::Error::RowNotFound) });
+
+        assert_eq!(bounded(done).await.unwrap(), 7);
+        assert!(matches!(bounded(refused).await, Err(StoreError::Driver(sqlx::Error::RowNotFound))));
+    }
 }

@@ -8,8 +8,12 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, interval};
+use super::claim::ClaimTerms;
+use super::{Store, StoreError, bounded, interval};
 use crate::domain::ids::{RegionName, TenantId};
+
+/// Most rows sorted anew by one statement, so that none takes long.
+const SORT_BATCH: i64 = 20_000;
 
 /// A breaker as operators see it.
 #[derive(Debug, Clone)]
@@ -23,15 +27,41 @@ pub struct Breaker {
 impl Store {
     /// Makes sure every configured region has its row, and sorts the rows anew
     /// whose region the configuration has changed. Rows parked because no region
-    /// allowed their host go on if one does now.
+    /// allowed their host go on if one does now, as if new. A breaker of a region
+    /// that is no longer configured is closed: nobody would ever probe it.
+    ///
+    /// May be repeated at any time. Returns how many rows it touched.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn adopt_regions(&self, terms: &super::claim::ClaimTerms) -> Result<u64, StoreError> {
+    pub async fn adopt_regions(&self, terms: &ClaimTerms) -> Result<u64, StoreError> {
+        self.close_forgotten_breakers(terms).await?;
+        let mut sorted = 0;
+        loop {
+            let batch = self.sort_rows(terms).await?;
+            sorted += batch;
+            if batch < SORT_BATCH.unsigned_abs() {
+                return Ok(sorted);
+            }
+        }
+    }
+
+    async fn close_forgotten_breakers(&self, terms: &ClaimTerms) -> Result<(), StoreError> {
+        let (_, configured) = terms.patterns();
+        for breaker in self.breakers().await? {
+            if breaker.open_for.is_some() && !configured.iter().any(|name| name == breaker.region.as_str()) {
+                self.close_breaker(&breaker.region).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sort_rows(&self, terms: &ClaimTerms) -> Result<u64, StoreError> {
         let (patterns, pattern_regions) = terms.patterns();
-        let sorted = sqlx::query!(
-            r#"
+        let sorted = bounded(
+            sqlx::query!(
+                r#"
             -- regions.adopt
             WITH known AS (
                 INSERT INTO tenantd.regions (region)
@@ -43,6 +73,8 @@ impl Store {
                    parked_reason = CASE WHEN m.is_allowed THEN NULL ELSE t.parked_reason END,
                    message = CASE WHEN m.is_allowed THEN NULL ELSE t.message END,
                    reason_since = CASE WHEN m.is_allowed THEN tenantd.clock() ELSE t.reason_since END,
+                   progress_at = CASE WHEN m.is_allowed THEN tenantd.clock() ELSE t.progress_at END,
+                   failures = CASE WHEN m.is_allowed THEN 0 ELSE t.failures END,
                    due_at = CASE WHEN m.is_allowed AND t.desired_state = 'present'
                                  THEN greatest(tenantd.clock(), CASE WHEN t.phase = 'pending' THEN t.not_before END)
                                  ELSE t.due_at END
@@ -56,14 +88,18 @@ impl Store {
                             WHERE p.pattern IN (host, '*' || substr(host, strpos(host, '.')))
                             ORDER BY p.place
                             LIMIT 1) AS matched ON true
-                     WHERE tenants.region <> '' OR parked_reason = 'HostNotAllowed') AS m
+                     WHERE (tenants.region <> '' OR parked_reason = 'HostNotAllowed')
+                       AND (tenants.region <> coalesce(matched.region, '')
+                            OR matched.region IS NOT NULL AND parked_reason = 'HostNotAllowed')
+                     LIMIT $3) AS m
              WHERE t.tenant_id = m.tenant_id
-               AND (t.region <> m.region OR m.is_allowed)
             "#,
-            patterns,
-            pattern_regions
+                patterns,
+                pattern_regions,
+                SORT_BATCH
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(sorted.rows_affected())
     }
@@ -74,17 +110,19 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn token_seen(&self, region: &RegionName, ago: Duration) -> Result<(), StoreError> {
-        sqlx::query!(
-            r#"
+        bounded(
+            sqlx::query!(
+                r#"
             -- regions.token_seen
             UPDATE tenantd.regions
                SET token_at = greatest(token_at, tenantd.clock() - $2::interval)
              WHERE region = $1
             "#,
-            region.as_str(),
-            interval(ago)
+                region.as_str(),
+                interval(ago)
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(())
     }
@@ -102,8 +140,9 @@ impl Store {
         window: Duration,
         probe_every: Duration,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
+        let done = bounded(
+            sqlx::query!(
+                r#"
             -- regions.open
             UPDATE tenantd.regions AS r
                SET opened_at = tenantd.clock(), probe_at = tenantd.clock() + $4::interval
@@ -115,19 +154,20 @@ impl Store {
                      WHERE t.region = $1
                        AND t.credential_refused_at > tenantd.clock() - $3::interval) >= $2
             "#,
-            region.as_str(),
-            i64::from(tenants),
-            interval(window),
-            interval(probe_every)
+                region.as_str(),
+                i64::from(tenants),
+                interval(window),
+                interval(probe_every)
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Takes the turn to probe a region whose breaker is open: at most one replica
-    /// gets it. Begins with the tenants that worked before and goes round all of
-    /// them, so that some which are gone for good cannot keep the breaker open.
+    /// gets it. Begins with the tenants that worked before, then those that were never
+    /// refused, and goes round all of them, so that some which are gone for good cannot keep the breaker open.
     ///
     /// # Errors
     ///
@@ -137,8 +177,9 @@ impl Store {
         region: &RegionName,
         probe_every: Duration,
     ) -> Result<Option<(TenantId, String)>, StoreError> {
-        let row = sqlx::query!(
-            r#"
+        let row = bounded(
+            sqlx::query!(
+                r#"
             -- regions.probe
             WITH turn AS (
                 SELECT region, probed_tenant_id
@@ -157,8 +198,9 @@ impl Store {
                    AND t.desired_state = 'present'
                    AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock())
                  ORDER BY last.tenant_id IS NOT NULL
-                          AND (t.ready_at IS NULL, t.tenant_id) <= (last.ready_at IS NULL, last.tenant_id),
-                          t.ready_at IS NULL, t.tenant_id
+                          AND (t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id)
+                              <= (last.ready_at IS NULL, last.credential_refused_at IS NOT NULL, last.tenant_id),
+                          t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id
                  LIMIT 1
             )
             UPDATE tenantd.regions AS r
@@ -168,10 +210,11 @@ impl Store {
              WHERE r.region = turn.region
             RETURNING r.probed_tenant_id, (SELECT host FROM chosen) AS host
             "#,
-            region.as_str(),
-            interval(probe_every)
+                region.as_str(),
+                interval(probe_every)
+            )
+            .fetch_optional(&self.pool),
         )
-        .fetch_optional(&self.pool)
         .await?;
         Ok(row.and_then(|row| Some((TenantId(row.probed_tenant_id?), row.host?))))
     }
@@ -184,8 +227,9 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn close_breaker(&self, region: &RegionName) -> Result<u64, StoreError> {
-        let released = sqlx::query!(
-            r#"
+        let released = bounded(
+            sqlx::query!(
+                r#"
             -- regions.close
             WITH was AS (
                 SELECT region, opened_at FROM tenantd.regions
@@ -205,9 +249,10 @@ impl Store {
                AND t.wait_reason = 'CredentialRefused'
                AND t.due_at IS NOT NULL
             "#,
-            region.as_str()
+                region.as_str()
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(released.rows_affected())
     }
@@ -218,16 +263,18 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
+        let rows = bounded(
+            sqlx::query!(
+                r#"
             -- regions.list
             SELECT region,
                    (extract(epoch FROM tenantd.clock() - opened_at) * 1000)::bigint AS open_for_ms
               FROM tenantd.regions
              ORDER BY region
             "#
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         Ok(rows
             .into_iter()

@@ -89,7 +89,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// As [`FailureKind::while_fetching_token`] says: what the token was wanted
+    /// As [`Failure::while_fetching_token`] says: what the token was wanted
     /// for was not sent.
     pub(super) async fn get(&self, host: &AllowedHost) -> Result<Arc<Token>, Failure> {
         if let Some(token) = self.kept(host) {
@@ -149,10 +149,7 @@ impl Tokens {
             .ok_or_else(|| Failure::unanswered(FailureKind::CredentialRefused))?;
         let credential = &region.credential;
         let request = TokenRequest::new(credential.client_id(), credential.expose_to_token_endpoint());
-        let token = self
-            .request(host, &request)
-            .await
-            .map_err(|failure| Failure { kind: failure.kind.while_fetching_token(), ..failure })?;
+        let token = self.request(host, &request).await.map_err(Failure::while_fetching_token)?;
 
         *lock(&region.last_token) = Some(self.clock.elapsed());
         let token = Arc::new(token);

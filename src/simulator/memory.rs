@@ -178,7 +178,7 @@ impl Door {
         let granted = self
             .deliver(host, Endpoint::RegionToken, token_request(host, id, secret))
             .await
-            .map_err(|failure| Failure { kind: failure.kind.while_fetching_token(), ..failure })?;
+            .map_err(Failure::while_fetching_token)?;
         let mut session = self.session();
         session.tokens.insert(host.host().to_string(), granted.clone());
         session.granted.insert(host.region().clone(), self.clock.elapsed());

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
+use tenantd::app;
 use tenantd::postgres::StoreError;
+use tenantd::settings::Database;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 
 use crate::support::cable::Cable;
@@ -120,6 +122,21 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
 }
 
 #[tokio::test]
+async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_not_cut_off() {
+    let db = test_db().await;
+    let database = Database { url: db.url.clone().into(), max_connections: 1 };
+    let limits = async |pool: &PgPool| -> (String, String) {
+        let limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')";
+        sqlx::query_as(limits).fetch_one(pool).await.unwrap()
+    };
+
+    let (daemon, command) = (app::daemon_pool(&database).unwrap(), app::pool(&database).unwrap());
+
+    assert_eq!(limits(&daemon).await, ("30s".to_owned(), "10s".to_owned()));
+    assert_eq!(limits(&command).await, ("0".to_owned(), "0".to_owned()), "a migration may take long");
+}
+
+#[tokio::test]
 async fn only_what_waiting_can_never_mend_is_final() {
     let db = test_db().await;
     for (code, is_outage, is_final) in [
@@ -129,6 +146,8 @@ async fn only_what_waiting_can_never_mend_is_final() {
         ("53100", true, false),  // disk full
         ("53300", true, false),  // too many connections
         ("55000", true, false),  // takes no connections
+        ("55P03", true, false),  // a lock was waited for too long
+        ("57014", true, false),  // cancelled: it took too long
         ("57P01", true, false),  // shutting down
         ("58030", true, false),  // input or output error
         ("42501", false, false), // a right is missing: somebody may grant it

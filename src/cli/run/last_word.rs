@@ -1,6 +1,9 @@
 //! What is left when the daemon stops, said in one line.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
@@ -10,12 +13,19 @@ use crate::engine::shutdown::Stop;
 use crate::postgres::tenants::Rest;
 use crate::postgres::{Store, StoreError};
 
+/// How long a daemon that breaks off still asks what it leaves behind.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
 /// After a drain: what waits. After a break: what was left behind, as a failure.
 pub(super) async fn of_daemon(store: &Store, left: Left, stop: &Stop) -> anyhow::Result<Code> {
-    let tenants = match of(store).await {
-        Ok((_, tenants)) => tenants,
-        Err(_) => "the database is away, so what is left cannot be told".to_owned(),
+    let told = tokio::select! {
+        told = of(store) => told.ok(),
+        () = impatience(&stop.abort) => None,
     };
+    let tenants = told.map_or_else(
+        || "the database is away, so what is left cannot be told".to_owned(),
+        |(_, tenants)| tenants,
+    );
     let leases = count(i64::try_from(left.leases).unwrap_or(i64::MAX), "lease");
     if stop.abort.is_cancelled() {
         return Err(anyhow!(
@@ -24,6 +34,12 @@ pub(super) async fn of_daemon(store: &Store, left: Left, stop: &Stop) -> anyhow:
     }
     tracing::info!("stopped: {tenants}; {leases} left");
     Ok(Code::Done)
+}
+
+/// Ends a moment after we were told to leave at once.
+async fn impatience(abort: &CancellationToken) {
+    abort.cancelled().await;
+    tokio::time::sleep(LAST_LOOK).await;
 }
 
 /// What is left, and in words.

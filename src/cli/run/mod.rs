@@ -47,7 +47,7 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
         tracing::warn!("{warning}");
     }
     let stop = signals::stop()?;
-    let pool = app::pool(&settings.database)?;
+    let pool = app::daemon_pool(&settings.database)?;
     if args.once {
         return once::run(Parts::of(settings)?, &pool, stop).await;
     }

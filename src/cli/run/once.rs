@@ -1,6 +1,7 @@
 //! `tenantd run --once`: does what is due and ends, for cron and for scripts.
 //!
-//! The rule: it never waits for a later time; it says how many do, and when.
+//! The rule: it never waits, for a later time no more than for the database; it says
+//! how many tenants wait, and until when.
 
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use crate::engine::dispatch::{Mode, Pulse};
 use crate::engine::shutdown::Stop;
 
 pub(super) async fn run(parts: Parts, pool: &PgPool, stop: Stop) -> anyhow::Result<Code> {
-    let store = app::open_store(pool).await?;
+    let store = app::open_writable(pool).await?;
     let engine = parts.engine(store.clone());
-    let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await?;
+    let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await;
+    let left = left.map_err(|error| app::started(&error))?;
     if stop.drain.is_cancelled() {
         return last_word::of_daemon(&store, left, &stop).await;
     }

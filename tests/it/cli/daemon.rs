@@ -189,6 +189,47 @@ async fn a_second_signal_breaks_off_and_says_what_was_left_behind() {
 }
 
 #[tokio::test]
+async fn a_second_signal_breaks_off_even_while_the_database_does_not_answer() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config("").await;
+    let mut daemon = Daemon::start(command(&bench.scratch, &bench.db.url, &config, &["run"]));
+    daemon.says("claiming due tenants").await;
+    let mut lock = bench.db.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let is_stuck = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(is_stuck).fetch_one(&bench.db.pool).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    daemon.signal("TERM").await;
+    daemon.says("a second signal breaks off").await;
+    daemon.signal("TERM").await;
+    let ended = tokio::time::timeout(Duration::from_secs(6), daemon.ends()).await;
+    lock.rollback().await.unwrap();
+
+    let (code, log) = ended.expect("sooner than the server gives up the lock");
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("what is left cannot be told"), "{log}");
+}
+
+#[tokio::test]
+async fn a_run_of_once_on_a_database_that_only_reads_fails_and_says_what_it_needs() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config("").await;
+    bench.given_tenant("customer-1").await;
+    let separator = if bench.db.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}options=-c%20default_transaction_read_only%3Don", bench.db.url);
+
+    let run = command(&bench.scratch, &url, &config, &["run", "--once"]).output();
+    let ran = tokio::time::timeout(LIMIT, run).await.expect("it does not wait").unwrap();
+
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("read-only") && said.contains("check database.url"), "{said}");
+}
+
+#[tokio::test]
 async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_parked() {
     let (fleet, scratch, config) = given_fleet().await;
     fleet.given_tenants(2).await;

@@ -1,5 +1,7 @@
 //! A bad row harms only itself: before anything is sent it is parked.
 
+use std::time::Duration;
+
 use tenantd::domain::host::HostPattern;
 use tenantd::domain::ids::{ProfileName, RegionName};
 use tenantd::domain::region::RegionMap;
@@ -122,6 +124,8 @@ async fn a_region_added_to_the_configuration_releases_the_rows_that_waited_for_i
     insert(&rig, "acme", eu, "default").await;
     insert(&rig, "still-bad", "bad.example.com", "default").await;
     assert_eq!(work_due(&rig, &before).await, 2);
+    rig.advance(Duration::from_hours(240)).await;
+    sqlx::query("UPDATE tenantd.tenants SET failures = 7").execute(rig.pool()).await.unwrap();
     let mut wider = terms();
     let patterns = ["*.us.qlikcloud.com", "*.eu.qlikcloud.com"];
     wider.regions =
@@ -131,7 +135,9 @@ async fn a_region_added_to_the_configuration_releases_the_rows_that_waited_for_i
     let released = after.store.adopt_regions(&after.terms.claim_terms()).await.unwrap();
 
     assert_eq!(released, 1);
-    assert_eq!(row(&rig, "acme").await.due_in, Some(0));
+    let acme = row(&rig, "acme").await;
+    assert_eq!(acme.due_in, Some(0));
+    assert_eq!((acme.failures, acme.without_progress), (0, 0), "it begins anew");
     assert_eq!(row(&rig, "still-bad").await.parked_reason.as_deref(), Some("HostNotAllowed"));
     assert_eq!(work_due(&rig, &after).await, 1);
     assert!(ledger(&rig).requests_to(eu) > 0, "now it is asked");

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use tenantd::domain::host::HostPattern;
 use tenantd::domain::ids::RegionName;
+use tenantd::domain::region::RegionMap;
 use tenantd::engine::breaker::{PROBE_EVERY, WINDOW};
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault, FaultPlan, TenantStatus};
+use tenantd::vault::KeyKind;
 use uuid::Uuid;
 
 use super::{assert_whole, host_of, ledger, rig, row, work_due, work_next};
-use crate::support::rig::{LEASE, Replica, Rig};
+use crate::support::rig::{LEASE, Replica, Rig, terms};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -192,6 +195,112 @@ async fn a_probe_whose_prober_died_is_made_by_another() {
     assert!(!is_open(&heir).await);
     rig.work_until_quiet(&heir).await;
     assert_whole(&rig, &heir, "one").await;
+}
+
+/// A replica that was configured with these patterns and their regions.
+async fn replica_of(rig: &Rig, patterns: &[(&str, &str)]) -> Replica {
+    let mut terms = terms();
+    let pattern =
+        |(text, region): &(&str, &str)| (HostPattern::parse(text).unwrap(), RegionName::new(*region));
+    terms.regions = RegionMap::new(patterns.iter().map(pattern));
+    rig.replica_with(terms, KeyKind::Symmetric).await
+}
+
+#[tokio::test]
+async fn a_breaker_of_a_region_that_is_configured_no_more_is_closed_and_its_tenants_go_on() {
+    let rig = rig().await;
+    let before = rig.replica().await;
+    given_open_breaker(&rig, &before).await;
+    let after = replica_of(&rig, &[("*.us.qlikcloud.com", "renamed")]).await;
+
+    after.adopt_regions().await.unwrap();
+
+    assert!(!is_open(&after).await);
+    for name in ["one", "two", "three"] {
+        assert_eq!(row(&rig, name).await.due_in, Some(0), "{name}");
+    }
+    let regions: Vec<String> = sqlx::query_scalar("SELECT DISTINCT region FROM tenantd.tenants")
+        .fetch_all(rig.pool())
+        .await
+        .unwrap();
+    assert_eq!(regions, ["renamed"]);
+}
+
+#[tokio::test]
+async fn only_who_knows_the_region_and_counts_the_host_to_it_probes() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    given_open_breaker(&rig, &replica).await;
+    let stranger = replica_of(&rig, &[("*.us.qlikcloud.com", "renamed")]).await;
+    let divided = replica_of(&rig, &[("*.us.qlikcloud.com", "us"), ("*.eu.qlikcloud.com", "eu")]).await;
+    let sent = requests(&rig);
+
+    rig.advance(PROBE_EVERY).await;
+    stranger.probe_open_breakers().await.unwrap();
+    assert_eq!(requests(&rig), sent);
+    replica.probe_open_breakers().await.unwrap();
+    assert_eq!(requests(&rig), sent + 1, "the turn was left to us");
+
+    // Sorted by another configuration, under which these hosts are of region eu.
+    sqlx::raw_sql("UPDATE tenantd.regions SET region = 'eu'; UPDATE tenantd.tenants SET region = 'eu'")
+        .execute(rig.pool())
+        .await
+        .unwrap();
+    rig.advance(PROBE_EVERY).await;
+    divided.probe_open_breakers().await.unwrap();
+    assert_eq!(requests(&rig), sent + 1, "another region's token proves nothing");
+}
+
+#[tokio::test]
+async fn among_tenants_that_never_worked_one_that_was_never_refused_is_probed_first() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    given_open_breaker(&rig, &replica).await;
+    // The one that would be last by its key.
+    let never_refused: Uuid = sqlx::query_scalar(
+        "UPDATE tenantd.tenants SET credential_refused_at = NULL
+          WHERE tenant_id = (SELECT tenant_id FROM tenantd.tenants ORDER BY tenant_id DESC LIMIT 1)
+         RETURNING tenant_id",
+    )
+    .fetch_one(rig.pool())
+    .await
+    .unwrap();
+
+    let mut probes = Vec::new();
+    for _ in 0..4 {
+        probes.push(probed(&rig, &replica).await.expect("the breaker stays open"));
+    }
+
+    assert_eq!((probes[0], probes[3]), (never_refused, never_refused), "{probes:?}");
+    assert!(
+        probes[1] != probes[2] && !probes[1..3].contains(&never_refused),
+        "nobody is left out: {probes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_that_was_taken_over_on_its_way_closes_the_breaker_all_the_same() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    given_open_breaker(&rig, &replica).await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION tenantd_test.take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             UPDATE tenantd.tenants SET lease_epoch = lease_epoch + 1 WHERE tenant_id = NEW.tenant_id;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER take_over AFTER UPDATE OF lease_holder ON tenantd.tenants
+            FOR EACH ROW WHEN (OLD.lease_holder IS NULL AND NEW.lease_holder IS NOT NULL)
+            EXECUTE FUNCTION tenantd_test.take_over()",
+    )
+    .execute(rig.pool())
+    .await
+    .unwrap();
+
+    mend_the_credential(&rig);
+    rig.advance(PROBE_EVERY).await;
+    replica.probe_open_breakers().await.unwrap();
+
+    assert!(!is_open(&replica).await);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Stopping: the step in flight is finished, leases are given back, nothing is lost.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tenantd::engine::worker::Stopping;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{assert_whole, ledger, rig, row};
 use crate::support::rig::{LEASE, Replica, Rig};
@@ -30,7 +32,7 @@ impl Stopping for After {
 
 async fn dispatch(replica: &Replica, stop: &Stop, mode: Mode) -> Left {
     let run = async { replica.dispatch(&Notify::new(), &Pulse::default(), stop, mode).await };
-    tokio::time::timeout(Duration::from_mins(1), run).await.expect("the loop ends")
+    tokio::time::timeout(Duration::from_mins(1), run).await.expect("the loop ends").unwrap()
 }
 
 async fn given_tenants(rig: &Rig, count: usize) -> Vec<String> {
@@ -119,4 +121,39 @@ async fn a_single_run_ends_when_nothing_is_due_and_leaves_what_waits() {
         assert_whole(&rig, &replica, name).await;
     }
     assert_eq!(row(&rig, "waiting").await.wait_reason.as_deref(), Some("Settling"));
+}
+
+#[tokio::test]
+async fn a_single_run_without_a_database_ends_as_a_failure() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    replica.store.pool().close().await;
+
+    let (wake, pulse, stop) = (Notify::new(), Pulse::default(), Stop::new());
+    let run = replica.dispatch(&wake, &pulse, &stop, Mode::Once);
+    let ended = tokio::time::timeout(Duration::from_secs(5), run).await.expect("it does not wait");
+
+    assert!(ended.is_err());
+}
+
+#[tokio::test]
+async fn housekeeping_that_hangs_in_the_database_does_not_keep_the_daemon_from_stopping() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let mut lock = rig.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&replica).keep_house(stop.clone()));
+    let is_stuck = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(is_stuck).fetch_one(rig.pool()).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    stop.cancel();
+
+    let ended = tokio::time::timeout(Duration::from_secs(5), keeping).await.expect("it ends");
+    ended.unwrap().unwrap();
+    lock.rollback().await.unwrap();
 }
