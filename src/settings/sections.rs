@@ -101,11 +101,10 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
 pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
     match from.optional("vault.keyring_file", path)? {
         Some(keyring_file) => Ok(Vault { keyring_file }),
-        None => Err(from.fault(
-            "vault.keyring_file",
-            "is not set",
-            "make a keyring with `tenantd keys generate` and set this to its path",
-        )),
+        None => {
+            let remedy = "make a keyring with `tenantd keys generate` and set this to its path";
+            Err(from.not_set("vault.keyring_file", remedy))
+        }
     }
 }
 
