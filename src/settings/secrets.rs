@@ -15,13 +15,11 @@ use super::reader::{Read, Reader};
 impl Reader<'_> {
     /// A secret that must be given as `key` or as `key_file`.
     pub(super) fn required_secret(&mut self, key: &str) -> Read<SecretString> {
-        match self.secret(key)? {
-            Some(secret) => Ok(secret),
-            None => {
-                let remedy = format!("set {key}_file to the path of a file that holds it, or {key} itself");
-                Err(self.not_set(key, remedy))
-            }
+        if let Some(secret) = self.secret(key)? {
+            return Ok(secret);
         }
+        let remedy = format!("set {key}_file to the path of a file that holds it, or {key} itself");
+        Err(self.not_set(key, remedy))
     }
 
     /// A secret that may be given as `key` or as `key_file`, but not as both.
