@@ -17,6 +17,8 @@ help: ## List the targets
 .PHONY: demo
 demo: ## Guided tour on this machine alone; ARGS="--tenants 50 --exit" for scripts
 	@[ -n "$$TENANTD_DATABASE__URL" ] || scripts/install-postgres
+	@echo "Building tenantd; the first time this takes some minutes." >&2
+	cargo build --bin tenantd
 	cargo run --quiet -- demo $(ARGS)
 
 .PHONY: test
@@ -39,8 +41,8 @@ sqlx-check: install-postgres ## Fail when .sqlx is not current
 	scripts/sqlx-prepare --check
 
 .PHONY: bench
-bench: install-postgres ## Measure the claims of the README
-	cargo bench $(ARGS)
+bench: install-postgres ## Measure CPU and wall time per tenant beside a bare floor
+	cargo bench --bench provision $(ARGS)
 
 .PHONY: interop
 interop: export INTEROP_DIR := $(or $(INTEROP_DIR),$(CURDIR)/target/interop)
@@ -58,11 +60,14 @@ install-postgres: ## Install PostgreSQL's server programs where they are missing
 	@scripts/install-postgres
 
 PREFIX ?= /usr/local
+# Where cargo builds, unless its own configuration says otherwise.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 .PHONY: install
-install: ## Build for release and install the program to PREFIX (/usr/local)
-	cargo build --release --locked
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 0755 target/release/tenantd "$(DESTDIR)$(PREFIX)/bin/tenantd"
+install: ## Build for release; install program and manual pages to PREFIX (/usr/local; the unit wants /usr)
+	cargo build --release --locked --bin tenantd
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -m 0755 "$(TARGET)/release/tenantd" "$(DESTDIR)$(PREFIX)/bin/tenantd"
+	"$(TARGET)/release/tenantd" man --out "$(DESTDIR)$(PREFIX)/share/man/man1"
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::checked;
 use super::exit::Code;
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
@@ -39,11 +40,11 @@ fn show(format: Format, source: &Source) -> anyhow::Result<Code> {
 }
 
 fn check(source: &Source) -> anyhow::Result<Code> {
-    let (settings, warnings) = source.layered()?.settings()?;
-    Parts::of(settings)?;
-    for warning in &warnings {
+    let layered = source.layered()?;
+    for warning in &layered.warnings() {
         output::note(&format!("warning: {warning}"));
     }
+    Parts::of(checked::settings(&layered)?)?;
     output::line("the configuration is sound; `tenantd doctor` tries it out")?;
     Ok(Code::Done)
 }

@@ -1,7 +1,7 @@
 //! What the schema refused in a row, said with what to change.
 //!
-//! The rule: a constraint's name reads as the reason, so it is said as it is;
-//! this table adds what to do. It never says which rows are allowed: the schema does.
+//! The rule: a constraint's name reads as the reason, so it is said as it is, to be
+//! found again in the schema and in the documents; this table adds what to do. It never says which rows are allowed: the schema does.
 
 use crate::postgres::StoreError;
 
@@ -43,10 +43,9 @@ pub(super) fn violation(error: &StoreError) -> Option<String> {
 }
 
 fn sentence(constraint: &str) -> String {
-    let reason = constraint.replace('_', " ").replacen("external id", "external_id", 1);
     let known = REMEDIES.iter().find(|(name, _)| *name == constraint);
     let remedy = known.map_or("correct it and try again", |(_, remedy)| remedy);
-    format!("the row breaks the rule \"{reason}\": {remedy}")
+    format!("the row breaks the rule {constraint}: {remedy}")
 }
 
 #[cfg(test)]
@@ -76,6 +75,6 @@ mod tests {
     fn a_constraint_without_a_remedy_is_still_said() {
         let said = sentence("labels_are_an_object");
 
-        assert!(said.contains("\"labels are an object\": correct it"), "{said}");
+        assert!(said.contains("labels_are_an_object: correct it"), "{said}");
     }
 }

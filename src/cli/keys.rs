@@ -25,10 +25,7 @@ pub(super) enum KeysCommand {
     /// Print the public half of a keyring, for a daemon that only seals
     ///
     /// Every key must be of type p256.
-    Public {
-        /// The keyring with the private halves
-        file: PathBuf,
-    },
+    Public(PublicArgs),
     /// List the keys of the keyring; shows no key material
     List(ListArgs),
 }
@@ -38,11 +35,21 @@ pub(super) enum KeysCommand {
 #[command(after_help = "\
 Examples:
   tenantd keys generate --out /etc/tenantd/keyring.json
-  tenantd keys generate --type p256 --out private.json && tenantd keys public private.json")]
+  tenantd keys generate --type p256 --out private.json && tenantd keys public private.json --out public.json")]
 pub(super) struct GenerateArgs {
     /// What kind of key
     #[arg(long = "type", value_enum, default_value_t, value_name = "TYPE")]
     kind: Kind,
+    /// Create this file, with mode 0600, instead of printing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tenantd keys public private.json --out /etc/tenantd/secrets/keyring")]
+pub(super) struct PublicArgs {
+    /// The keyring with the private halves
+    file: PathBuf,
     /// Create this file, with mode 0600, instead of printing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -79,7 +86,7 @@ struct Shown {
 pub(super) fn run(command: KeysCommand, source: &Source) -> anyhow::Result<Code> {
     match command {
         KeysCommand::Generate(args) => generate(&args),
-        KeysCommand::Public { file } => public(&file),
+        KeysCommand::Public(args) => public(&args),
         KeysCommand::List(args) => list(&args, source),
     }
 }
@@ -119,8 +126,14 @@ fn create(path: &Path, text: &str) -> anyhow::Result<()> {
     written.map_err(|error| anyhow!("{shown} could not be written: {error}; remove it and try again"))
 }
 
-fn public(file: &Path) -> anyhow::Result<Code> {
-    output::print(&Keyring::load(file)?.public_key_set()?)?;
+fn public(args: &PublicArgs) -> anyhow::Result<Code> {
+    let set = Keyring::load(&args.file)?.public_key_set()?;
+    if let Some(path) = &args.out {
+        create(path, &set)?;
+        output::note(&format!("wrote {} with mode 0600; it seals, and opens nothing", path.display()));
+    } else {
+        output::print(&set)?;
+    }
     Ok(Code::Done)
 }
 

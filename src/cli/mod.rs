@@ -7,6 +7,7 @@
 //! only grows.
 
 mod ages;
+mod checked;
 mod config;
 mod constraints;
 mod demo;

@@ -93,7 +93,7 @@ async fn run_on(options: Options, mut screen: Screen) -> Result<Summary, TourErr
     let mut signals = Signals::listen().map_err(TourError::os("listen for Ctrl-C"))?;
     let Options { tenants, exit, seed, database_url } = options;
     let customers = samples::customers(tenants.max(1));
-    welcome(&mut screen, customers.len())?;
+    welcome(&mut screen, customers.len(), !exit)?;
     let mut stage = Stage::set(database_url, seed, &customers, &mut screen).await?;
     let given = tokio::select! {
         given = give(&mut stage, &customers, exit, &mut screen) => given,
@@ -115,16 +115,36 @@ async fn run_on(options: Options, mut screen: Screen) -> Result<Summary, TourErr
     Ok(summary)
 }
 
-fn welcome(screen: &mut Screen, tenants: usize) -> Result<(), TourError> {
+fn welcome(screen: &mut Screen, tenants: usize, has_typo: bool) -> Result<(), TourError> {
     let title = screen.paint().bold("tenantd: a tour on this machine alone");
-    let customers = if tenants == 1 { "1 customer".to_owned() } else { format!("{tenants} customers") };
+    let customers = if tenants == 1 { "A customer".to_owned() } else { format!("{tenants} customers") };
+    let (sign, whose) = if tenants == 1 { ("signs", "It") } else { ("sign", "Each") };
+    let another = if has_typo {
+        format!(", and {} with a typo in its host", ordinal(tenants + 1))
+    } else {
+        String::new()
+    };
     say(
         screen,
         &format!(
-            "{title}\n\n{customers} of yours sign up. Each needs an OAuth client in its own Qlik Cloud tenant, trusted, its\n\
-             secret kept. Qlik Cloud is simulated here, and loses, spoils and refuses answers on purpose.\n"
+            "{title}\n\n{customers} of yours {sign} up{another}.\n\
+             {whose} needs an OAuth client in its own Qlik Cloud tenant, trusted, its secret kept. Qlik Cloud\n\
+             is simulated here, and loses, spoils and refuses answers on purpose.\n"
         ),
     )
+}
+
+/// `a 13th`, `an 8th`, as it is spoken.
+fn ordinal(number: usize) -> String {
+    let article = if matches!(number, 8 | 11 | 18 | 80..=89 | 800..=899) { "an" } else { "a" };
+    let suffix = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        (_, _) => "th",
+    };
+    format!("{article} {number}{suffix}")
 }
 
 fn say(screen: &mut Screen, text: &str) -> Result<(), TourError> {
@@ -172,7 +192,7 @@ async fn watch(
             _ = ticks.tick() => {}
             error = stage.daemon.ended() => return Err(error),
         }
-        let moment = Snapshot::take(&stage.store, &stage.ledger(), clock.elapsed()).await?;
+        let moment = Snapshot::take(&stage.store, &stage.ledger(), wanted, clock.elapsed()).await?;
         screen
             .show(&picture::lines(&moment, screen.paint()), moment.elapsed, &picture::line(&moment))
             .map_err(TourError::os("write to standard output"))?;

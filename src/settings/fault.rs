@@ -36,7 +36,7 @@ pub struct InvalidSettings {
 }
 
 impl InvalidSettings {
-    pub(super) fn new(faults: Vec<Fault>) -> Self {
+    pub(crate) fn new(faults: Vec<Fault>) -> Self {
         Self { faults }
     }
 

@@ -136,6 +136,15 @@ pub(super) fn not_collected(error: &ConfigError) -> Fault {
     }
 }
 
+/// Which layer a value came from; a later layer is greater.
+pub(super) fn rank(value: &Value) -> u8 {
+    match value.origin() {
+        None | Some(BUILT_IN) => 0,
+        Some(_) if is_variable(value) => 2,
+        Some(_) => 1,
+    }
+}
+
 /// Whether the value came from the environment, where all is text.
 pub(super) fn is_variable(value: &Value) -> bool {
     value.origin().is_some_and(|origin| origin.starts_with(VARIABLE))

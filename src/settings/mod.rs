@@ -99,6 +99,15 @@ impl Layered {
         Ok((settings, warnings))
     }
 
+    /// What is merely unwise, also where there are faults.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut reader = Reader::new(&self.tree);
+        // Only what it came across matters here; its faults are `settings`' to tell.
+        drop(sections::settings(&mut reader));
+        warnings::of(&reader, self.file.as_ref())
+    }
+
     /// Only `[database]`, for commands that need nothing else.
     ///
     /// # Errors

@@ -1,14 +1,17 @@
 //! What the layers say together, merged by the `config` crate and flattened to dotted keys.
 //!
-//! The rule: nothing is checked here and nothing dropped; an unknown key must
-//! reach the reader to be told.
+//! The rule: nothing is checked here; an unknown key must reach the reader to be
+//! told. Only what a later layer has replaced is dropped.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 use config::{Config, Map, Value, ValueKind};
 
 use super::fault::Fault;
-use super::layers::{BUILT_IN, ConfigFile, DEFAULTS, Layer, environment_layer, not_collected, toml_layer};
+use super::layers::{
+    BUILT_IN, ConfigFile, DEFAULTS, Layer, environment_layer, not_collected, rank, toml_layer,
+};
 
 /// One value with its dotted key, such as `regions[0].hosts`.
 pub(super) struct Entry {
@@ -17,7 +20,11 @@ pub(super) struct Entry {
 }
 
 /// All values of the merged layers, ordered by key.
-pub(super) struct Tree(Vec<Entry>);
+pub(super) struct Tree {
+    entries: Vec<Entry>,
+    /// Names of all variables, for those that are nearly settings.
+    variables: Vec<OsString>,
+}
 
 impl Tree {
     /// Merges the built-in defaults, the file and the variables; later ones win.
@@ -25,6 +32,8 @@ impl Tree {
         file: Option<&ConfigFile>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Fault> {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let names = variables.iter().map(|(name, _)| name.clone()).collect();
         let built_in = toml_layer(BUILT_IN, DEFAULTS)?;
         let mut layers = Config::builder().add_source(built_in.clone());
         if let Some(file) = file {
@@ -35,16 +44,34 @@ impl Tree {
         complete_profiles(&mut tree, &built_in);
         let mut entries = Vec::new();
         flatten(String::new(), &tree, &mut entries);
-        Ok(Self(entries))
+        Ok(Self { entries: without_replaced(entries), variables: names })
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.entries
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
+
+    /// Whether a variable of this name is set.
+    pub(super) fn has_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+}
+
+/// Without the one form of a secret (`url`, `url_file`) where a later layer gives
+/// the other. Both forms in one layer stay, to be told.
+fn without_replaced(entries: Vec<Entry>) -> Vec<Entry> {
+    let ranks: HashMap<String, u8> =
+        entries.iter().map(|entry| (entry.key.clone(), rank(&entry.value))).collect();
+    let is_replaced = |entry: &Entry| {
+        let file_form = format!("{}_file", entry.key);
+        let other = entry.key.strip_suffix("_file").unwrap_or(&file_form);
+        ranks.get(other).is_some_and(|other| *other > rank(&entry.value))
+    };
+    entries.into_iter().filter(|entry| !is_replaced(entry)).collect()
 }
 
 /// Gives every profile the built-in values of `[profiles.default]` for what it

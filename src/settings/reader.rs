@@ -5,6 +5,7 @@
 //! made only by recording a fault, so a value cannot go missing in silence.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
 
@@ -25,12 +26,19 @@ pub(super) struct Reader<'a> {
     tree: &'a Tree,
     known: BTreeSet<String>,
     secret: BTreeSet<String>,
+    exposed: Vec<(String, PathBuf)>,
     faults: Vec<Fault>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        Self { tree, known: BTreeSet::new(), secret: BTreeSet::new(), faults: Vec::new() }
+        Self {
+            tree,
+            known: BTreeSet::new(),
+            secret: BTreeSet::new(),
+            exposed: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// The same knowledge of keys with a clean slate.
@@ -46,7 +54,7 @@ impl<'a> Reader<'a> {
     ) -> Read<T> {
         match self.optional(key, parse)? {
             Some(value) => Ok(value),
-            None => Err(self.fault(key, "is not set", "set it; docs/configuration.md says to what")),
+            None => Err(self.not_set(key, "set it; docs/configuration.md says to what")),
         }
     }
 
@@ -79,6 +87,30 @@ impl<'a> Reader<'a> {
         let (key, origin) = (key.to_owned(), self.origin(key).map(str::to_owned));
         self.faults.push(Fault { key, origin, problem: problem.into(), remedy: remedy.into() });
         Recorded(())
+    }
+
+    /// Records that a key must be set; says so where a variable is nearly its.
+    pub(super) fn not_set(&mut self, key: &str, remedy: impl Into<String>) -> Recorded {
+        let upper = key.to_uppercase();
+        let (meant, nearly) = (upper.replace('.', "__"), upper.replace('.', "_"));
+        let is_meant = |suffix: &&str| self.tree.has_variable(&format!("TENANTD_{nearly}{suffix}"));
+        let problem = match ["", "_FILE"].iter().find(|suffix| is_meant(suffix)) {
+            Some(suffix) => format!(
+                "is not set (TENANTD_{nearly}{suffix} is set; settings have two underscores: TENANTD_{meant}{suffix})"
+            ),
+            None => "is not set".to_owned(),
+        };
+        self.fault(key, problem, remedy)
+    }
+
+    /// Remembers that this key names a file that everybody may read.
+    pub(super) fn expose(&mut self, key: &str, path: &Path) {
+        self.exposed.push((key.to_owned(), path.to_owned()));
+    }
+
+    /// The keys whose secrets lie in files that everybody may read.
+    pub(super) fn exposed(&self) -> &[(String, PathBuf)] {
+        &self.exposed
     }
 
     /// Where a key was set, if it was.

@@ -50,11 +50,17 @@ fn host_patterns(value: &Value) -> Result<Vec<HostPattern>, Misfit> {
     if patterns.is_empty() {
         return Err(Misfit::new("is empty", remedy));
     }
-    let parse = |text: &String| {
-        HostPattern::parse(text)
-            .map_err(|error| Misfit::new(format!("holds {}, but {error}", quoted(text)), remedy))
-    };
-    patterns.iter().map(parse).collect()
+    let (mut parsed, mut wrong) = (Vec::new(), Vec::new());
+    for text in &patterns {
+        match HostPattern::parse(text) {
+            Ok(pattern) => parsed.push(pattern),
+            Err(error) => wrong.push(format!("{}, but {error}", quoted(text))),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(parsed);
+    }
+    Err(Misfit::new(format!("holds {}", wrong.join("; and ")), remedy))
 }
 
 fn refuse_repeated_names(from: &mut Reader<'_>, count: usize) {

@@ -2,6 +2,7 @@
 //!
 //! The rule: what was read is wrapped at once, and no message here quotes it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use config::Value;
@@ -14,14 +15,11 @@ use super::reader::{Read, Reader};
 impl Reader<'_> {
     /// A secret that must be given as `key` or as `key_file`.
     pub(super) fn required_secret(&mut self, key: &str) -> Read<SecretString> {
-        match self.secret(key)? {
-            Some(secret) => Ok(secret),
-            None => Err(self.fault(
-                key,
-                "is not set",
-                format!("set {key}_file to the path of a file that holds it, or {key} itself"),
-            )),
+        if let Some(secret) = self.secret(key)? {
+            return Ok(secret);
         }
+        let remedy = format!("set {key}_file to the path of a file that holds it, or {key} itself");
+        Err(self.not_set(key, remedy))
     }
 
     /// A secret that may be given as `key` or as `key_file`, but not as both.
@@ -49,6 +47,9 @@ impl Reader<'_> {
             let remedy = "name a file that the user tenantd runs as may read";
             self.fault(key, format!("names {shown}, which cannot be read: {error}"), remedy)
         })?;
+        if is_open_to_everybody(path) {
+            self.expose(key, path);
+        }
         if text.ends_with('\n') {
             text.pop();
         }
@@ -61,6 +62,11 @@ impl Reader<'_> {
         }
         Ok(text.into())
     }
+}
+
+/// Groups may read secrets: systemd and Kubernetes hand them out so.
+fn is_open_to_everybody(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 fn in_place(value: &Value) -> Result<SecretString, Misfit> {

@@ -99,14 +99,11 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
 
 /// `[vault]`
 pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
-    match from.optional("vault.keyring_file", path)? {
-        Some(keyring_file) => Ok(Vault { keyring_file }),
-        None => Err(from.fault(
-            "vault.keyring_file",
-            "is not set",
-            "make a keyring with `tenantd keys generate` and set this to its path",
-        )),
+    if let Some(keyring_file) = from.optional("vault.keyring_file", path)? {
+        return Ok(Vault { keyring_file });
     }
+    let remedy = "make a keyring with `tenantd keys generate` and set this to its path";
+    Err(from.not_set("vault.keyring_file", remedy))
 }
 
 fn prove(from: &mut Reader<'_>) -> Read<Prove> {

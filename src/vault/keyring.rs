@@ -57,7 +57,7 @@ pub enum KeyringFault {
     NotAFile,
     /// Others than its owner could read or change it.
     #[error(
-        "has mode {mode:04o}, which lets others than its owner and group read it, or others than its owner write it; run `chmod 0600 {}`",
+        "has mode {mode:04o}, so that others than its owner and group may read it, or others than its owner change it; run `chmod 0600 {}`",
         path.display()
     )]
     TooOpen {
@@ -67,7 +67,7 @@ pub enum KeyringFault {
         path: PathBuf,
     },
     /// More bytes than any keyring has.
-    #[error("has more than {} bytes; a keyring is a small JWK Set", key_file::MAX_BYTES)]
+    #[error("has more than {} bytes; name a keyring, which is a small JWK Set", key_file::MAX_BYTES)]
     TooLarge,
     /// Not JSON, or JSON of another shape. The parser's own words are left out:
     /// they quote the file.

@@ -6,6 +6,7 @@ mod cli;
 mod contract;
 mod crash_points;
 mod demo;
+mod deploy;
 mod engine;
 mod faults;
 mod layers;

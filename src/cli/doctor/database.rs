@@ -23,12 +23,12 @@ pub(super) async fn role(pool: &PgPool, findings: &mut Findings) -> anyhow::Resu
         (true, _) => findings.warn(
             "role",
             &format!("{role} is a superuser"),
-            "run the daemon as a role of its own, made by deploy/postgres/roles.sql",
+            "run the daemon as a login of its own that has tenantd_daemon (deploy/postgres/roles.sql)",
         )?,
         (false, Some(true)) => findings.ok("role", &format!("{role} may do the daemon's work"))?,
         (false, Some(false)) => findings.fail(
             "role",
-            &format!("{role} may not write what the daemon writes; give it its rights with deploy/postgres/roles.sql"),
+            &format!("{role} may not write what the daemon writes; use a login that has tenantd_daemon, or run deploy/postgres/roles.sql again"),
         )?,
         (false, None) => findings.ok("role", &format!("{role}; its rights show when the schema is there"))?,
     }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::finding::Findings;
 use crate::app;
+use crate::cli::output;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::secret::ClientSecret;
@@ -60,10 +61,17 @@ async fn known(vault: &Vault, store: &Store, findings: &mut Findings) -> anyhow:
         findings.fail(
             CHECK,
             &format!(
-                "{secrets} stored secrets are sealed by key {:?}, which is not in it; add that key behind the others",
+                "{} sealed by key {:?}, which is not in it; add that key behind the others",
+                sealed(*secrets),
                 key.as_str()
             ),
         )?;
     }
     Ok(())
+}
+
+/// `1 stored secret is`, `2 stored secrets are`.
+fn sealed(secrets: i64) -> String {
+    let verb = if secrets == 1 { "is" } else { "are" };
+    format!("{} {verb}", output::count(secrets, "stored secret"))
 }

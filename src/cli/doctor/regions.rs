@@ -37,7 +37,7 @@ pub(super) async fn check(
             Ok(None) => findings.warn(
                 CHECK,
                 &format!("{region}: no host to ask yet"),
-                "run this again when the region has its first tenant",
+                "run this again when the region has its first tenant, or add one exact host of the region to `hosts`",
             )?,
         }
     }

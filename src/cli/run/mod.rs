@@ -9,6 +9,7 @@ mod readiness;
 mod signals;
 mod systemd;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -19,13 +20,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::Progress;
+use super::checked;
 use super::exit::Code;
 use super::source::Source;
 use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
 use crate::http::{self, Pages, Token};
-use crate::settings::{Http, Log, LogFormat, Settings};
+use crate::settings::{Log, LogFormat, Settings};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -41,9 +43,10 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code> {
-    let (settings, warnings) = source.layered()?.settings()?;
+    let layered = source.layered()?;
+    let settings = checked::settings(&layered)?;
     start_log(&settings.log)?;
-    for warning in &warnings {
+    for warning in &layered.warnings() {
         tracing::warn!("{warning}");
     }
     let stop = signals::stop()?;
@@ -71,8 +74,9 @@ async fn serve(settings: Settings, pool: PgPool, stop: Stop) -> anyhow::Result<C
         metrics,
         token: settings.http.token.as_ref().map(Token::new),
     };
-    let listener = listen(&settings.http).await?;
+    let address = settings.http.listen;
     let parts = Parts::of(settings)?;
+    let listener = listen(address).await?;
     let closing = CancellationToken::new();
     let http = tokio::spawn(http::serve(listener, pages, closing.clone()));
     let pings = tokio::spawn(systemd::watchdog(progress.clone()));
@@ -84,11 +88,10 @@ async fn serve(settings: Settings, pool: PgPool, stop: Stop) -> anyhow::Result<C
     ended
 }
 
-async fn listen(http: &Http) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(http.listen).await.map_err(|error| {
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
         anyhow!(
-            "http.listen {} cannot be used: {error}; choose another address or port, or stop who has it",
-            http.listen
+            "http.listen {address} cannot be used: {error}; choose another address or port, or stop who has it"
         )
     })?;
     let address = listener.local_addr()?;

@@ -45,6 +45,11 @@ async fn retry(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let status = one(store, external_id).await?;
     let line = if is_retried {
         format!("{} is due at once", output::plain(external_id))
+    } else if status.reason.as_deref() == Some("NotYetSupported") {
+        let id = output::plain(external_id);
+        format!(
+            "nothing to do: {id} has desired_state absent, and removal is not built in this version; set it back to present, or delete the client by hand in Qlik"
+        )
     } else {
         format!("nothing to do: {}", standing(&status))
     };

@@ -19,13 +19,15 @@ pub(super) fn help(reach: &Reach<'_>) -> String {
         "A token, as any program would ask for one:".to_owned(),
         indented(&ask_for_token(reach)),
         "What really happened, whoever was told what:".to_owned(),
-        indented(&ask_for_ledger(reach)),
+        indented(&ask(reach, "ledger")),
+        "Make a user, for programs that sign somebody in:".to_owned(),
+        indented(&make_user(reach)),
     ]
     .join("\n")
 }
 
 fn ask_for_token(reach: &Reach<'_>) -> String {
-    let host = format!("acme.{}", reach.suffixes.first().map_or("", String::as_str));
+    let host = host(reach);
     let body = json!({
         "client_id": reach.client_id,
         "client_secret": reach.client_secret.expose_secret(),
@@ -39,13 +41,27 @@ fn ask_for_token(reach: &Reach<'_>) -> String {
     )
 }
 
-fn ask_for_ledger(reach: &Reach<'_>) -> String {
+fn ask(reach: &Reach<'_>, what: &str) -> String {
     let port = reach.addr.port();
     format!(
-        "curl --cacert {} --connect-to ::{} https://localhost:{port}/__simulator/ledger",
+        "curl --cacert {} --connect-to ::{} https://localhost:{port}/__simulator/{what}",
         file(reach.ca_file),
         reach.addr
     )
+}
+
+fn make_user(reach: &Reach<'_>) -> String {
+    let body = json!({"host": host(reach), "subject": "auth0|42", "email": "ada@acme.example"});
+    format!(
+        "{} \\\n  -H 'content-type: application/json' -d {}",
+        ask(reach, "users"),
+        for_shell(&body.to_string())
+    )
+}
+
+/// A tenant of the simulator's.
+fn host(reach: &Reach<'_>) -> String {
+    format!("acme.{}", reach.suffixes.first().map_or("", String::as_str))
 }
 
 fn file(path: &Path) -> String {
@@ -91,6 +107,7 @@ mod tests {
             r#"client_secret = "it's \"odd\"""#,
             r#"hosts = ["*.us.qlikcloud.com"]"#,
             "https://localhost:8443/__simulator/ledger",
+            "https://localhost:8443/__simulator/users \\\n",
         ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }

@@ -54,7 +54,7 @@ pub(super) fn proof(truth: &Truth, took: Duration, paint: Paint) -> String {
 /// What to try while the demo stays up; `external_id` is the tenant to try it on.
 pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint: Paint) -> String {
     let (config, database_url) = (config.display(), database_url.display());
-    let tenantd = format!("{} --config {config}", program());
+    let tenantd = program();
     let typo = mistyped().external_id;
     let correction =
         format!("UPDATE tenantd.tenants SET host = '{CORRECTED_HOST}' WHERE external_id = '{typo}'");
@@ -62,6 +62,7 @@ pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint:
         String::new(),
         paint.bold("The demo stays up. In another terminal, try:"),
         String::new(),
+        format!("  export TENANTD_CONFIG={config}"),
         format!("  {tenantd} tenant list"),
         format!("  {tenantd} tenant history {external_id}"),
         format!("  {tenantd} secret reveal {external_id} --yes"),
@@ -70,7 +71,6 @@ pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint:
         String::new(),
         format!("  psql \"$(cat {database_url})\" \\\n    -c \"{correction}\""),
         String::new(),
-        paint.dim(&format!("The configuration is {config}.")),
         paint.dim("What becomes ready or parked is told below. Ctrl-C ends everything and removes it."),
     ]
     .join("\n")

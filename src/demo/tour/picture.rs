@@ -37,7 +37,7 @@ pub(super) fn line(moment: &Snapshot) -> String {
     let named: Vec<String> =
         moment.named.iter().map(|tenant| format!("{} {}", tenant.external_id, tenant.reason)).collect();
     let parts = [
-        vec![format!("{} of {} ready", moment.ready, moment.tenants)],
+        vec![format!("{} of {} ready", moment.ready, moment.wanted)],
         phases,
         (!named.is_empty()).then(|| format!("waiting: {}", named.join(", "))).into_iter().collect(),
         (moment.rechecks > 0)
@@ -49,9 +49,9 @@ pub(super) fn line(moment: &Snapshot) -> String {
 }
 
 fn headline(moment: &Snapshot, paint: Paint) -> String {
-    let full = (BAR * moment.ready).checked_div(moment.tenants).unwrap_or(0);
+    let full = (BAR * moment.ready.min(moment.wanted)).checked_div(moment.wanted).unwrap_or(0);
     let bar = paint.good(&"█".repeat(full)) + &paint.dim(&"░".repeat(BAR - full));
-    let ready = paint.bold(&format!("{} of {} ready", moment.ready, moment.tenants));
+    let ready = paint.bold(&format!("{} of {} ready", moment.ready, moment.wanted));
     format!("  {bar}  {ready}  {:>5.1} s", moment.elapsed.as_secs_f64())
 }
 
@@ -73,8 +73,9 @@ const fn meaning(phase: Phase) -> &'static str {
 
 fn requests(requests: &Requests) -> String {
     let Requests { all, unanswered, throttled, failed } = requests;
+    let noun = if *all == 1 { "request" } else { "requests" };
     format!(
-        "Qlik Cloud: {all} requests, {unanswered} left without an answer, {throttled} throttled (429), {failed} failed (5xx)"
+        "Qlik Cloud: {all} {noun}, {unanswered} left without an answer, {throttled} throttled (429), {failed} failed (5xx)"
     )
 }
 
@@ -98,6 +99,7 @@ mod tests {
         Snapshot {
             elapsed: Duration::from_millis(3100),
             tenants: 8,
+            wanted: 8,
             ready: 4,
             phases: [1, 3, 0, 0, 4],
             waiting: 3,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::paint::Paint;
 
-/// Do not wrap: a line longer than the terminal is cut at its edge, so that as
-/// many lines are on the screen as were written.
+/// Do not wrap: should the terminal have become narrower since it was asked, as
+/// many lines are on the screen as were written still.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
@@ -81,14 +81,45 @@ impl Screen {
     }
 
     fn draw(&mut self, picture: &[String]) -> io::Result<()> {
+        let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        let fitted = |line: &String| width.map_or_else(|| line.clone(), |width| cut(line, width));
         let back = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
-        let lines: Vec<String> = picture.iter().map(|line| format!("\x1b[2K{line}\n")).collect();
+        let lines: Vec<String> = picture.iter().map(|line| format!("\x1b[2K{}\n", fitted(line))).collect();
         let lines = lines.concat();
         // `0J` clears what a longer picture left below. One write: no flicker.
         write!(self.out, "{NO_WRAP}{back}{lines}\x1b[0J{WRAP}")?;
         self.drawn = picture.len();
         self.out.flush()
     }
+}
+
+/// The line on a terminal of this width: where it is too long, it ends in `…`
+/// before the last column. Escape codes take no room and are kept, so that
+/// colours end.
+fn cut(line: &str, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    let (mut fitted, mut used, mut is_code) = (String::with_capacity(line.len()), 0, false);
+    for c in line.chars() {
+        is_code |= c == '\x1b';
+        if is_code {
+            fitted.push(c);
+            is_code = c != 'm';
+            continue;
+        }
+        used += 1;
+        if used < room || (used == room && visible(line) <= room) {
+            fitted.push(c);
+        } else if used == room {
+            fitted.push('…');
+        }
+    }
+    fitted
+}
+
+/// Characters of the line without its escape codes.
+fn visible(line: &str) -> usize {
+    let codes: usize = line.split('\x1b').skip(1).filter_map(|code| code.find('m')).map(|end| end + 2).sum();
+    line.chars().count() - codes
 }
 
 #[cfg(test)]
@@ -127,6 +158,15 @@ mod tests {
         screen.say(&screen.paint().bold("done")).unwrap();
 
         assert_eq!(kept.text(), "   0.5 s  1 of 3\n   1.5 s  2 of 3\ndone\n");
+    }
+
+    #[test]
+    fn a_line_too_long_for_the_terminal_is_cut_before_its_last_column() {
+        let painted = "ab \x1b[1mbold\x1b[0m";
+
+        assert_eq!(cut(painted, 8), painted);
+        assert_eq!(cut(painted, 7), "ab \x1b[1mbo…\x1b[0m");
+        assert_eq!(cut("äöü", 3), "ä…");
     }
 
     #[test]

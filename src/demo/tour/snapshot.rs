@@ -18,6 +18,8 @@ pub(super) struct Snapshot {
     /// Since the rows were inserted.
     pub(super) elapsed: Duration,
     pub(super) tenants: usize,
+    /// How many of them are to become ready: all but the one with a typo.
+    pub(super) wanted: usize,
     pub(super) ready: usize,
     pub(super) parked: usize,
     /// In the order of [`Phase::ALL`].
@@ -50,8 +52,13 @@ pub(super) struct Requests {
 
 impl Snapshot {
     /// Asks.
-    pub(super) async fn take(store: &Store, ledger: &Ledger, elapsed: Duration) -> Result<Self, sqlx::Error> {
-        let mut snapshot = Self { elapsed, requests: Requests::of(ledger), ..Self::default() };
+    pub(super) async fn take(
+        store: &Store,
+        ledger: &Ledger,
+        wanted: usize,
+        elapsed: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        let mut snapshot = Self { elapsed, wanted, requests: Requests::of(ledger), ..Self::default() };
         let counts = sqlx::query_as::<_, (String, Option<String>, bool, i64)>(
             "-- demo.counts\nSELECT phase, reason, parked, count(*) FROM tenantd.status GROUP BY 1, 2, 3",
         );

@@ -72,7 +72,7 @@ fn the_production_example_runs_without_a_warning() {
         ("qlik-eu", "eu-secret\n"),
         ("http-token", "token-of-prometheus\n"),
     ] {
-        scratch.file(name, content);
+        scratch.private_file(name, content);
     }
     let directory = scratch.path().to_str().unwrap();
 

@@ -1,5 +1,7 @@
 //! Each rule is kept, and told with its key, its origin and its remedy.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::super::Warning;
 use super::{LEAST, Scratch, faults_of, given, layered};
 
@@ -117,6 +119,34 @@ fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
     assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), " s3cret\n");
     assert!(no_content[0].contains("/empty, which is empty: write the secret into it"), "{no_content:?}");
     assert!(no_file[0].contains("/none, which cannot be read: No such file"), "{no_file:?}");
+}
+
+#[test]
+fn a_secret_in_a_file_that_everybody_may_read_is_warned_about() {
+    let scratch = Scratch::new("open");
+    let path = scratch.file("token", "token-of-prometheus\n");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let more = format!("[http]\ntoken_file = {path:?}\n");
+
+    let (_, open) = given(&more).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let (_, closed) = given(&more).unwrap();
+
+    let shown = path.display();
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(
+        open[0].to_string(),
+        format!("http.token_file names {shown}, which everybody may read: run `chmod o-rwx {shown}`")
+    );
+    assert_eq!(closed, []);
+}
+
+#[test]
+fn every_bad_host_of_a_list_is_told() {
+    let fault =
+        fault_with(r#"hosts = ["*.us.qlikcloud.com"]"#, r#"hosts = ["https://a.b.c", "ok.b.c", "d:1"]"#);
+
+    assert!(fault.contains("\"https://a.b.c\", but") && fault.contains("; and \"d:1\", but"), "{fault}");
 }
 
 #[test]

@@ -47,6 +47,39 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
 }
 
 #[test]
+fn a_later_layer_replaces_a_secret_in_whichever_form_an_earlier_one_gave_it() {
+    let scratch = Scratch::new("forms");
+    let file = scratch.private_file("url", "postgres://in-a-file@db/t\n");
+    let in_place = r#"url = "postgres://tenantd@db.internal/tenants""#;
+    let names_a_file = LEAST.replace(in_place, "url_file = \"/run/credentials/nobody/may-read\"");
+
+    let owner = layered(&names_a_file, &[("TENANTD_DATABASE__URL", "postgres://owner@db/t")]);
+    let mounted = layered(LEAST, &[("TENANTD_DATABASE__URL_FILE", file.to_str().unwrap())]);
+
+    assert_eq!(owner.database().unwrap().url.expose_secret(), "postgres://owner@db/t");
+    assert_eq!(mounted.database().unwrap().url.expose_secret(), "postgres://in-a-file@db/t");
+    assert!(owner.rows().iter().all(|row| row.key != "database.url_file"));
+}
+
+#[test]
+fn both_forms_of_a_secret_in_the_environment_are_one_too_many() {
+    let both = [("TENANTD_DATABASE__URL", "postgres://db/t"), ("TENANTD_DATABASE__URL_FILE", "/run/url")];
+
+    let error = layered(LEAST, &both).database().unwrap_err().to_string();
+
+    assert!(error.contains("is given, and so is database.url_file"), "{error}");
+}
+
+#[test]
+fn a_variable_that_lacks_an_underscore_is_asked_about() {
+    let error =
+        layered("", &[("TENANTD_DATABASE_URL", "postgres://db/t")]).database().unwrap_err().to_string();
+
+    let hint = "database.url is not set (TENANTD_DATABASE_URL is set; settings have two underscores: TENANTD_DATABASE__URL): ";
+    assert!(error.starts_with(hint), "{error}");
+}
+
+#[test]
 fn variables_that_kubernetes_injects_are_no_settings() {
     let variables = [
         ("TENANTD_PORT", "tcp://10.0.0.1:9464"),

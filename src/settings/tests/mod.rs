@@ -6,6 +6,7 @@ mod layers;
 mod secrecy;
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::layers::ConfigFile;
@@ -61,6 +62,13 @@ impl Scratch {
     fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A file that only its owner may read.
+    fn private_file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.file(name, content);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 }

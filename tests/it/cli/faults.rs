@@ -42,6 +42,36 @@ async fn a_keyring_that_is_missing_or_open_to_others_stops_the_daemon() {
 }
 
 #[tokio::test]
+async fn faults_of_settings_keyring_and_certificates_and_warnings_are_told_in_one_round() {
+    let scratch = Scratch::new();
+    let more = "[prove]\nmethod = \"none\"\n[worker]\nlease = \"1s\"\n[qlik]\nca_file = \"ca.pem\"\n";
+    let config = scratch.config(more).await;
+    scratch.file("ca.pem", "no certificate");
+    scratch.file("keyring.json", "{}");
+
+    let checked = scratch.tenantd(&["config", "check", "--config", text(&config)]).await;
+    let run = scratch.tenantd(&["run", "--config", text(&config)]).await;
+
+    let (shown, keyring) = (text(&config), scratch.path("keyring.json"));
+    for ran in [checked, run] {
+        assert_eq!(ran.code, 2, "{ran:?}");
+        for part in [
+            "  database.url is not set".to_owned(),
+            format!("  worker.lease ({shown}) is 1s"),
+            format!("  qlik.ca_file ({shown}) names ca.pem, which holds no readable PEM certificate: "),
+            format!(
+                "  vault.keyring_file ({shown}) names {}, which is not a JWK Set at line",
+                text(&keyring)
+            ),
+        ] {
+            assert!(ran.stderr.contains(&part), "{part} is missing: {ran:?}");
+        }
+    }
+    let warned = scratch.tenantd(&["config", "check", "--config", text(&config)]).await;
+    assert!(warned.stderr.contains("warning: prove.method"), "{warned:?}");
+}
+
+#[tokio::test]
 async fn a_missing_schema_names_the_command_that_makes_it() {
     let bench = Bench::new().await;
     let config = bench.scratch.config("").await;

@@ -39,9 +39,11 @@ async fn the_public_half_of_a_pair_only_seals_and_a_symmetric_key_has_none() {
     scratch.keyring("secret.json", "oct").await;
 
     let public = scratch.tenantd(&["keys", "public", "pair.json"]).await;
+    let written = scratch.tenantd(&["keys", "public", "pair.json", "--out", "public.json"]).await;
     let none = scratch.tenantd(&["keys", "public", "secret.json"]).await;
 
     assert!(Keyring::parse(public.stdout.as_bytes()).unwrap().is_seal_only());
+    assert!(Keyring::load(&scratch.path("public.json")).unwrap().is_seal_only(), "{written:?}");
     none.assert_refused(2, &["is symmetric"]);
 }
 
