@@ -57,7 +57,9 @@ pub enum StartError {
         pending: usize,
     },
     /// The daemon's role may not do what it must.
-    #[error("{0}; give the daemon's role its rights with deploy/postgres/roles.sql")]
+    #[error(
+        "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history and wait tenantd_operator suffices), or run deploy/postgres/roles.sql again"
+    )]
     Forbidden(String),
     /// The database is away.
     #[error("{0}; check database.url and that the server is up")]
@@ -84,7 +86,7 @@ pub enum StartError {
 ///
 /// [`StartError::BadUrl`].
 pub fn pool(database: &Database) -> Result<PgPool, StartError> {
-    Ok(lazily(database, options(database)?))
+    Ok(pool_of(database).connect_lazy_with(options(database)?))
 }
 
 /// The same for the daemon: no statement on it can hang for ever.
@@ -93,7 +95,10 @@ pub fn pool(database: &Database) -> Result<PgPool, StartError> {
 ///
 /// [`StartError::BadUrl`].
 pub fn daemon_pool(database: &Database) -> Result<PgPool, StartError> {
-    Ok(lazily(database, options(database)?.options(LIMITS).options(PLANS)))
+    let options = options(database)?.options(LIMITS).options(PLANS);
+    // No ping before each statement: one that meets a dead connection is an outage,
+    // which every caller waits out, and the ping would cost as much as the statement.
+    Ok(pool_of(database).test_before_acquire(false).connect_lazy_with(options))
 }
 
 fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
@@ -101,11 +106,8 @@ fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
     Ok(options.application_name("tenantd"))
 }
 
-fn lazily(database: &Database, options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(database.max_connections)
-        .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(options)
+fn pool_of(database: &Database) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(database.max_connections).acquire_timeout(ACQUIRE)
 }
 
 /// A name for this process in leases.

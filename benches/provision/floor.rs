@@ -21,7 +21,12 @@ pub(crate) fn main(arguments: &[String]) {
     let client = client(&ca, simulator.parse().expect("an address"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let pool = PgPoolOptions::new().max_connections(10).connect(database).await.expect("the database");
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .test_before_acquire(false)
+            .connect(database)
+            .await
+            .expect("the database");
         let floor = Arc::new(Floor { client, pool });
         let mut loops = JoinSet::new();
         for first in 1..=concurrency {

@@ -19,7 +19,7 @@ use crate::telemetry;
 /// Most rows of one claim.
 const BATCH: usize = 64;
 /// Places freed within so long share a claim.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Pause after a claim that failed for a reason that waiting does not mend.
 const DEFECT_AGAIN: Duration = Duration::from_secs(10);

@@ -119,7 +119,7 @@ impl<Q: QlikApi> Engine<Q> {
             loop {
                 tokio::time::sleep(self.terms.lease / 3).await;
                 if let Err(error) = self.beat().await {
-                    self.outage.began(&error);
+                    self.outage.note(&error);
                 }
             }
         };

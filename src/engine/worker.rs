@@ -98,7 +98,7 @@ impl<Q: QlikApi> Engine<Q> {
     async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
         loop {
             match self.commit(work, judged).await {
-                Err(error) if !error.is_final() => self.outage.began(&error),
+                Err(error) if !error.is_final() => self.outage.note(&error),
                 other => {
                     self.outage.ended();
                     return other;
