@@ -16,6 +16,7 @@ pub mod outage;
 pub mod schedule;
 pub mod shutdown;
 pub mod step;
+pub mod work;
 pub mod worker;
 
 use std::collections::BTreeMap;

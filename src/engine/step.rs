@@ -9,54 +9,20 @@
 
 use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
-use crate::domain::host::Host;
-use crate::domain::ids::{ClientId, ExternalId, Fence, TenantId};
-use crate::domain::profile::WantedClient;
-use crate::domain::reason::ParkReason;
-use crate::domain::region::AllowedHost;
+use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
 use crate::domain::setback;
-use crate::domain::tenant::{State, Tenant};
-use crate::domain::transition::{self, Decision, IllegalOutcome, Next, Rest};
+use crate::domain::tenant::State;
+use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Desired, SealedSecret};
 use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
+use super::work::Work;
 use super::{Engine, Proof, outage};
-
-/// A claimed tenant that may be worked on.
-#[derive(Debug)]
-pub struct Work {
-    /// The row.
-    pub tenant_id: TenantId,
-    /// The pipeline's key.
-    pub external_id: ExternalId,
-    /// Where it lives.
-    pub host: AllowedHost,
-    /// The client it should get; `None` only when its profile is unknown.
-    wanted: Option<WantedClient>,
-    /// What the next write must match.
-    pub fence: Fence,
-    /// Where it stands.
-    pub tenant: Tenant,
-    /// Its new secret, from Qlik's answer until it is proven.
-    in_hand: Option<InHand>,
-}
-
-/// Why a claimed row may not be worked on.
-#[derive(Debug)]
-pub struct NotAdmitted {
-    /// The row.
-    pub tenant_id: TenantId,
-    /// What its write must match.
-    pub fence: Fence,
-    /// What to write down.
-    pub decision: Decision,
-}
 
 /// What an act brought, before it is judged.
 #[derive(Debug)]
@@ -98,38 +64,6 @@ pub struct Judged {
 }
 
 impl<Q: QlikApi> Engine<Q> {
-    /// Whether the configuration allows work on this row. Opens no connection.
-    ///
-    /// # Errors
-    ///
-    /// [`NotAdmitted`], with the decision that parks the row.
-    pub fn admit(&self, claimed: Claimed) -> Result<Work, Box<NotAdmitted>> {
-        let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
-        let Some(host) = host else {
-            let what = format!("no region of the configuration allows {}", claimed.host);
-            return Err(Box::new(not_admitted(claimed, ParkReason::HostNotAllowed, &what)));
-        };
-        let profile = self.terms.profiles.get(&claimed.profile);
-        let needs_profile = matches!(claimed.tenant.state, State::Pending | State::Creating(_));
-        if profile.is_none() && needs_profile {
-            let what = format!("the configuration has no profile {}", claimed.profile);
-            return Err(Box::new(not_admitted(claimed, ParkReason::UnknownProfile, &what)));
-        }
-        let wanted = profile.map(|profile| {
-            let (name, uris) = (claimed.client_name.as_deref(), claimed.redirect_uris.as_deref());
-            profile.client_for(claimed.tenant.mark, name, uris)
-        });
-        Ok(Work {
-            tenant_id: claimed.tenant_id,
-            external_id: claimed.external_id,
-            host,
-            wanted,
-            fence: claimed.fence,
-            tenant: claimed.tenant,
-            in_hand: None,
-        })
-    }
-
     /// Does one effect at Qlik. A secret that comes back is sealed at once.
     pub async fn act(&self, work: &mut Work, effect: Effect) -> Acted {
         let started = self.clock.elapsed();
@@ -314,51 +248,6 @@ impl<Q: QlikApi> Engine<Q> {
     }
 }
 
-impl<Q: QlikApi> Engine<Q> {
-    /// Ends the work on a tenant. A daemon that only seals keeps a secret that is not
-    /// proven yet for its next attempt.
-    pub fn end(&self, work: Work) {
-        if let Some(in_hand) = work.in_hand
-            && self.vault.is_seal_only()
-        {
-            self.kept.put(work.tenant_id, in_hand);
-        }
-    }
-}
-
-impl Work {
-    /// What to do now.
-    #[must_use]
-    pub fn next(&self) -> Next {
-        transition::next_effect(&self.tenant)
-    }
-
-    /// The decision that gives the lease back with these words.
-    #[must_use]
-    pub fn resting(&self, rest: Rest) -> Decision {
-        Decision { rest, ..transition::checkpoint(self.tenant.clone()) }
-    }
-
-    fn moved_on(&mut self, tenant: Tenant) {
-        // Once proven, or no good, the clear text has served.
-        if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. }) {
-            self.in_hand = None;
-        }
-        self.tenant = tenant;
-        self.fence.step += 1;
-    }
-}
-
 fn sealed_for<'a>(work: &'a Work, client: &'a ClientId) -> SealedFor<'a> {
     SealedFor { tenant_id: work.tenant_id, host: work.host.host(), client_id: client }
-}
-
-fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
-    let message = format!("{what}; {}", reason.remedy());
-    let checkpoint = transition::checkpoint(claimed.tenant);
-    NotAdmitted {
-        tenant_id: claimed.tenant_id,
-        fence: claimed.fence,
-        decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint },
-    }
 }

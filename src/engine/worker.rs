@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use super::step::{Judged, Work};
+use super::step::Judged;
+use super::work::Work;
 use super::{Engine, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::domain::transition::{Next, Rest};
-use tenantd::engine::step::Work;
+use tenantd::engine::work::Work;
 use tenantd::ports::Clock;
 use tenantd::postgres::claim::Claimed;
 use tenantd::simulator::{Behaviour, Caller, ClientLedger, FaultPlan, Grant, Ledger, Moment, TokenRequest};

@@ -1,0 +1,124 @@
+//! A claimed tenant on its way: who may be worked on, and what a worker carries.
+//!
+//! The rule: a row whose host or profile the configuration does not allow is refused
+//! here, before any connection is opened.
+
+use crate::domain::host::Host;
+use crate::domain::ids::{ExternalId, Fence, TenantId};
+use crate::domain::profile::WantedClient;
+use crate::domain::reason::ParkReason;
+use crate::domain::region::AllowedHost;
+use crate::domain::tenant::{State, Tenant};
+use crate::domain::transition::{self, Decision, Next, Rest};
+use crate::ports::QlikApi;
+use crate::postgres::claim::Claimed;
+
+use super::Engine;
+use super::in_hand::InHand;
+
+/// A claimed tenant that may be worked on.
+#[derive(Debug)]
+pub struct Work {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// The pipeline's key.
+    pub external_id: ExternalId,
+    /// Where it lives.
+    pub host: AllowedHost,
+    /// The client it should get; `None` only when its profile is unknown.
+    pub(super) wanted: Option<WantedClient>,
+    /// What the next write must match.
+    pub fence: Fence,
+    /// Where it stands.
+    pub tenant: Tenant,
+    /// Its new secret, from Qlik's answer until it is proven.
+    pub(super) in_hand: Option<InHand>,
+}
+
+/// Why a claimed row may not be worked on.
+#[derive(Debug)]
+pub struct NotAdmitted {
+    /// The row.
+    pub tenant_id: TenantId,
+    /// What its write must match.
+    pub fence: Fence,
+    /// What to write down.
+    pub decision: Decision,
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Whether the configuration allows work on this row. Opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`], with the decision that parks the row.
+    pub fn admit(&self, claimed: Claimed) -> Result<Work, Box<NotAdmitted>> {
+        let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
+        let Some(host) = host else {
+            let what = format!("no region of the configuration allows {}", claimed.host);
+            return Err(Box::new(not_admitted(claimed, ParkReason::HostNotAllowed, &what)));
+        };
+        let profile = self.terms.profiles.get(&claimed.profile);
+        let needs_profile = matches!(claimed.tenant.state, State::Pending | State::Creating(_));
+        if profile.is_none() && needs_profile {
+            let what = format!("the configuration has no profile {}", claimed.profile);
+            return Err(Box::new(not_admitted(claimed, ParkReason::UnknownProfile, &what)));
+        }
+        let wanted = profile.map(|profile| {
+            let (name, uris) = (claimed.client_name.as_deref(), claimed.redirect_uris.as_deref());
+            profile.client_for(claimed.tenant.mark, name, uris)
+        });
+        Ok(Work {
+            tenant_id: claimed.tenant_id,
+            external_id: claimed.external_id,
+            host,
+            wanted,
+            fence: claimed.fence,
+            tenant: claimed.tenant,
+            in_hand: None,
+        })
+    }
+
+    /// Ends the work on a tenant. A daemon that only seals keeps a secret that is not
+    /// proven yet for its next attempt.
+    pub fn end(&self, work: Work) {
+        if let Some(in_hand) = work.in_hand
+            && self.vault.is_seal_only()
+        {
+            self.kept.put(work.tenant_id, in_hand);
+        }
+    }
+}
+
+impl Work {
+    /// What to do now.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        transition::next_effect(&self.tenant)
+    }
+
+    /// The decision that gives the lease back with these words.
+    #[must_use]
+    pub fn resting(&self, rest: Rest) -> Decision {
+        Decision { rest, ..transition::checkpoint(self.tenant.clone()) }
+    }
+
+    pub(super) fn moved_on(&mut self, tenant: Tenant) {
+        // Once proven, or no good, the clear text has served.
+        if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. }) {
+            self.in_hand = None;
+        }
+        self.tenant = tenant;
+        self.fence.step += 1;
+    }
+}
+
+fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
+    let message = format!("{what}; {}", reason.remedy());
+    let checkpoint = transition::checkpoint(claimed.tenant);
+    NotAdmitted {
+        tenant_id: claimed.tenant_id,
+        fence: claimed.fence,
+        decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint },
+    }
+}
