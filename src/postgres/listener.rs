@@ -16,7 +16,7 @@ const WORK: &str = "tenantd_work";
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Listens until cancelled, and wakes `wake` on every call and every reconnect.
-/// Has a connection of its own, outside the pool's count.
+/// Keeps one connection of the pool for itself.
 pub async fn listen(pool: PgPool, wake: &Notify, stop: CancellationToken) {
     let forever = async {
         loop {
