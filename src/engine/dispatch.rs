@@ -180,7 +180,10 @@ impl<Q: QlikApi> Engine<Q> {
             }
         };
         if stop.abort.run_until_cancelled(drained).await.is_none() {
+            // Counted first: a worker that is broken off lets go of its lease here, not in the row.
+            let leases = self.leases.count();
             workers.abort_all();
+            return Left { leases };
         }
         Left { leases: self.leases.count() }
     }
