@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::region::RegionMap;
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::Policy;
+use crate::domain::tenant::RepairScope;
 use crate::engine::dispatch::{Left, Mode, Pulse};
 use crate::engine::shutdown::Stop;
-use crate::engine::{Engine, Proof, Terms};
+use crate::engine::{Bounds, Engine, Proof, Terms};
 use crate::ports::Clock;
 use crate::postgres::{Store, StoreError, listener};
 use crate::qlik::{Cloud, CloudOptions};
@@ -64,17 +65,28 @@ pub fn terms(settings: &Settings) -> Terms {
     Terms {
         regions: RegionMap::new(patterns),
         profiles: settings.profiles.clone(),
-        policy: RetryPolicy {
+        policy: Policy {
             base: settings.retry.base,
             cap: settings.retry.cap,
             give_up_after: settings.retry.give_up_after,
             settle: settings.qlik.settle,
             prove_patience: settings.prove.patience,
+            overlap: settings.rotation.overlap,
+            audit_every: settings.audit.every,
         },
         proof: match settings.prove.method {
             ProofMethod::ClientCredentials => Proof::Token,
             ProofMethod::None => Proof::Waived,
         },
+        revoke_by_filter: settings.qlik.revoke_by_filter,
+        bounds: Bounds {
+            removals_per_hour: settings.budget.removals_per_hour,
+            changes_per_hour: settings.budget.changes_per_hour,
+            canary: settings.canary.size,
+            max_failure_ratio: settings.canary.max_failure_ratio,
+        },
+        rotate_every: settings.rotation.every,
+        repair: if settings.audit.repair { RepairScope::All } else { RepairScope::Consent },
         concurrency: settings.worker.concurrency,
         lease: settings.worker.lease,
         poll: settings.worker.poll,

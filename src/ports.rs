@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::drift::Change;
 use crate::domain::failure::Failure;
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, UserId};
+use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::ClientSecret;
+use crate::domain::token::SeenToken;
 
 /// Where the time comes from. Leases and due times never do: those are made in
 /// SQL by `tenantd.clock()`.
@@ -108,6 +110,50 @@ pub trait QlikApi: Send + Sync + 'static {
 
     /// Sets the client's consent to trusted. Safe to repeat.
     fn trust(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Sets fields of a client (`PATCH`, one request). Safe to repeat.
+    fn amend(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+        changes: &[Change],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The users that Qlik made for a client: its bot user, which outlives it.
+    fn bots_of(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Vec<UserId>, Failure>> + Send;
+
+    /// Deletes a user. One that is gone already counts as deleted.
+    fn delete_user(
+        &self,
+        host: &AllowedHost,
+        user: &UserId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The tokens issued on the tenant, of one user or of all, through all pages.
+    fn list_tokens(
+        &self,
+        host: &AllowedHost,
+        user: Option<&UserId>,
+    ) -> impl Future<Output = Result<Vec<SeenToken>, Failure>> + Send;
+
+    /// Revokes a token. One that is gone already counts as revoked.
+    fn delete_token(
+        &self,
+        host: &AllowedHost,
+        token: &TokenId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Revokes all tokens of a client by the filter form of old
+    /// (`DELETE /api/v1/oauth-tokens?clientId=`), which Qlik documents no more.
+    fn delete_tokens_of(
         &self,
         host: &AllowedHost,
         client: &ClientId,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::drift::{Change, Drift};
 use super::hints::SeenSecret;
 use super::ids::{ClientId, Hint, UserId};
 use super::look::SeenClient;
@@ -30,6 +31,16 @@ pub enum Effect {
     Recheck(ClientId),
     /// Delete a client of our own that is not the committed one.
     Dedupe(ClientId),
+    /// List all clients, to hold ours against what it should be.
+    Audit(ClientId),
+    /// Set fields of the client.
+    Amend(ClientId, Vec<Change>),
+    /// Delete the client, because the tenant is to have none.
+    Delete(ClientId),
+    /// Revoke a batch of the tokens that were issued to the client.
+    Revoke(ClientId),
+    /// Delete the bot user that Qlik made for the client.
+    DeleteBot(ClientId),
 }
 
 /// An effect without its object: what the retry class, metrics and history go by.
@@ -53,6 +64,16 @@ pub enum EffectKind {
     Recheck,
     /// See [`Effect::Dedupe`].
     Dedupe,
+    /// See [`Effect::Audit`].
+    Audit,
+    /// See [`Effect::Amend`].
+    Amend,
+    /// See [`Effect::Delete`].
+    Delete,
+    /// See [`Effect::Revoke`].
+    Revoke,
+    /// See [`Effect::DeleteBot`].
+    DeleteBot,
 }
 
 /// What came of an effect that succeeded. The secret itself never comes here.
@@ -91,6 +112,19 @@ pub enum Done {
     Rechecked(Vec<SeenClient>),
     /// The surplus client is gone.
     Deduped,
+    /// Every page of the list arrived and parsed; these are the differences.
+    Audited(Vec<Drift>),
+    /// The fields are set.
+    Amended,
+    /// The client is gone.
+    Deleted,
+    /// A batch of its tokens is gone.
+    Revoked {
+        /// There are more.
+        is_more: bool,
+    },
+    /// Its bot user is gone.
+    BotDeleted,
 }
 
 impl Effect {
@@ -107,13 +141,18 @@ impl Effect {
             Self::Prove(_) => EffectKind::Prove,
             Self::Recheck(_) => EffectKind::Recheck,
             Self::Dedupe(_) => EffectKind::Dedupe,
+            Self::Audit(_) => EffectKind::Audit,
+            Self::Amend(..) => EffectKind::Amend,
+            Self::Delete(_) => EffectKind::Delete,
+            Self::Revoke(_) => EffectKind::Revoke,
+            Self::DeleteBot(_) => EffectKind::DeleteBot,
         }
     }
 }
 
 impl EffectKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Look,
         Self::Compare,
@@ -123,6 +162,11 @@ impl EffectKind {
         Self::Prove,
         Self::Recheck,
         Self::Dedupe,
+        Self::Audit,
+        Self::Amend,
+        Self::Delete,
+        Self::Revoke,
+        Self::DeleteBot,
     ];
 
     /// The spelling in history, metrics and logs.
@@ -138,6 +182,11 @@ impl EffectKind {
             Self::Prove => "prove",
             Self::Recheck => "recheck",
             Self::Dedupe => "dedupe",
+            Self::Audit => "audit",
+            Self::Amend => "amend",
+            Self::Delete => "delete",
+            Self::Revoke => "revoke",
+            Self::DeleteBot => "delete_bot",
         }
     }
 
@@ -152,7 +201,29 @@ impl EffectKind {
             | Self::Trust
             | Self::Prove
             | Self::Recheck
-            | Self::Dedupe => true,
+            | Self::Dedupe
+            | Self::Audit
+            | Self::Amend
+            | Self::Delete
+            | Self::Revoke
+            | Self::DeleteBot => true,
+        }
+    }
+
+    /// Whether it takes something away at Qlik: such an act waits while deletions are held.
+    #[must_use]
+    pub const fn is_deletion(self) -> bool {
+        match self {
+            Self::Tidy | Self::Dedupe | Self::Delete | Self::Revoke | Self::DeleteBot => true,
+            Self::Create
+            | Self::Look
+            | Self::Compare
+            | Self::Mint
+            | Self::Trust
+            | Self::Prove
+            | Self::Recheck
+            | Self::Audit
+            | Self::Amend => false,
         }
     }
 }

@@ -28,6 +28,16 @@ pub struct StoredSecret {
     pub hint: Option<Hint>,
     /// What it is good for.
     pub standing: Standing,
+    /// It is a previous one whose time is over: to be withdrawn from consumers, then deleted.
+    pub is_retiring: bool,
+}
+
+impl StoredSecret {
+    /// A secret whose time is not over.
+    #[must_use]
+    pub const fn new(hint: Option<Hint>, standing: Standing) -> Self {
+        Self { hint, standing, is_retiring: false }
+    }
 }
 
 /// What a stored secret is good for.
@@ -98,12 +108,13 @@ impl Comparison<'_> {
     /// What to do on the way to a new secret: lost mints and discarded secrets go
     /// first, but for the only one left, which Qlik might refuse to delete before
     /// there is another; an adopted client gives up a creation-time secret only for
-    /// want of a slot.
+    /// want of a slot. Where nothing should be deleted now, that too only for want of one.
     #[must_use]
-    pub fn before_mint(&self) -> MintPlan {
+    pub fn before_mint(&self, may_delete: bool) -> MintPlan {
         let snapshot = || self.seen.iter().map(|secret| secret.hint.clone()).collect();
+        let is_wanted = may_delete || self.seen.len() >= SLOTS;
         match self.first(|secret| self.is_discarded(secret) || self.is_lost_mint(secret)) {
-            Some(hint) if self.seen.len() > 1 => MintPlan::Delete(hint),
+            Some(hint) if self.seen.len() > 1 && is_wanted => MintPlan::Delete(hint),
             Some(_) | None if self.seen.len() < SLOTS => {
                 MintPlan::Mint { snapshot: self.snapshot.map_or_else(snapshot, <[Hint]>::to_vec) }
             }
@@ -119,6 +130,16 @@ impl Comparison<'_> {
         self.first(|secret| {
             self.is_discarded(secret) || self.is_lost_mint(secret) || self.is_creation_time(secret)
         })
+    }
+
+    /// A discarded secret that Qlik does not show any more.
+    #[must_use]
+    pub fn discarded_and_gone(&self) -> Option<Hint> {
+        let discarded = self.stored.iter().filter(|stored| stored.standing == Standing::Discarded);
+        discarded
+            .filter_map(|stored| stored.hint.as_ref())
+            .find(|hint| !self.seen.iter().any(|seen| seen.hint == **hint))
+            .cloned()
     }
 
     /// The hint of the one live stored secret that came without, where what Qlik
@@ -192,10 +213,7 @@ mod tests {
     }
 
     fn stored(hints: &[(&str, Standing)]) -> Vec<StoredSecret> {
-        hints
-            .iter()
-            .map(|(hint, standing)| StoredSecret { hint: Some(Hint::new(*hint)), standing: *standing })
-            .collect()
+        hints.iter().map(|(hint, standing)| StoredSecret::new(Some(Hint::new(*hint)), *standing)).collect()
     }
 
     fn hints(hints: &[&str]) -> Vec<Hint> {
@@ -208,9 +226,9 @@ mod tests {
         let compare =
             Comparison { seen: &seen, stored: &[], snapshot: Some(&known), is_adopted: false, me: &me() };
 
-        assert_eq!(compare.before_mint(), MintPlan::Delete(Hint::new("lost")));
+        assert_eq!(compare.before_mint(true), MintPlan::Delete(Hint::new("lost")));
         let rest = Comparison { seen: &seen[..1], ..compare };
-        assert_eq!(rest.before_mint(), MintPlan::Mint { snapshot: known.clone() });
+        assert_eq!(rest.before_mint(true), MintPlan::Mint { snapshot: known.clone() });
     }
 
     #[test]
@@ -223,13 +241,13 @@ mod tests {
             Comparison { seen: &seen, stored: &stored, snapshot: Some(&[]), is_adopted: true, me: &me() };
 
         assert_eq!(compare.after_mint(), None);
-        assert_eq!(compare.before_mint(), MintPlan::SlotsFull);
+        assert_eq!(compare.before_mint(true), MintPlan::SlotsFull);
     }
 
     #[test]
     fn nothing_is_deleted_while_a_live_hint_is_unknown() {
         let seen = seen(&["a", "b"]);
-        let unknown = [StoredSecret { hint: None, standing: Standing::Unproven }];
+        let unknown = [StoredSecret::new(None, Standing::Unproven)];
         let compare =
             Comparison { seen: &seen, stored: &unknown, snapshot: Some(&[]), is_adopted: true, me: &me() };
 
@@ -253,8 +271,8 @@ mod tests {
         let compare =
             Comparison { seen: &seen, stored: &[], snapshot: Some(&known), is_adopted: true, me: &me() };
 
-        assert_eq!(compare.before_mint(), MintPlan::Delete(Hint::new("1")));
-        assert_eq!(Comparison { is_adopted: false, ..compare }.before_mint(), MintPlan::SlotsFull);
+        assert_eq!(compare.before_mint(true), MintPlan::Delete(Hint::new("1")));
+        assert_eq!(Comparison { is_adopted: false, ..compare }.before_mint(true), MintPlan::SlotsFull);
     }
 
     #[test]
@@ -263,8 +281,8 @@ mod tests {
         let both = Comparison { seen: &seen, stored: &stored, snapshot: None, is_adopted: false, me: &me() };
         let alone = Comparison { seen: &seen[..1], ..both };
 
-        assert_eq!(both.before_mint(), MintPlan::Delete(Hint::new("bad")));
-        assert_eq!(alone.before_mint(), MintPlan::Mint { snapshot: hints(&["bad"]) });
+        assert_eq!(both.before_mint(true), MintPlan::Delete(Hint::new("bad")));
+        assert_eq!(alone.before_mint(true), MintPlan::Mint { snapshot: hints(&["bad"]) });
         assert_eq!(both.after_mint(), Some(Hint::new("bad")));
     }
 

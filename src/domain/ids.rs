@@ -62,8 +62,12 @@ text_id! {
     Hint
 }
 text_id! {
-    /// The id of a Qlik user, here always a bot user.
+    /// The id of a Qlik user.
     UserId
+}
+text_id! {
+    /// The id by which Qlik lists and deletes an issued token; never the token itself.
+    TokenId
 }
 text_id! {
     /// The name of a `[[regions]]` entry.

@@ -15,12 +15,26 @@ use super::mark::{Mark, Owner};
 pub struct SeenClient {
     /// Its id.
     pub client_id: ClientId,
+    /// `clientName`
+    pub name: String,
     /// Its description, where our mark stands.
     pub description: String,
+    /// `allowedScopes`
+    pub scopes: Vec<String>,
+    /// `allowedGrantTypes`
+    pub grants: Vec<String>,
+    /// `redirectUris`
+    pub redirect_uris: Vec<String>,
+    /// `allowedOrigins`
+    pub allowed_origins: Vec<String>,
     /// When Qlik made it.
     pub created_at: DateTime<Utc>,
     /// It is only a tombstone.
     pub is_deleted: bool,
+    /// It has a `disableTag`: no credential of it works.
+    pub is_disabled: bool,
+    /// Whether its consent is trusted; `None` where the list does not say.
+    pub is_trusted: Option<bool>,
     /// The hints of its secrets.
     pub secrets: Vec<SeenSecret>,
 }
@@ -57,7 +71,9 @@ pub fn surplus(mark: &Mark, committed: &ClientId, seen: &[SeenClient]) -> Vec<Cl
     ours(mark, seen).into_iter().map(|client| client.client_id.clone()).filter(|id| id != committed).collect()
 }
 
-fn ours<'a>(mark: &Mark, seen: &'a [SeenClient]) -> Vec<&'a SeenClient> {
+/// The clients with the row's mark, oldest first.
+#[must_use]
+pub fn ours<'a>(mark: &Mark, seen: &'a [SeenClient]) -> Vec<&'a SeenClient> {
     let mut ours: Vec<_> =
         live(seen).filter(|client| mark.owner_of(&client.description) == Owner::ThisTenant).collect();
     ours.sort_by(|a, b| (a.created_at, &a.client_id).cmp(&(b.created_at, &b.client_id)));
@@ -81,9 +97,16 @@ mod tests {
     fn client(id: &str, second: i64, description: &str) -> SeenClient {
         SeenClient {
             client_id: ClientId::new(id),
+            name: String::new(),
             description: description.to_owned(),
+            scopes: vec![],
+            grants: vec![],
+            redirect_uris: vec![],
+            allowed_origins: vec![],
             created_at: DateTime::from_timestamp(second, 0).unwrap(),
             is_deleted: false,
+            is_disabled: false,
+            is_trusted: Some(true),
             secrets: vec![],
         }
     }

@@ -14,6 +14,7 @@
 //! The rule every change must keep: **a client secret is sealed and committed
 //! before any further request is sent**, because Qlik shows it only once.
 
+pub mod drift;
 pub mod effect;
 pub mod failure;
 pub mod hints;
@@ -29,6 +30,7 @@ pub mod retry;
 pub mod secret;
 pub mod setback;
 pub mod tenant;
+pub mod token;
 pub mod transition;
 #[cfg(test)]
 mod walk;

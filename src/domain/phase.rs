@@ -17,11 +17,29 @@ pub enum Phase {
     Trusted,
     /// The credential is proven.
     Ready,
+    /// A further secret may have been minted; the current one still serves.
+    Rotating,
+    /// The further secret is sealed, not yet proven; the current one still serves.
+    Proving,
+    /// The tenant is to have no client: what is ours at Qlik is being deleted.
+    Removing,
+    /// Nothing of ours is left at Qlik.
+    Removed,
 }
 
 impl Phase {
     /// Every phase, in the order of the way.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Creating, Self::Created, Self::Trusted, Self::Ready];
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Creating,
+        Self::Created,
+        Self::Trusted,
+        Self::Ready,
+        Self::Rotating,
+        Self::Proving,
+        Self::Removing,
+        Self::Removed,
+    ];
 
     /// The spelling in the contract.
     #[must_use]
@@ -32,6 +50,10 @@ impl Phase {
             Self::Created => "created",
             Self::Trusted => "trusted",
             Self::Ready => "ready",
+            Self::Rotating => "rotating",
+            Self::Proving => "proving",
+            Self::Removing => "removing",
+            Self::Removed => "removed",
         }
     }
 

@@ -14,6 +14,10 @@ pub const MAX_URIS: usize = 5;
 /// Longest redirect URI, origin or scope in characters.
 pub const MAX_URI: usize = 256;
 
+/// What every client of ours may do at the token endpoint. Both: without the first, a
+/// new client could not be proven on a tenant without users.
+pub const GRANTS: [&str; 2] = ["client_credentials", "urn:qlik:oauth:user-impersonation"];
+
 /// A `[profiles.…]` entry: what clients have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {

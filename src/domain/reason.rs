@@ -1,8 +1,8 @@
 //! Why a tenant is not ready: the stored half of the contract's closed list.
 //!
 //! A *wait* ends by itself; a *park* ends only when somebody acts, and so
-//! carries the remedy. `Queued`, `Working`, `NotBefore`, `BreakerOpen` and
-//! `NotYetSupported` are not stored: `tenantd.status` derives them from the row.
+//! carries the remedy. `Queued`, `Working`, `NotBefore`, `Paused`, `BreakerOpen`,
+//! `AwaitingBudget` and `Removed` are not stored: `tenantd.status` derives them.
 //!
 //! The rule: messages are ours and stable. Of Qlik's answers only the status, the
 //! error code and the trace id are ever kept.
@@ -24,6 +24,10 @@ pub enum WaitReason {
     CredentialRefused,
     /// The new credential got no token yet.
     ProofRefused,
+    /// The client has five secrets; the next one retires by itself.
+    SecretSlotsFull,
+    /// The database came out of a backup, and nobody agreed yet to deletions at Qlik.
+    DeletionsHeld,
 }
 
 /// Why the row waits for somebody to act.
@@ -53,13 +57,15 @@ pub enum ParkReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Settling,
         Self::Retrying,
         Self::Throttled,
         Self::Blocked,
         Self::CredentialRefused,
         Self::ProofRefused,
+        Self::SecretSlotsFull,
+        Self::DeletionsHeld,
     ];
 
     /// The spelling in the contract.
@@ -72,6 +78,8 @@ impl WaitReason {
             Self::Blocked => "Blocked",
             Self::CredentialRefused => "CredentialRefused",
             Self::ProofRefused => "ProofRefused",
+            Self::SecretSlotsFull => "SecretSlotsFull",
+            Self::DeletionsHeld => "DeletionsHeld",
         }
     }
 }
@@ -123,13 +131,13 @@ impl ParkReason {
             }
             Self::NameTaken => "set another client_name on the row, then run `tenantd tenant retry`",
             Self::EarlierClientFound => {
-                "an earlier row of this installation left its client on this host: delete that client in Qlik, then run `tenantd tenant retry`"
+                "an earlier row of this installation left its client on this host: take it over with `tenantd tenant adopt`, or delete it in Qlik and run `tenantd tenant retry`"
             }
             Self::SecretSlotsFull => {
                 "delete a secret of this client that nobody uses in Qlik, then run `tenantd tenant retry`"
             }
             Self::ClientMissing => {
-                "somebody deleted the client in Qlik: undo that if you can, then run `tenantd tenant retry`"
+                "somebody deleted the client in Qlik: have another made with `tenantd tenant retry --recreate`"
             }
             Self::GaveUp => {
                 "see `tenantd tenant history` for what failed, mend it, then run `tenantd tenant retry`"

@@ -42,40 +42,62 @@ impl RetryClass {
             FailureKind::Throttled { wait } => Self::Throttled { wait: *wait },
             FailureKind::NotConnected | FailureKind::NoToken => Self::Transient,
             FailureKind::TenantUnavailable => Self::Blocked,
-            FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => match effect {
-                E::Create | E::Mint => Self::Ambiguous,
-                E::Look | E::Compare | E::Tidy | E::Trust | E::Prove | E::Recheck | E::Dedupe => {
-                    Self::Transient
-                }
-            },
-            FailureKind::CredentialRefused => match effect {
-                E::Prove => Self::ProofRefused,
-                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
-                    Self::Unauthorized
-                }
-            },
-            FailureKind::Forbidden => match effect {
-                E::Prove => Self::ProofRefused,
-                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
-                    Self::Transient
-                }
-            },
+            FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => {
+                if effect.is_repeatable() { Self::Transient } else { Self::Ambiguous }
+            }
+            FailureKind::CredentialRefused => Self::at_proof(effect, Self::Unauthorized),
+            FailureKind::Forbidden => Self::at_proof(effect, Self::Transient),
             FailureKind::NotFound => match effect {
-                E::Mint | E::Compare | E::Trust => Self::Missing,
-                E::Create | E::Look | E::Tidy | E::Prove | E::Recheck | E::Dedupe => Self::Transient,
+                E::Mint | E::Compare | E::Trust | E::Amend => Self::Missing,
+                E::Create
+                | E::Look
+                | E::Tidy
+                | E::Prove
+                | E::Recheck
+                | E::Dedupe
+                | E::Audit
+                | E::Delete
+                | E::Revoke
+                | E::DeleteBot => Self::Transient,
             },
             FailureKind::Conflict => match effect {
                 E::Mint => Self::Transient,
-                E::Create | E::Look | E::Compare | E::Tidy | E::Trust | E::Prove | E::Recheck | E::Dedupe => {
-                    Self::Permanent
-                }
+                E::Create
+                | E::Look
+                | E::Compare
+                | E::Tidy
+                | E::Trust
+                | E::Prove
+                | E::Recheck
+                | E::Dedupe
+                | E::Audit
+                | E::Amend
+                | E::Delete
+                | E::Revoke
+                | E::DeleteBot => Self::Permanent,
             },
-            FailureKind::Rejected => match effect {
-                E::Prove => Self::ProofRefused,
-                E::Create | E::Mint | E::Look | E::Compare | E::Tidy | E::Trust | E::Recheck | E::Dedupe => {
-                    Self::Permanent
-                }
-            },
+            FailureKind::Rejected => Self::at_proof(effect, Self::Permanent),
+        }
+    }
+
+    /// A refusal at the proof is the new credential's; elsewhere it is what it says.
+    fn at_proof(effect: EffectKind, elsewhere: Self) -> Self {
+        use EffectKind as E;
+        match effect {
+            E::Prove => Self::ProofRefused,
+            E::Create
+            | E::Mint
+            | E::Look
+            | E::Compare
+            | E::Tidy
+            | E::Trust
+            | E::Recheck
+            | E::Dedupe
+            | E::Audit
+            | E::Amend
+            | E::Delete
+            | E::Revoke
+            | E::DeleteBot => elsewhere,
         }
     }
 
@@ -107,9 +129,10 @@ impl Jitter {
     }
 }
 
-/// How failures are waited out. All durations come from the configuration.
+/// How failures are waited out and ready tenants cared for. All of it comes from the
+/// configuration.
 #[derive(Debug, Clone)]
-pub struct RetryPolicy {
+pub struct Policy {
     /// Ceiling of the first wait (`retry.base`).
     pub base: Duration,
     /// Ceiling of every wait (`retry.cap`).
@@ -120,20 +143,36 @@ pub struct RetryPolicy {
     pub settle: Duration,
     /// How long a refused proof may be lag (`prove.patience`).
     pub prove_patience: Duration,
+    /// How long a previous secret stays valid beside the current one (`rotation.overlap`).
+    pub overlap: Duration,
+    /// How often a ready tenant is audited (`audit.every`); `None` for never.
+    pub audit_every: Option<Duration>,
 }
 
-impl RetryPolicy {
+impl Policy {
     /// How long a missing client of ours may be lag.
     pub const MISSING_PATIENCE: Duration = Duration::from_mins(10);
     /// How often a blocked tenant is asked again.
     pub const BLOCKED_EVERY: Duration = Duration::from_mins(15);
+    /// Ceiling of the wait between attempts at a removal that has failed for too long.
+    pub const SLOW_REMOVAL: Duration = Duration::from_hours(1);
 
     /// Exponential backoff with full jitter: a random share of `base * 2^(failures-1)`,
     /// at most of `cap`. `failures` counts from 1.
     #[must_use]
     pub fn backoff(&self, failures: u32, jitter: Jitter) -> Duration {
+        self.backoff_to(self.cap, failures, jitter)
+    }
+
+    /// The same for what has failed for too long and still must not be given up.
+    #[must_use]
+    pub fn slow_backoff(&self, failures: u32, jitter: Jitter) -> Duration {
+        self.backoff_to(self.cap.max(Self::SLOW_REMOVAL), failures, jitter)
+    }
+
+    fn backoff_to(&self, cap: Duration, failures: u32, jitter: Jitter) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
-        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(jitter.0)
+        self.base.saturating_mul(1 << doublings).min(cap).mul_f64(jitter.0)
     }
 
     /// When a row whose create was ever unknown is looked at again.
@@ -167,20 +206,20 @@ mod tests {
             C::Permanent,
         );
         let slow = C::Throttled { wait: WAIT };
-        // create look compare mint tidy trust prove recheck dedupe
+        // create look compare mint tidy trust prove recheck dedupe audit amend delete revoke delete_bot
         for (failure, expected) in [
-            (FailureKind::NotConnected, [t, t, t, t, t, t, t, t, t]),
-            (FailureKind::NoToken, [t, t, t, t, t, t, t, t, t]),
-            (FailureKind::NoAnswer, [a, t, t, a, t, t, t, t, t]),
-            (FailureKind::ServerError, [a, t, t, a, t, t, t, t, t]),
-            (FailureKind::Unreadable, [a, t, t, a, t, t, t, t, t]),
-            (FailureKind::Throttled { wait: WAIT }, [slow; 9]),
-            (FailureKind::CredentialRefused, [u, u, u, u, u, u, r, u, u]),
-            (FailureKind::TenantUnavailable, [b; 9]),
-            (FailureKind::Forbidden, [t, t, t, t, t, t, r, t, t]),
-            (FailureKind::NotFound, [t, t, m, m, t, m, t, t, t]),
-            (FailureKind::Conflict, [p, p, p, t, p, p, p, p, p]),
-            (FailureKind::Rejected, [p, p, p, p, p, p, r, p, p]),
+            (FailureKind::NotConnected, [t, t, t, t, t, t, t, t, t, t, t, t, t, t]),
+            (FailureKind::NoToken, [t, t, t, t, t, t, t, t, t, t, t, t, t, t]),
+            (FailureKind::NoAnswer, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
+            (FailureKind::ServerError, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
+            (FailureKind::Unreadable, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
+            (FailureKind::Throttled { wait: WAIT }, [slow; 14]),
+            (FailureKind::CredentialRefused, [u, u, u, u, u, u, r, u, u, u, u, u, u, u]),
+            (FailureKind::TenantUnavailable, [b; 14]),
+            (FailureKind::Forbidden, [t, t, t, t, t, t, r, t, t, t, t, t, t, t]),
+            (FailureKind::NotFound, [t, t, m, m, t, m, t, t, t, t, m, t, t, t]),
+            (FailureKind::Conflict, [p, p, p, t, p, p, p, p, p, p, p, p, p, p]),
+            (FailureKind::Rejected, [p, p, p, p, p, p, r, p, p, p, p, p, p, p]),
         ] {
             for (effect, class) in EffectKind::ALL.into_iter().zip(expected) {
                 assert_eq!(RetryClass::of(effect, &failure), class, "{effect} {failure:?}");
@@ -201,12 +240,14 @@ mod tests {
     proptest! {
         #[test]
         fn backoff_never_exceeds_the_cap(failures in 0_u32..1000, bits: u32) {
-            let policy = RetryPolicy {
+            let policy = Policy {
                 base: Duration::from_secs(2),
                 cap: Duration::from_mins(15),
                 give_up_after: Duration::from_hours(1),
                 settle: Duration::from_mins(2),
                 prove_patience: Duration::from_mins(10),
+                overlap: Duration::from_hours(1),
+                audit_every: None,
             };
 
             let wait = policy.backoff(failures, Jitter::from_bits(bits));

@@ -2,17 +2,18 @@
 //!
 //! The rules: what is done follows from the retry class alone; a wait that Qlik
 //! imposed is not held against the tenant; a ready tenant is never parked by a
-//! failed recheck.
+//! failed recheck or audit; a removal is never given up, only slowed down.
 
 use std::time::Duration;
 
 use super::effect::{Effect, EffectKind};
 use super::failure::{Failure, FailureKind};
 use super::reason::{ParkReason, WaitReason};
-use super::retry::{Jitter, RetryClass, RetryPolicy};
+use super::retry::{Jitter, RetryClass, Policy};
 use super::tenant::{Entry, MintEntry, State, Tenant};
 use super::transition::{
-    Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, mint_anew, park, settling,
+    Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, mint_anew, nothing_came, park,
+    settling,
 };
 
 /// What to write down after an effect failed.
@@ -21,7 +22,7 @@ pub fn after_failure(
     tenant: Tenant,
     effect: &Effect,
     failure: &Failure,
-    policy: &RetryPolicy,
+    policy: &Policy,
     jitter: Jitter,
 ) -> Decision {
     if (effect.kind(), &failure.kind) == (EffectKind::Create, &FailureKind::Conflict) {
@@ -29,7 +30,11 @@ pub fn after_failure(
         return hold(Tenant { state: State::Creating(Entry::Look { after_conflict: true }), ..tenant });
     }
     let tried = Tried { effect: effect.kind(), failure, policy, jitter };
-    match RetryClass::of(effect.kind(), &failure.kind) {
+    let class = RetryClass::of(effect.kind(), &failure.kind);
+    if is_over(&tenant, class, policy) {
+        return nothing_came(tenant);
+    }
+    match class {
         RetryClass::Transient => tried.back_off(tenant, WaitReason::Retrying, ParkReason::GaveUp, None),
         RetryClass::Unauthorized => tried.back_off(
             tenant,
@@ -40,7 +45,7 @@ pub fn after_failure(
         RetryClass::Missing => tried.missing(tenant),
         RetryClass::Ambiguous => tried.unanswered(tenant),
         RetryClass::Throttled { wait } => tried.excused(tenant, WaitReason::Throttled, wait),
-        RetryClass::Blocked => tried.excused(tenant, WaitReason::Blocked, RetryPolicy::BLOCKED_EVERY),
+        RetryClass::Blocked => tried.excused(tenant, WaitReason::Blocked, Policy::BLOCKED_EVERY),
         RetryClass::ProofRefused => tried.proof_refused(tenant),
         RetryClass::Permanent => tried.refused(tenant),
     }
@@ -50,7 +55,7 @@ pub fn after_failure(
 struct Tried<'a> {
     effect: EffectKind,
     failure: &'a Failure,
-    policy: &'a RetryPolicy,
+    policy: &'a Policy,
     jitter: Jitter,
 }
 
@@ -64,11 +69,16 @@ impl Tried<'_> {
         ailment: Option<Ailment>,
     ) -> Decision {
         let tenant = failed(tenant);
-        if tenant.without_progress >= self.policy.give_up_after && !is_ready(&tenant) {
+        let is_long = tenant.without_progress >= self.policy.give_up_after;
+        if is_long && !is_never_parked(&tenant) {
             let what = format!("{} failed for too long: {}", self.effect, self.failure);
             return Decision { ailment, ..park(tenant, at_the_end, &what) };
         }
-        let due = self.policy.backoff(tenant.failures, self.jitter);
+        let due = if is_long {
+            self.policy.slow_backoff(tenant.failures, self.jitter)
+        } else {
+            self.policy.backoff(tenant.failures, self.jitter)
+        };
         Decision { ailment, ..self.wait(tenant, reason, due) }
     }
 
@@ -83,23 +93,28 @@ impl Tried<'_> {
         let tenant = failed(tenant);
         let left = self.policy.settle.max(self.policy.backoff(tenant.failures, self.jitter));
         let (state, recheck) = match tenant.state.clone() {
-            State::Adopting { client, .. } => {
-                (State::Adopting { client, entry: MintEntry::Settling { left } }, RecheckChange::Keep)
+            State::Minting { client, series, .. } => {
+                let entry = MintEntry::Settling { left };
+                (State::Minting { client, series, entry }, RecheckChange::Keep)
             }
             State::Creating(_) => {
                 (State::Creating(Entry::Settling { left }), RecheckChange::After(self.policy.recheck_after()))
             }
-            same @ (State::Pending | State::Created { .. } | State::Trusted { .. } | State::Ready { .. }) => {
-                (same, RecheckChange::Keep)
-            }
+            same @ (State::Pending
+            | State::Created { .. }
+            | State::Trusted { .. }
+            | State::Ready { .. }
+            | State::Proving { .. }
+            | State::Removing(_)
+            | State::Removed { .. }) => (same, RecheckChange::Keep),
         };
         let rest = settling(self.effect, left);
         Decision { recheck, rest, ..hold(Tenant { state, ..tenant }) }
     }
 
     fn missing(&self, tenant: Tenant) -> Decision {
-        let is_lag = tenant.missing_for.unwrap_or_default() < RetryPolicy::MISSING_PATIENCE;
-        if is_lag || is_ready(&tenant) {
+        let is_lag = tenant.missing_for.unwrap_or_default() < Policy::MISSING_PATIENCE;
+        if is_lag {
             return self.back_off(
                 tenant,
                 WaitReason::Retrying,
@@ -121,16 +136,19 @@ impl Tried<'_> {
             return Decision { ailment: Some(Ailment::ProofRefused), ..waiting };
         }
         match tenant.state.clone() {
-            State::Trusted { client } if !tenant.is_afresh => {
+            State::Trusted { client } | State::Proving { client, .. } if !tenant.is_afresh => {
                 let anew = Tenant { is_afresh: true, refused_for: None, ..tenant };
                 Decision { secret: SecretChange::Discard, ..hold(mint_anew(anew, client)) }
             }
             State::Pending
             | State::Creating(_)
-            | State::Adopting { .. }
+            | State::Minting { .. }
             | State::Created { .. }
             | State::Trusted { .. }
-            | State::Ready { .. } => {
+            | State::Ready { .. }
+            | State::Proving { .. }
+            | State::Removing(_)
+            | State::Removed { .. } => {
                 let what = format!("two secrets in a row got no token: {}", self.failure);
                 let parked = park(failed(tenant), ParkReason::ProofRefused, &what);
                 Decision { ailment: Some(Ailment::ProofRefused), ..parked }
@@ -139,7 +157,7 @@ impl Tried<'_> {
     }
 
     fn refused(&self, tenant: Tenant) -> Decision {
-        if is_ready(&tenant) {
+        if is_never_parked(&tenant) {
             let tenant = failed(tenant);
             return self.wait(tenant, WaitReason::Retrying, self.policy.cap);
         }
@@ -148,7 +166,14 @@ impl Tried<'_> {
     }
 
     fn wait(&self, tenant: Tenant, reason: WaitReason, due: Duration) -> Decision {
-        let message = format!("{}: {}; tried again by itself", self.effect, self.failure);
+        let is_shown = matches!(tenant.state, State::Removing(_)) && tenant.failures > 1;
+        let seconds = Duration::from_secs(tenant.without_progress.as_secs());
+        let since = if is_shown {
+            format!(" (failing for {})", humantime::format_duration(seconds))
+        } else {
+            String::new()
+        };
+        let message = format!("{}: {}{since}; tried again by itself", self.effect, self.failure);
         Decision { rest: Rest::Wait { reason, due, message }, ..hold(tenant) }
     }
 }
@@ -158,8 +183,24 @@ fn failed(tenant: Tenant) -> Tenant {
     Tenant { state: tenant.re_entry(), failures: tenant.failures.saturating_add(1), ..tenant }
 }
 
-fn is_ready(tenant: &Tenant) -> bool {
-    matches!(tenant.state, State::Ready { .. })
+/// What serves goes on serving, and what is to be removed must be.
+fn is_never_parked(tenant: &Tenant) -> bool {
+    match tenant.state {
+        State::Ready { .. } | State::Removing(_) | State::Removed { .. } => true,
+        State::Pending
+        | State::Creating(_)
+        | State::Minting { .. }
+        | State::Created { .. }
+        | State::Trusted { .. }
+        | State::Proving { .. } => false,
+    }
+}
+
+/// The look after a removal is worth its retries, but no vigil: a customer who left is
+/// often deactivated at Qlik soon, and then nothing of his lives.
+fn is_over(tenant: &Tenant, class: RetryClass, policy: &Policy) -> bool {
+    let is_removed = matches!(tenant.state, State::Removed { .. });
+    is_removed && (class == RetryClass::Blocked || tenant.without_progress >= policy.give_up_after)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::drift::{Change, DriftKind};
 use super::hints::{Standing, StoredSecret};
 use super::ids::{ClientId, Hint};
 use super::mark::Mark;
@@ -28,6 +29,16 @@ pub struct Tenant {
     pub is_adopted: bool,
     /// A secret was already minted afresh because its predecessor got no token.
     pub is_afresh: bool,
+    /// What the row says of Qlik may be out of date: look before acting on it.
+    pub must_look: bool,
+    /// What a ready tenant is due for.
+    pub due: Due,
+    /// How its client differed at the last audit, each kind once, in order.
+    pub drift: Vec<DriftKind>,
+    /// Clients deleted under this lease, which a list that lags may still show.
+    pub gone: Vec<ClientId>,
+    /// Nothing may be deleted at Qlik until the operator agrees.
+    pub is_held: bool,
     /// Failures since the last progress.
     pub failures: u32,
     /// Time since the last progress, less the waits that spend nothing.
@@ -38,6 +49,50 @@ pub struct Tenant {
     pub missing_for: Option<Duration>,
 }
 
+/// What a ready tenant is due for, as the row said when it was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is due by itself")]
+pub struct Due {
+    /// To be looked at for a second client of ours.
+    pub recheck: bool,
+    /// The owner changed what the client should be.
+    pub edit: bool,
+    /// What of its drift may be mended now.
+    pub repair: Option<RepairScope>,
+    /// The owner, or its age, asks for another secret.
+    pub rotation: bool,
+    /// To be compared with Qlik.
+    pub audit: bool,
+    /// Secrets are left that should not be.
+    pub leavings: bool,
+}
+
+/// How far a repair may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RepairScope {
+    /// Consent and our own duplicates.
+    Consent,
+    /// Whatever can be mended.
+    All,
+}
+
+impl RepairScope {
+    /// The spelling in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::All => "all",
+        }
+    }
+
+    /// Reads the spelling of SQL.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Consent, Self::All].into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
 /// Where a row stands, finer than its phase: what was looked at under this very
 /// lease is remembered, and forgotten with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +101,13 @@ pub enum State {
     Pending,
     /// No client is known.
     Creating(Entry),
-    /// The client is known, a usable secret is not.
-    Adopting {
+    /// The client is known; a further secret is on its way.
+    Minting {
         /// The client.
         client: ClientId,
-        /// How far the new secret is.
+        /// What the secret is for.
+        series: Series,
+        /// How far it is.
         entry: MintEntry,
     },
     /// The client is known and a secret is sealed.
@@ -69,9 +126,43 @@ pub enum State {
     Ready {
         /// The client.
         client: ClientId,
-        /// Whether there may be a second client of ours.
-        recheck: Recheck,
+        /// What is being done about it.
+        duty: Duty,
     },
+    /// A further secret is sealed; the current one still serves.
+    Proving {
+        /// The client.
+        client: ClientId,
+        /// Whether the client's secrets are in order.
+        check: Check,
+    },
+    /// The tenant is to have no client.
+    Removing(Removal),
+    /// Nothing of ours is left.
+    Removed {
+        /// A create that was ever unknown may have landed since.
+        is_recheck_due: bool,
+    },
+}
+
+/// What a minted secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Series {
+    /// The tenant has no secret that works.
+    First,
+    /// It has one, which is to be replaced.
+    Rotation,
+}
+
+impl Series {
+    /// The phase of a row while the secret is on its way.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::First => Phase::Creating,
+            Self::Rotation => Phase::Rotating,
+        }
+    }
 }
 
 /// How a create may go on.
@@ -118,15 +209,53 @@ pub enum Check {
     Tidy(Hint),
 }
 
-/// Whether there may be a second client of ours on a ready tenant.
+/// What is being done about a ready tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recheck {
-    /// Nothing to do.
-    Passed,
-    /// To be looked at.
-    Due,
-    /// These are to be deleted.
+pub enum Duty {
+    /// Nothing.
+    None,
+    /// A look for a second client of ours.
+    Recheck,
+    /// These clients of ours are to be deleted.
     Surplus(Vec<ClientId>),
+    /// A comparison with Qlik.
+    Audit,
+    /// These repairs, the first next.
+    Mend(Vec<Mend>),
+    /// A comparison of hints: secrets are left that should not be.
+    Compare,
+    /// This secret must go.
+    Tidy(Hint),
+}
+
+/// One repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mend {
+    /// Set the consent.
+    Trust,
+    /// Set fields.
+    Amend(Vec<Change>),
+    /// Delete a second client of ours.
+    Dedupe(ClientId),
+}
+
+/// How far a removal is. It begins and ends with a look: whatever was lost on the
+/// way is found by its mark, until there is nothing to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// A create went unanswered and may still land.
+    Settling {
+        /// For so long.
+        left: Duration,
+    },
+    /// No client is known: look for one with our mark.
+    Look,
+    /// Delete this client.
+    Delete(ClientId),
+    /// It is gone: revoke its tokens.
+    Revoke(ClientId),
+    /// They are gone: delete its bot user.
+    DeleteBot(ClientId),
 }
 
 /// A request that may have been sent and whose outcome is not recorded.
@@ -179,8 +308,8 @@ impl Tenant {
                     Entry::Look { after_conflict: _ } => stand,
                 }
             }
-            State::Adopting { client, entry } => {
-                let stand = stand(Phase::Creating, Some(client));
+            State::Minting { client, series, entry } => {
+                let stand = stand(series.phase(), Some(client));
                 match entry {
                     MintEntry::Cleared => Stand { unanswered: Some(Unanswered::Mint), ..stand },
                     MintEntry::Settling { left } => {
@@ -191,7 +320,20 @@ impl Tenant {
             }
             State::Created { client, check: _ } => stand(Phase::Created, Some(client)),
             State::Trusted { client } => stand(Phase::Trusted, Some(client)),
-            State::Ready { client, recheck: _ } => stand(Phase::Ready, Some(client)),
+            State::Ready { client, duty: _ } => stand(Phase::Ready, Some(client)),
+            State::Proving { client, check: _ } => stand(Phase::Proving, Some(client)),
+            State::Removing(removal) => match removal {
+                Removal::Settling { left } => Stand {
+                    unanswered: Some(Unanswered::Create),
+                    settle: Some(*left),
+                    ..stand(Phase::Removing, None)
+                },
+                Removal::Look => stand(Phase::Removing, None),
+                Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client) => {
+                    stand(Phase::Removing, Some(client))
+                }
+            },
+            State::Removed { is_recheck_due: _ } => stand(Phase::Removed, None),
         }
     }
 
@@ -203,28 +345,78 @@ impl Tenant {
             State::Creating(Entry::Cleared | Entry::Look { .. }) => {
                 State::Creating(Entry::Look { after_conflict: false })
             }
-            State::Adopting {
+            State::Minting {
                 client,
+                series,
                 entry: MintEntry::Cleared | MintEntry::Compare | MintEntry::Tidy(_),
-            } => State::Adopting { client, entry: MintEntry::Compare },
+            } => State::Minting { client, series, entry: MintEntry::Compare },
             State::Created { client, check: Check::Compare | Check::Tidy(_) } => {
                 State::Created { client, check: Check::Compare }
             }
-            State::Ready { client, recheck: Recheck::Due | Recheck::Surplus(_) } => {
-                State::Ready { client, recheck: Recheck::Due }
+            State::Proving { client, check: Check::Compare | Check::Tidy(_) } => {
+                State::Proving { client, check: Check::Compare }
+            }
+            State::Ready { client, duty: Duty::Recheck | Duty::Surplus(_) } => {
+                State::Ready { client, duty: Duty::Recheck }
+            }
+            State::Ready { client, duty: Duty::Audit | Duty::Mend(_) } => {
+                State::Ready { client, duty: Duty::Audit }
+            }
+            State::Ready { client, duty: Duty::Compare | Duty::Tidy(_) } => {
+                State::Ready { client, duty: Duty::Compare }
+            }
+            State::Removing(Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client)) => {
+                State::Removing(Removal::Delete(client))
             }
             same @ (State::Pending
             | State::Creating(Entry::Settling { .. })
-            | State::Adopting { entry: MintEntry::Settling { .. }, .. }
+            | State::Minting { entry: MintEntry::Settling { .. }, .. }
             | State::Created { check: Check::Passed, .. }
+            | State::Proving { check: Check::Passed, .. }
             | State::Trusted { .. }
-            | State::Ready { recheck: Recheck::Passed, .. }) => same,
+            | State::Ready { duty: Duty::None, .. }
+            | State::Removing(Removal::Settling { .. } | Removal::Look)
+            | State::Removed { .. }) => same,
         }
+    }
+
+    /// Where a tenant with a proven credential goes on: with the first thing it is due for.
+    #[must_use]
+    pub fn ready(&self, client: ClientId) -> State {
+        let due = &self.due;
+        let duty = if due.recheck {
+            Duty::Recheck
+        } else if self.must_look || due.edit || due.repair.is_some() {
+            Duty::Audit
+        } else if due.leavings && !self.is_held {
+            Duty::Compare
+        } else if due.rotation {
+            return State::Minting { client, series: Series::Rotation, entry: MintEntry::Compare };
+        } else if due.audit {
+            Duty::Audit
+        } else {
+            Duty::None
+        };
+        State::Ready { client, duty }
+    }
+
+    /// Whether secrets are stored, or known to be at Qlik, that should not be there.
+    #[must_use]
+    pub fn has_leavings(&self) -> bool {
+        let is_left = |secret: &StoredSecret| secret.is_retiring || secret.standing == Standing::Discarded;
+        self.is_adopted || self.snapshot.is_some() || self.stored.iter().any(is_left)
     }
 
     /// Adds a secret that is being sealed.
     pub(super) fn store_unproven(&mut self, hint: Option<Hint>) {
-        self.stored.push(StoredSecret { hint, standing: Standing::Unproven });
+        self.stored.push(StoredSecret::new(hint, Standing::Unproven));
+    }
+
+    /// What a further secret is for.
+    #[must_use]
+    pub fn series(&self) -> Series {
+        let has_current = self.stored.iter().any(|secret| secret.standing == Standing::Current);
+        if has_current { Series::Rotation } else { Series::First }
     }
 
     /// The unproven secret, if there is one.
@@ -233,13 +425,39 @@ impl Tenant {
         self.stored.iter().find(|secret| secret.standing == Standing::Unproven)
     }
 
-    /// Gives the unproven secret another standing.
-    pub(super) fn restand_unproven(&mut self, standing: Standing) {
+    /// The unproven secret is proven; what was current is the previous one.
+    pub(super) fn promote(&mut self) {
         for secret in &mut self.stored {
-            if secret.standing == Standing::Unproven {
-                secret.standing = standing;
+            match secret.standing {
+                Standing::Current => secret.standing = Standing::Previous,
+                Standing::Unproven => secret.standing = Standing::Current,
+                Standing::Previous | Standing::Discarded => {}
             }
         }
+    }
+
+    /// The unproven secret is no good.
+    pub(super) fn discard_unproven(&mut self) {
+        for secret in &mut self.stored {
+            if secret.standing == Standing::Unproven {
+                secret.standing = Standing::Discarded;
+            }
+        }
+    }
+
+    /// Takes the previous secrets whose time is over from consumers. Returns whether
+    /// there were any.
+    pub(super) fn withdraw(&mut self) -> bool {
+        let mut is_any = false;
+        for secret in self.stored.iter_mut().filter(|secret| secret.is_retiring) {
+            (secret.standing, secret.is_retiring, is_any) = (Standing::Discarded, false, true);
+        }
+        is_any
+    }
+
+    /// Forgets a secret of this standing that is gone at Qlik without our doing.
+    pub(super) fn lose(&mut self, hint: &Hint, standing: Standing) {
+        self.stored.retain(|s| s.standing != standing || s.hint.as_ref() != Some(hint));
     }
 
     /// Forgets a discarded secret that is gone at Qlik.

@@ -2,24 +2,33 @@
 //! What to write down when it failed is in [`super::setback`].
 //!
 //! Total over states and outcomes; a pair that cannot occur is a typed error, not
-//! a panic and not a default arm that swallows it.
+//! a panic and not a default arm that swallows it. What each stretch of the way
+//! writes down is in a room of its own: [`creation`], [`secrets`], [`care`], [`removal`].
 //!
 //! The rules every change must keep:
 //! * only [`Entry::Cleared`] creates and only [`MintEntry::Cleared`] mints, and
 //!   both are left by whatever happens next: an act that cannot be repeated is
 //!   never repeated without a look;
 //! * a look that finds nothing and a comparison are no progress, so a tenant whose
-//!   creates or mints keep failing is parked in the end.
+//!   creates or mints keep failing is parked in the end;
+//! * while deletions are held, nothing that deletes is ever next.
+
+mod care;
+mod creation;
+mod removal;
+mod secrets;
+
+pub(super) use removal::nothing_came;
+pub(super) use secrets::mint_anew;
 
 use std::time::Duration;
 
 use super::effect::{Done, Effect, EffectKind};
-use super::hints::{Comparison, MintPlan, SeenSecret, Standing};
-use super::ids::{ClientId, Hint, UserId};
-use super::look::{self, Finding, SeenClient};
+use super::hints::Standing;
+use super::ids::{ClientId, Hint};
 use super::reason::{ParkReason, WaitReason};
-use super::retry::RetryPolicy;
-use super::tenant::{Check, Entry, MintEntry, Recheck, State, Tenant};
+use super::retry::Policy;
+use super::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, State, Tenant};
 
 /// What a worker that holds the row should do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +52,8 @@ pub struct Decision {
     pub ailment: Option<Ailment>,
     /// When to look for a second client of ours.
     pub recheck: RecheckChange,
+    /// When to compare with Qlik again.
+    pub audit: AuditChange,
     /// Whether to go on.
     pub rest: Rest,
 }
@@ -59,12 +70,27 @@ pub enum SecretChange {
     },
     /// The unproven secret's hint became known.
     Identify(Hint),
-    /// The unproven secret is proven: it becomes current under `desired_version`.
-    Promote,
+    /// The unproven secret is proven: it becomes current, under `desired_version` or
+    /// the next number; what was current is the previous one for so long.
+    Promote {
+        /// `rotation.overlap`
+        overlap: Duration,
+    },
     /// The unproven secret is no good: it becomes discarded.
     Discard,
+    /// Previous secrets whose time is over are taken from consumers: they become discarded.
+    Withdraw,
     /// The discarded secret with this hint is gone at Qlik.
     Forget(Hint),
+    /// A current or previous secret is gone at Qlik, and not by our doing.
+    Lose {
+        /// Its hint.
+        hint: Hint,
+        /// What it was good for.
+        standing: Standing,
+    },
+    /// All of them, in whatever standing.
+    Shred,
 }
 
 /// Whether the row came forward.
@@ -98,6 +124,18 @@ pub enum RecheckChange {
     After(Duration),
     /// It was done.
     Done,
+}
+
+/// When to compare with Qlik again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditChange {
+    /// As before.
+    Keep,
+    /// It was done.
+    Done {
+        /// When it is due again; `None` for never.
+        next: Option<Duration>,
+    },
 }
 
 /// Whether the worker goes on, and if not, when somebody should.
@@ -138,33 +176,64 @@ pub struct IllegalOutcome {
 /// The next thing to do for a tenant.
 #[must_use]
 pub fn next_effect(tenant: &Tenant) -> Next {
+    match wanted_effect(tenant) {
+        Next::Do(effect) if tenant.is_held && effect.kind().is_deletion() => Next::Rest(held()),
+        next => next,
+    }
+}
+
+fn wanted_effect(tenant: &Tenant) -> Next {
     let settling = |left: Duration, what: EffectKind| Next::Rest(settling(what, left));
     match &tenant.state {
         State::Pending => Next::Rest(Rest::Requeue),
         State::Creating(Entry::Cleared) => Next::Do(Effect::Create),
         State::Creating(Entry::Settling { left }) => settling(*left, EffectKind::Create),
         State::Creating(Entry::Look { .. }) => Next::Do(Effect::Look),
-        State::Adopting { client, entry } => match entry {
+        State::Minting { client, series: _, entry } => match entry {
             MintEntry::Cleared => Next::Do(Effect::Mint(client.clone())),
             MintEntry::Settling { left } => settling(*left, EffectKind::Mint),
             MintEntry::Compare => Next::Do(Effect::Compare(client.clone())),
             MintEntry::Tidy(hint) => Next::Do(Effect::Tidy(client.clone(), hint.clone())),
         },
-        State::Created { client, check } => Next::Do(match check {
-            Check::Passed => Effect::Trust(client.clone()),
-            Check::Compare => Effect::Compare(client.clone()),
-            Check::Tidy(hint) => Effect::Tidy(client.clone(), hint.clone()),
-        }),
+        State::Created { client, check } => checked(client, check, Effect::Trust),
         State::Trusted { client } => Next::Do(Effect::Prove(client.clone())),
-        State::Ready { client, recheck } => match recheck {
-            Recheck::Passed => Next::Rest(Rest::Settled),
-            Recheck::Due => Next::Do(Effect::Recheck(client.clone())),
-            Recheck::Surplus(surplus) => match surplus.first() {
-                Some(surplus) => Next::Do(Effect::Dedupe(surplus.clone())),
-                None => Next::Rest(Rest::Settled),
-            },
+        State::Proving { client, check } => checked(client, check, Effect::Prove),
+        State::Ready { client, duty } => care_for(client, duty),
+        State::Removing(removal) => match removal {
+            Removal::Settling { left } => settling(*left, EffectKind::Create),
+            Removal::Look => Next::Do(Effect::Look),
+            Removal::Delete(client) => Next::Do(Effect::Delete(client.clone())),
+            Removal::Revoke(client) => Next::Do(Effect::Revoke(client.clone())),
+            Removal::DeleteBot(client) => Next::Do(Effect::DeleteBot(client.clone())),
         },
+        State::Removed { is_recheck_due: true } => Next::Do(Effect::Look),
+        State::Removed { is_recheck_due: false } => Next::Rest(Rest::Settled),
     }
+}
+
+fn checked(client: &ClientId, check: &Check, passed: fn(ClientId) -> Effect) -> Next {
+    Next::Do(match check {
+        Check::Passed => passed(client.clone()),
+        Check::Compare => Effect::Compare(client.clone()),
+        Check::Tidy(hint) => Effect::Tidy(client.clone(), hint.clone()),
+    })
+}
+
+fn care_for(client: &ClientId, duty: &Duty) -> Next {
+    let effect = match duty {
+        Duty::None => None,
+        Duty::Recheck => Some(Effect::Recheck(client.clone())),
+        Duty::Surplus(surplus) => surplus.first().cloned().map(Effect::Dedupe),
+        Duty::Audit => Some(Effect::Audit(client.clone())),
+        Duty::Mend(mends) => mends.first().map(|mend| match mend {
+            Mend::Trust => Effect::Trust(client.clone()),
+            Mend::Amend(changes) => Effect::Amend(client.clone(), changes.clone()),
+            Mend::Dedupe(surplus) => Effect::Dedupe(surplus.clone()),
+        }),
+        Duty::Compare => Some(Effect::Compare(client.clone())),
+        Duty::Tidy(hint) => Some(Effect::Tidy(client.clone(), hint.clone())),
+    };
+    effect.map_or(Next::Rest(Rest::Settled), Next::Do)
 }
 
 /// What to write down after an effect succeeded.
@@ -172,49 +241,81 @@ pub fn next_effect(tenant: &Tenant) -> Next {
 /// # Errors
 ///
 /// [`IllegalOutcome`] when the outcome does not belong to the tenant's state.
-pub fn after(
-    tenant: Tenant,
-    effect: &Effect,
-    done: Done,
-    policy: &RetryPolicy,
-) -> Result<Decision, IllegalOutcome> {
-    match (tenant.state.clone(), done) {
+pub fn after(tenant: Tenant, effect: &Effect, done: Done, policy: &Policy) -> Result<Decision, IllegalOutcome> {
+    let state = tenant.state.clone();
+    let decision = match (state, done) {
         (State::Creating(Entry::Cleared), Done::Created { client, hint }) => {
-            Ok(created(tenant, client, hint))
+            creation::created(tenant, client, hint)
         }
         (State::Creating(Entry::Look { after_conflict }), Done::Looked(seen)) => {
-            Ok(looked(tenant, &seen, after_conflict, policy))
-        }
-        (State::Adopting { client, entry: MintEntry::Compare }, Done::Compared { secrets, me }) => {
-            Ok(compared_before_mint(tenant, client, &secrets, &me, policy))
-        }
-        (State::Adopting { client, entry: MintEntry::Tidy(hint) }, Done::Tidied) => {
-            Ok(tidied(tenant, State::Adopting { client, entry: MintEntry::Compare }, hint))
-        }
-        (State::Adopting { client, entry: MintEntry::Cleared }, Done::Minted { hint }) => {
-            Ok(minted(tenant, client, hint))
-        }
-        (State::Created { client, check: Check::Compare }, Done::Compared { secrets, me }) => {
-            Ok(compared_after_mint(tenant, client, &secrets, &me))
-        }
-        (State::Created { client, check: Check::Tidy(hint) }, Done::Tidied) => {
-            Ok(tidied(tenant, State::Created { client, check: Check::Compare }, hint))
+            creation::looked(tenant, &seen, after_conflict, policy)
         }
         (State::Created { client, check: Check::Passed }, Done::Trusted) => {
-            Ok(advance(tenant, State::Trusted { client }, SecretChange::Keep))
+            advance(tenant, State::Trusted { client }, SecretChange::Keep)
         }
-        (State::Trusted { client }, Done::Proven) => Ok(proven(tenant, client)),
-        (State::Trusted { client }, Done::Unopenable) => {
-            Ok(Decision { secret: SecretChange::Discard, ..hold(replaced(tenant, client)) })
+        (State::Minting { client, series, entry: MintEntry::Compare }, Done::Compared { secrets, me }) => {
+            secrets::compared_before_mint(tenant, client, series, &secrets, &me, policy)
         }
-        (State::Ready { client, recheck: Recheck::Due }, Done::Rechecked(seen)) => {
-            Ok(rechecked(tenant, client, &seen))
+        (State::Minting { client, series, entry: MintEntry::Tidy(hint) }, Done::Tidied) => {
+            let state = State::Minting { client, series, entry: MintEntry::Compare };
+            secrets::tidied(tenant, state, hint)
         }
-        (State::Ready { client, recheck: Recheck::Surplus(rest) }, Done::Deduped) => {
-            Ok(deduped(tenant, client, rest))
+        (State::Minting { client, series, entry: MintEntry::Cleared }, Done::Minted { hint }) => {
+            secrets::minted(tenant, client, series, hint)
         }
-        (state, _) => Err(IllegalOutcome { effect: effect.kind(), state: format!("{state:?}") }),
-    }
+        (State::Created { client, check: Check::Compare }, Done::Compared { secrets, me }) => {
+            let state = |check| State::Created { client, check };
+            secrets::compared_after_mint(tenant, state, &secrets, &me)
+        }
+        (State::Created { client, check: Check::Tidy(hint) }, Done::Tidied) => {
+            secrets::tidied(tenant, State::Created { client, check: Check::Compare }, hint)
+        }
+        (State::Proving { client, check: Check::Compare }, Done::Compared { secrets, me }) => {
+            let state = |check| State::Proving { client, check };
+            secrets::compared_after_mint(tenant, state, &secrets, &me)
+        }
+        (State::Proving { client, check: Check::Tidy(hint) }, Done::Tidied) => {
+            secrets::tidied(tenant, State::Proving { client, check: Check::Compare }, hint)
+        }
+        (State::Trusted { client } | State::Proving { client, check: Check::Passed }, Done::Proven) => {
+            secrets::proven(tenant, client, policy)
+        }
+        (State::Trusted { client } | State::Proving { client, check: Check::Passed }, Done::Unopenable) => {
+            secrets::unopenable(tenant, client)
+        }
+        (State::Ready { client, duty: Duty::Recheck }, Done::Rechecked(seen)) => {
+            care::rechecked(tenant, client, &seen)
+        }
+        (State::Ready { client, duty: Duty::Surplus(rest) }, Done::Deduped) => {
+            care::deduped(tenant, client, rest)
+        }
+        (State::Ready { client, duty: Duty::Audit }, Done::Audited(drifts)) => {
+            care::audited(tenant, client, &drifts, policy)
+        }
+        (
+            State::Ready { client, duty: Duty::Mend(mends) },
+            Done::Trusted | Done::Amended | Done::Deduped,
+        ) => care::mended(tenant, client, mends, policy),
+        (State::Ready { client, duty: Duty::Compare }, Done::Compared { secrets, me }) => {
+            secrets::compared_when_ready(tenant, client, &secrets, &me)
+        }
+        (State::Ready { client, duty: Duty::Tidy(hint) }, Done::Tidied) => {
+            secrets::tidied(tenant, State::Ready { client, duty: Duty::Compare }, hint)
+        }
+        (State::Removing(Removal::Look), Done::Looked(seen)) => removal::looked(tenant, &seen, policy),
+        (State::Removing(Removal::Delete(client)), Done::Deleted) => removal::deleted(tenant, client),
+        (State::Removing(Removal::Revoke(client)), Done::Revoked { is_more }) => {
+            removal::revoked(tenant, client, is_more)
+        }
+        (State::Removing(Removal::DeleteBot(_)), Done::BotDeleted) => {
+            advance(tenant, State::Removing(Removal::Look), SecretChange::Keep)
+        }
+        (State::Removed { is_recheck_due: true }, Done::Looked(seen)) => removal::rechecked(tenant, &seen),
+        (state, _) => {
+            return Err(IllegalOutcome { effect: effect.kind(), state: format!("{state:?}") });
+        }
+    };
+    Ok(decision)
 }
 
 /// What to write down when a worker stops before the next effect: nothing is in
@@ -225,153 +326,23 @@ pub fn checkpoint(tenant: Tenant) -> Decision {
     Decision { rest: Rest::Requeue, ..hold(Tenant { state, ..tenant }) }
 }
 
-fn created(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) -> Decision {
-    tenant.store_unproven(hint.clone());
-    let check = if hint.is_some() { Check::Passed } else { Check::Compare };
-    advance(tenant, State::Created { client, check }, SecretChange::Seal { hint })
-}
-
-fn looked(tenant: Tenant, seen: &[SeenClient], after_conflict: bool, policy: &RetryPolicy) -> Decision {
-    match look::find(&tenant.mark, seen) {
-        Finding::Ours(client) => {
-            let state = State::Adopting { client: client.client_id, entry: MintEntry::Compare };
-            let found = advance(Tenant { is_adopted: true, ..tenant }, state, SecretChange::Keep);
-            Decision { recheck: RecheckChange::After(policy.recheck_after()), ..found }
-        }
-        Finding::EarlierRow(earlier) => {
-            let what = format!("the client of tenant {earlier} is still on this host");
-            park(tenant, ParkReason::EarlierClientFound, &what)
-        }
-        Finding::Nothing if after_conflict => {
-            park(tenant, ParkReason::NameTaken, "another client has this name, and it is not ours")
-        }
-        Finding::Nothing if tenant.without_progress >= policy.give_up_after => {
-            give_up(tenant, policy, "create")
-        }
-        Finding::Nothing => hold(Tenant { state: State::Creating(Entry::Cleared), ..tenant }),
-    }
-}
-
-fn compared_before_mint(
-    tenant: Tenant,
-    client: ClientId,
-    secrets: &[SeenSecret],
-    me: &UserId,
-    policy: &RetryPolicy,
-) -> Decision {
-    match compare(&tenant, secrets, me).before_mint() {
-        MintPlan::Delete(hint) => {
-            hold(Tenant { state: State::Adopting { client, entry: MintEntry::Tidy(hint) }, ..tenant })
-        }
-        MintPlan::Mint { .. } if tenant.without_progress >= policy.give_up_after => {
-            give_up(tenant, policy, "mint")
-        }
-        MintPlan::Mint { snapshot } => hold(Tenant {
-            state: State::Adopting { client, entry: MintEntry::Cleared },
-            snapshot: Some(snapshot),
-            ..tenant
-        }),
-        MintPlan::SlotsFull => park(
-            tenant,
-            ParkReason::SecretSlotsFull,
-            "the client has five secrets, none of which is ours to delete",
-        ),
-    }
-}
-
-fn minted(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) -> Decision {
-    tenant.store_unproven(hint.clone());
-    // What was left until there is another secret goes now.
-    let state = State::Created { client, check: Check::Compare };
-    advance(tenant, state, SecretChange::Seal { hint })
-}
-
-fn compared_after_mint(
-    mut tenant: Tenant,
-    client: ClientId,
-    secrets: &[SeenSecret],
-    me: &UserId,
-) -> Decision {
-    let identified = match tenant.unproven() {
-        Some(unproven) if unproven.hint.is_none() => compare(&tenant, secrets, me).missing_hint(),
-        Some(_) | None => None,
-    };
-    if let Some(hint) = &identified {
-        for stored in tenant.stored.iter_mut().filter(|s| s.standing == Standing::Unproven) {
-            stored.hint = Some(hint.clone());
-        }
-    }
-    let check = if let Some(hint) = compare(&tenant, secrets, me).after_mint() {
-        Check::Tidy(hint)
-    } else {
-        (tenant.snapshot, tenant.is_adopted) = (None, false);
-        Check::Passed
-    };
-    let secret = identified.map_or(SecretChange::Keep, SecretChange::Identify);
-    Decision { secret, ..hold(Tenant { state: State::Created { client, check }, ..tenant }) }
-}
-
-fn tidied(mut tenant: Tenant, state: State, hint: Hint) -> Decision {
-    tenant.forget(&hint);
-    Decision { secret: SecretChange::Forget(hint), ..hold(Tenant { state, ..tenant }) }
-}
-
-fn proven(mut tenant: Tenant, client: ClientId) -> Decision {
-    tenant.restand_unproven(Standing::Current);
-    tenant.is_afresh = false;
-    tenant.refused_for = None;
-    let state = State::Ready { client, recheck: Recheck::Passed };
-    Decision { rest: Rest::Settled, ..advance(tenant, state, SecretChange::Promote) }
-}
-
-fn rechecked(tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
-    let surplus = look::surplus(&tenant.mark, &client, seen);
-    if surplus.is_empty() {
-        return all_rechecked(tenant, client);
-    }
-    hold(Tenant { state: State::Ready { client, recheck: Recheck::Surplus(surplus) }, ..tenant })
-}
-
-fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientId>) -> Decision {
-    surplus.remove(0);
-    if surplus.is_empty() {
-        return all_rechecked(tenant, client);
-    }
-    hold(Tenant { state: State::Ready { client, recheck: Recheck::Surplus(surplus) }, ..tenant })
-}
-
-fn all_rechecked(tenant: Tenant, client: ClientId) -> Decision {
-    let state = State::Ready { client, recheck: Recheck::Passed };
-    let done = advance(tenant, state, SecretChange::Keep);
-    Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..done }
-}
-
-/// The unproven secret cannot be opened by whoever took over. After failures that
-/// counts as the beginning of a refusal, so that replacing secrets ends some day.
-fn replaced(mut tenant: Tenant, client: ClientId) -> Tenant {
-    if tenant.failures > 0 {
-        tenant.refused_for.get_or_insert(Duration::ZERO);
-    }
-    mint_anew(tenant, client)
-}
-
-/// The unproven secret is of no use: discard it, and mint another on the same client.
-pub(super) fn mint_anew(mut tenant: Tenant, client: ClientId) -> Tenant {
-    tenant.restand_unproven(Standing::Discarded);
-    Tenant { state: State::Adopting { client, entry: MintEntry::Compare }, ..tenant }
-}
-
-fn compare<'a>(tenant: &'a Tenant, seen: &'a [SeenSecret], me: &'a UserId) -> Comparison<'a> {
-    let snapshot = tenant.snapshot.as_deref();
-    Comparison { seen, stored: &tenant.stored, snapshot, is_adopted: tenant.is_adopted, me }
-}
-
 pub(super) fn settling(what: EffectKind, left: Duration) -> Rest {
     let message = format!("a {what} went unanswered and may still land; looked at when it has settled");
     Rest::Wait { reason: WaitReason::Settling, due: left, message }
 }
 
-fn give_up(tenant: Tenant, policy: &RetryPolicy, what: &str) -> Decision {
+/// Nothing is deleted at Qlik on the word of a backup.
+fn held() -> Rest {
+    Rest::Wait {
+        reason: WaitReason::DeletionsHeld,
+        due: Policy::BLOCKED_EVERY,
+        message: "the database came out of a backup: nothing is deleted at Qlik until an operator has \
+                  read `tenantd rejoin` and agreed with `tenantd rejoin --agree`"
+            .to_owned(),
+    }
+}
+
+fn give_up(tenant: Tenant, policy: &Policy, what: &str) -> Decision {
     let since = humantime::format_duration(policy.give_up_after);
     park(tenant, ParkReason::GaveUp, &format!("no {what} succeeded within {since}"))
 }
@@ -383,8 +354,17 @@ pub(super) fn hold(tenant: Tenant) -> Decision {
         progress: Progress::None,
         ailment: None,
         recheck: RecheckChange::Keep,
+        audit: AuditChange::Keep,
         rest: Rest::Hold,
     }
+}
+
+/// A ready tenant's duty is done: on to the next one it is due for.
+fn going_on(tenant: Tenant, client: ClientId) -> Decision {
+    let state = tenant.ready(client);
+    let is_done = matches!(state, State::Ready { duty: Duty::None, .. });
+    let rest = if is_done { Rest::Settled } else { Rest::Hold };
+    Decision { rest, ..advance(tenant, state, SecretChange::Keep) }
 }
 
 /// The row came forward. While proofs are being refused only a proof is progress:

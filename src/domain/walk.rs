@@ -19,7 +19,7 @@ use super::hints::StoredSecret;
 use super::ids::{InstallationId, TenantId};
 use super::mark::Mark;
 use super::phase::Phase;
-use super::retry::{Jitter, RetryPolicy};
+use super::retry::{Jitter, Policy};
 use super::setback::after_failure;
 use super::tenant::{Check, Entry, MintEntry, Recheck, State, Tenant};
 use super::transition::{Ailment, Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
@@ -27,7 +27,7 @@ use super::transition::{Ailment, Decision, IllegalOutcome, Next, Rest, after, ch
 /// A trace id and a stranger's text, to be found in no message.
 pub(super) const NEVER_SHOWN: [&str; 2] = ["trace-0123456789", "a stranger's description"];
 
-pub(super) const POLICY: RetryPolicy = RetryPolicy {
+pub(super) const POLICY: Policy = Policy {
     base: Duration::from_secs(1),
     cap: Duration::from_mins(1),
     give_up_after: Duration::from_hours(24),

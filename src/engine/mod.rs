@@ -25,7 +25,8 @@ use std::time::Duration;
 use crate::domain::ids::ProfileName;
 use crate::domain::profile::Profile;
 use crate::domain::region::RegionMap;
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::Policy;
+use crate::domain::tenant::RepairScope;
 use crate::ports::{Clock, Entropy, QlikApi};
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
@@ -40,6 +41,19 @@ pub enum Proof {
     Waived,
 }
 
+/// What bounds the changes that are made to a fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most removals in an hour; `None` for 50 or a tenth of the fleet, whichever is more.
+    pub removals_per_hour: Option<u32>,
+    /// Most changes in an hour that the daemon starts by itself.
+    pub changes_per_hour: u32,
+    /// How many tenants a rollout begins with; 0 for no canary.
+    pub canary: u32,
+    /// Largest share of a rollout's changes that may fail, from 0 to 1.
+    pub max_failure_ratio: f64,
+}
+
 /// What the configuration tells the engine.
 #[derive(Debug, Clone)]
 pub struct Terms {
@@ -48,9 +62,17 @@ pub struct Terms {
     /// What clients look like.
     pub profiles: BTreeMap<ProfileName, Profile>,
     /// How failures are waited out.
-    pub policy: RetryPolicy,
+    pub policy: Policy,
     /// How a credential is proven.
     pub proof: Proof,
+    /// Whether a removed client's tokens are revoked by the filter that Qlik documents no more.
+    pub revoke_by_filter: bool,
+    /// What bounds changes to the fleet.
+    pub bounds: Bounds,
+    /// Age at which a secret is renewed (`rotation.every`); `None` for never.
+    pub rotate_every: Option<Duration>,
+    /// How far repairs of drift go by themselves (`audit.repair`).
+    pub repair: RepairScope,
     /// Most tenants worked on at once.
     pub concurrency: usize,
     /// How long a lease lasts.

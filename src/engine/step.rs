@@ -7,13 +7,16 @@
 //! records its client, before any further request.** In the clear it stays only
 //! here, until it is proven.
 
+use crate::domain::drift::{Drift, Expected};
 use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
+use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
 use crate::domain::setback;
 use crate::domain::tenant::State;
+use crate::domain::token;
 use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -23,6 +26,9 @@ use crate::vault::SealedFor;
 use super::in_hand::InHand;
 use super::work::Work;
 use super::{Engine, Proof, outage};
+
+/// Tokens revoked by one effect: what the pacing of writes lets pass within a lease.
+const REVOKE_BATCH: usize = 20;
 
 /// What an act brought, before it is judged.
 #[derive(Debug)]
@@ -118,7 +124,47 @@ impl<Q: QlikApi> Engine<Q> {
             Effect::Prove(client) => self.prove(work, client).await.map(plain),
             Effect::Recheck(_) => api.list_clients(host).await.map(Done::Rechecked).map(plain),
             Effect::Dedupe(surplus) => api.delete_client(host, surplus).await.map(|()| plain(Done::Deduped)),
+            Effect::Audit(client) => self.audit(work, client).await.map(Done::Audited).map(plain),
+            Effect::Amend(client, changes) => {
+                api.amend(host, client, changes).await.map(|()| plain(Done::Amended))
+            }
+            Effect::Delete(client) => api.delete_client(host, client).await.map(|()| plain(Done::Deleted)),
+            Effect::Revoke(client) => {
+                self.revoke(host, client).await.map(|is_more| plain(Done::Revoked { is_more }))
+            }
+            Effect::DeleteBot(client) => {
+                for bot in api.bots_of(host, client).await? {
+                    api.delete_user(host, &bot).await?;
+                }
+                Ok(plain(Done::BotDeleted))
+            }
         }
+    }
+
+    /// One GET where the list says all, which Qlik's does.
+    async fn audit(&self, work: &Work, client: &ClientId) -> Result<Vec<Drift>, Failure> {
+        let mut seen = self.api.list_clients(&work.host).await?;
+        for ours in seen.iter_mut().filter(|seen| seen.client_id == *client && seen.is_trusted.is_none()) {
+            ours.is_trusted = Some(self.api.is_trusted(&work.host, client).await?);
+        }
+        let (tenant, wanted) = (&work.tenant, work.wanted.as_ref());
+        Ok(Expected { client, mark: &tenant.mark, wanted, stored: &tenant.stored }.drifts(&seen))
+    }
+
+    /// Revokes a batch of the client's tokens, small enough for one lease. Returns
+    /// whether there are more.
+    async fn revoke(&self, host: &AllowedHost, client: &ClientId) -> Result<bool, Failure> {
+        if self.terms.revoke_by_filter {
+            self.api.delete_tokens_of(host, client).await?;
+            return Ok(false);
+        }
+        let bots = self.api.bots_of(host, client).await?;
+        let tokens = self.api.list_tokens(host, None).await?;
+        let mut of_client = token::of_client(&tokens, client, &bots);
+        for token in of_client.by_ref().take(REVOKE_BATCH) {
+            self.api.delete_token(host, &token.id).await?;
+        }
+        Ok(of_client.next().is_some())
     }
 
     async fn prove(&self, work: &mut Work, client: &ClientId) -> Result<Done, Failure> {
@@ -177,7 +223,7 @@ impl<Q: QlikApi> Engine<Q> {
             Err(failure) => return (Err(failure), None),
         };
         let client = match (&done, &work.tenant.state) {
-            (Done::Created { client, .. }, _) | (_, State::Adopting { client, .. }) => client.clone(),
+            (Done::Created { client, .. }, _) | (_, State::Minting { client, .. }) => client.clone(),
             (_, _) => return (Ok(done), None),
         };
         match self.vault.seal(&sealed_for(work, &client), &secret, self.entropy.as_ref()) {

@@ -105,7 +105,7 @@ impl Work {
 
     pub(super) fn moved_on(&mut self, tenant: Tenant) {
         // Once proven, or no good, the clear text has served.
-        if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. }) {
+        if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. } | State::Proving { .. }) {
             self.in_hand = None;
         }
         self.tenant = tenant;

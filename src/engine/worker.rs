@@ -13,6 +13,7 @@ use super::{Engine, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{Fence, TenantId};
+use crate::domain::tenant::State;
 use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
@@ -115,7 +116,7 @@ impl<Q: QlikApi> Engine<Q> {
             self.refused(work.host.region()).await;
         }
         match judged.decision.rest {
-            Rest::Hold if desired.is_present => Turn::Next,
+            Rest::Hold if may_go_on(work, desired) => Turn::Next,
             Rest::Hold => self.rest(work, Rest::Requeue).await,
             Rest::Requeue | Rest::Wait { .. } | Rest::Park { .. } | Rest::Settled => Turn::End,
         }
@@ -159,6 +160,12 @@ impl<Q: QlikApi> Engine<Q> {
     }
 }
 
+/// Whether nobody wants anything else of the tenant. A removal once begun goes on.
+fn may_go_on(work: &Work, desired: &Desired) -> bool {
+    let is_removing = matches!(work.tenant.state, State::Removing(_));
+    !desired.is_paused && (desired.is_present || is_removing)
+}
+
 /// Whether the tenant has a proven credential.
 fn is_ready(work: &Work) -> bool {
     work.tenant.stored.iter().any(|secret| secret.standing == Standing::Current)
@@ -177,8 +184,11 @@ fn note(judged: &Judged, work: &Work) {
             let due = humantime::format_duration(Duration::from_secs(due.as_secs()));
             tracing::info!(tenant.id = %work.tenant_id, %reason, "tenant {tenant} ({host}) waits {due}, {reason}: {message}");
         }
-        Rest::Settled if decision.secret == SecretChange::Promote => {
+        Rest::Settled | Rest::Hold if matches!(decision.secret, SecretChange::Promote { .. }) => {
             tracing::info!(tenant.id = %work.tenant_id, "tenant {tenant} ({host}) is ready");
+        }
+        Rest::Settled if decision.secret == SecretChange::Shred => {
+            tracing::info!(tenant.id = %work.tenant_id, "tenant {tenant} ({host}) is removed");
         }
         Rest::Hold | Rest::Requeue | Rest::Settled => {
             let progress = decision.progress == Progress::Made;

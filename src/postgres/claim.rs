@@ -15,11 +15,12 @@ use sqlx::types::Uuid;
 
 use super::rows::{StandRow, stored_secrets};
 use super::{Store, StoreError, bounded, duration, interval};
+use crate::domain::drift::DriftKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::region::RegionMap;
-use crate::domain::tenant::Tenant;
+use crate::domain::tenant::{Due, RepairScope, State, Tenant};
 
 /// What a claim is made with.
 #[derive(Debug, Clone)]
@@ -114,6 +115,10 @@ impl Store {
                   FROM (SELECT '' AS region UNION ALL SELECT unnest($1::text[])) AS r
                  WHERE NOT EXISTS (
                        SELECT FROM tenantd.regions AS b WHERE b.region = r.region AND b.opened_at IS NOT NULL)
+                   AND NOT EXISTS (
+                       SELECT FROM tenantd.pauses AS p
+                        WHERE p.region IN ('*', r.region)
+                          AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
             ), due AS (
                 SELECT t.*
                   FROM closed
@@ -124,6 +129,7 @@ impl Store {
                           AND claim_rank <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
+                          AND (paused_at IS NULL OR paused_until <= tenantd.clock())
                           AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
                         ORDER BY claim_rank
                         LIMIT $7
@@ -148,14 +154,16 @@ impl Store {
                SET region = s.matched,
                    phase = CASE WHEN s.is_admitted THEN 'creating' ELSE t.phase END,
                    reason_since = CASE WHEN s.is_admitted THEN tenantd.clock() ELSE t.reason_since END,
-                   unanswered = CASE WHEN s.is_admitted THEN 'create' ELSE t.unanswered END,
+                   unanswered = CASE WHEN s.is_admitted AND NOT t.must_look THEN 'create' ELSE t.unanswered END,
                    settles_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
                                      THEN coalesce(t.settles_at, t.lease_expires_at + $6)
                                      ELSE t.settles_at END,
                    recheck_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
                                      THEN greatest(t.recheck_at, tenantd.clock() + 2 * $6::interval)
                                      ELSE t.recheck_at END,
-                   progress_at = CASE WHEN s.is_admitted THEN tenantd.clock()
+                   -- What rested for months was not stuck for months.
+                   progress_at = CASE WHEN s.is_admitted OR t.phase IN ('ready', 'removed') AND t.failures = 0
+                                      THEN tenantd.clock()
                                       ELSE t.progress_at + (tenantd.clock() - t.due_at) END,
                    lease_holder = CASE WHEN s.is_leased THEN $8::uuid END,
                    leased_at = CASE WHEN s.is_leased THEN tenantd.clock() END,
@@ -167,7 +175,14 @@ impl Store {
              WHERE t.tenant_id = s.tenant_id
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
                       t.phase, t.client_id, t.mint_snapshot, t.is_adopted, t.is_minted_afresh, t.failures,
-                      t.lease_epoch, s.is_leased AS "is_leased!", s.is_admitted IS TRUE AS "is_admitted!",
+                      t.lease_epoch, s.is_leased AS "is_leased!",
+                      s.is_admitted IS TRUE AND NOT t.must_look AS "is_fresh_intent!",
+                      t.must_look, t.drift, t.repair_scope, t.desired_state = 'absent' AS "is_unwanted!",
+                      t.edited_at IS NOT NULL AS "is_edited!",
+                      coalesce(t.desired_version > t.current_version, false) AS "is_rotation_due!",
+                      coalesce(t.audit_at <= tenantd.clock(), false) AS "is_audit_due!",
+                      EXISTS (SELECT FROM tenantd.installation AS i
+                               WHERE i.deletions_held_at IS NOT NULL) AS "is_held!",
                       (extract(epoch FROM t.settles_at - tenantd.clock()) * 1000)::bigint AS settles_in_ms,
                       coalesce(t.recheck_at <= tenantd.clock(), false) AS "is_recheck_due!",
                       (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
@@ -177,7 +192,10 @@ impl Store {
                       ARRAY(SELECT x.hint FROM tenantd.secrets AS x
                              WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "hints!: Vec<Option<String>>",
                       ARRAY(SELECT x.standing FROM tenantd.secrets AS x
-                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!"
+                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!",
+                      ARRAY(SELECT coalesce(x.standing = 'previous' AND x.retire_at <= tenantd.clock(), false)
+                              FROM tenantd.secrets AS x
+                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "are_retiring!"
             "#,
             &terms.regions,
             &terms.patterns,
@@ -217,7 +235,15 @@ struct ClaimRow {
     failures: i32,
     lease_epoch: i64,
     is_leased: bool,
-    is_admitted: bool,
+    is_fresh_intent: bool,
+    must_look: bool,
+    drift: Vec<String>,
+    repair_scope: Option<String>,
+    is_unwanted: bool,
+    is_edited: bool,
+    is_rotation_due: bool,
+    is_audit_due: bool,
+    is_held: bool,
     settles_in_ms: Option<i64>,
     is_recheck_due: bool,
     without_progress_ms: i64,
@@ -226,6 +252,7 @@ struct ClaimRow {
     age_ms: i64,
     hints: Vec<Option<String>>,
     standings: Vec<String>,
+    are_retiring: Vec<bool>,
 }
 
 impl ClaimRow {
@@ -238,28 +265,43 @@ impl ClaimRow {
 
     fn claimed(self, store: &Store) -> Result<Claimed, StoreError> {
         let tenant_id = TenantId(self.tenant_id);
-        let stored = stored_secrets(tenant_id, self.hints, &self.standings)?;
+        let stored = stored_secrets(tenant_id, self.hints, &self.standings, &self.are_retiring)?;
         let stand = StandRow {
             tenant: tenant_id,
             phase: self.phase,
             client: self.client_id.map(ClientId::new),
-            is_fresh_intent: self.is_admitted,
+            is_fresh_intent: self.is_fresh_intent,
             settles_in: self.settles_in_ms.map(duration),
-            is_recheck_due: self.is_recheck_due,
+            is_unwanted: self.is_unwanted,
             has_snapshot: self.mint_snapshot.is_some(),
         };
-        let tenant = Tenant {
-            state: stand.state(&stored)?,
+        let mut tenant = Tenant {
+            state: State::Pending,
             mark: Mark { installation: store.installation, tenant: tenant_id },
             stored,
             snapshot: self.mint_snapshot.map(|hints| hints.into_iter().map(Hint::new).collect()),
             is_adopted: self.is_adopted,
             is_afresh: self.is_minted_afresh,
+            must_look: self.must_look,
+            due: Due {
+                recheck: self.is_recheck_due,
+                edit: self.is_edited,
+                repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
+                rotation: self.is_rotation_due,
+                audit: self.is_audit_due,
+                leavings: false,
+            },
+            // A kind that only a newer version knows is found again by its next audit.
+            drift: self.drift.iter().filter_map(|kind| DriftKind::parse(kind)).collect(),
+            gone: vec![],
+            is_held: self.is_held,
             failures: u32::try_from(self.failures).unwrap_or(0),
             without_progress: duration(self.without_progress_ms),
             refused_for: self.refused_for_ms.map(duration),
             missing_for: self.missing_for_ms.map(duration),
         };
+        tenant.due.leavings = tenant.has_leavings();
+        tenant.state = stand.state(&tenant)?;
         Ok(Claimed {
             tenant_id,
             external_id: ExternalId::new(self.external_id),

@@ -10,7 +10,8 @@ use super::{Store, StoreError, bounded, interval};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
 use crate::domain::ids::{Fence, Hint, TenantId};
-use crate::domain::transition::{Ailment, Decision, Progress, RecheckChange, Rest, SecretChange};
+use crate::domain::hints::Standing;
+use crate::domain::transition::{Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange};
 
 /// A sealed secret on its way into the store.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Attempt {
 pub struct Desired {
     /// Whether the tenant should have a credential.
     pub is_present: bool,
+    /// Whether an operator keeps the daemon away from it.
+    pub is_paused: bool,
 }
 
 impl Store {
@@ -75,7 +78,9 @@ impl Store {
             sqlx::query!(
                 r#"
             -- tenants.had_landed
-            SELECT desired_state
+            SELECT desired_state,
+                   coalesce(paused_at IS NOT NULL
+                            AND (paused_until IS NULL OR paused_until > tenantd.clock()), false) AS "is_paused!"
               FROM tenantd.tenants
              WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_step = $3 + 1
             "#,
@@ -86,7 +91,7 @@ impl Store {
             .fetch_optional(&self.pool),
         )
         .await?;
-        row.map(|row| Desired { is_present: row.desired_state == "present" })
+        row.map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused })
             .ok_or(StoreError::LeaseLost(tenant))
     }
 
@@ -107,7 +112,7 @@ impl Store {
             -- tenants.commit
             WITH held AS (
                 UPDATE tenantd.tenants AS t
-                   SET phase = $4,
+                   SET phase = CASE WHEN $4 = 'removed' AND t.desired_state = 'present' THEN 'pending' ELSE $4 END,
                        client_id = $5,
                        unanswered = $6,
                        settles_at = tenantd.clock() + $7::interval,
@@ -122,20 +127,65 @@ impl Store {
                                                     WHEN NOT $12 THEN t.credential_refused_at END,
                        recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
-                       current_version = CASE WHEN $19 = 'promote' THEN t.desired_version ELSE t.current_version END,
+                       -- Numbers never go back, and never serve twice.
+                       desired_version = CASE WHEN $19 IN ('promote', 'lose_current', 'shred')
+                                              THEN greatest(t.desired_version, t.current_version + 1)
+                                              ELSE t.desired_version END,
+                       current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + 1)
+                                              WHEN $19 IN ('lose_current', 'shred') THEN NULL
+                                              ELSE t.current_version END,
+                       acknowledged_version = CASE WHEN $19 IN ('lose_current', 'shred') THEN NULL
+                                                   ELSE t.acknowledged_version END,
                        ready_at = CASE WHEN $19 = 'promote' THEN coalesce(t.ready_at, tenantd.clock())
+                                       WHEN $19 = 'shred' THEN NULL
                                        ELSE t.ready_at END,
+                       retire_at = CASE WHEN $19 = 'promote' AND t.current_version IS NOT NULL
+                                        THEN least(t.retire_at, tenantd.clock() + $37::interval)
+                                        WHEN $19 = 'withdraw'
+                                        THEN (SELECT min(s.retire_at) FROM tenantd.secrets AS s
+                                               WHERE s.tenant_id = t.tenant_id AND s.standing = 'previous'
+                                                 AND s.retire_at > t.leased_at)
+                                        WHEN $19 = 'shred' THEN NULL
+                                        ELSE t.retire_at END,
+                       audit_at = CASE WHEN $38 THEN tenantd.clock() + $39::interval ELSE t.audit_at END,
+                       audited_at = CASE WHEN $38 THEN tenantd.clock() ELSE t.audited_at END,
+                       -- An edit that came after the claim was not seen by this audit.
+                       edited_at = CASE WHEN $38 AND t.edited_at <= t.leased_at OR $19 = 'shred' THEN NULL
+                                        ELSE t.edited_at END,
+                       repair_scope = CASE WHEN $38 OR $19 = 'shred' THEN NULL ELSE t.repair_scope END,
+                       drift = $40,
+                       drifted_at = CASE WHEN $40::text[] <> '{}' THEN coalesce(t.drifted_at, tenantd.clock()) END,
+                       must_look = $41 OR $19 = 'shred',
+                       removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at END,
                        wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
                        parked_reason = $21,
                        message = CASE WHEN $36 THEN t.message ELSE $22 END,
                        reason_since = CASE WHEN (t.phase, CASE WHEN $36 THEN $20 ELSE t.wait_reason END, t.parked_reason)
                                                 IS DISTINCT FROM ($4, $20, $21)
                                            THEN tenantd.clock() ELSE t.reason_since END,
-                       due_at = CASE WHEN t.desired_state = 'absent' THEN NULL
+                       due_at = CASE WHEN $21::text IS NOT NULL THEN NULL
+                                     -- It waits for the removal budget.
+                                     WHEN t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
+                                          AND $4 NOT IN ('removing', 'removed') THEN NULL
                                      WHEN $23 = 'hold' THEN t.due_at
-                                     WHEN $23 = 'settled' AND $17 AND t.recheck_at <= tenantd.clock() THEN NULL
+                                     WHEN $23 = 'settled' AND $4 = 'removed' AND t.desired_state = 'present'
+                                     THEN greatest(tenantd.clock(), t.not_before)
+                                     -- The first thing a ready tenant is due for, as the columns above say.
                                      WHEN $23 = 'settled'
-                                     THEN greatest(t.recheck_at, tenantd.clock() + $18::interval)
+                                     THEN least(CASE WHEN NOT ($17 AND t.recheck_at <= tenantd.clock())
+                                                     THEN greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
+                                                CASE WHEN $4 = 'ready' THEN least(
+                                                     CASE WHEN $38 THEN tenantd.clock() + $39::interval
+                                                          ELSE t.audit_at END,
+                                                     CASE WHEN $19 = 'promote' AND t.current_version IS NOT NULL
+                                                          THEN least(t.retire_at, tenantd.clock() + $37::interval)
+                                                          ELSE t.retire_at END,
+                                                     CASE WHEN $41 OR t.desired_version > t.current_version
+                                                                      AND $19 <> 'promote'
+                                                               OR t.edited_at > t.leased_at
+                                                               OR t.edited_at IS NOT NULL AND NOT $38
+                                                               OR t.repair_scope IS NOT NULL AND NOT $38
+                                                          THEN tenantd.clock() END) END)
                                      ELSE tenantd.clock() + $24::interval END,
                        lease_holder = CASE WHEN $23 = 'hold' THEN t.lease_holder END,
                        leased_at = CASE WHEN $23 = 'hold' THEN t.leased_at END,
@@ -145,7 +195,9 @@ impl Store {
                  WHERE t.tenant_id = $1
                    AND t.lease_epoch = $2
                    AND t.lease_step = $3
-                RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase
+                RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase, t.leased_at,
+                          coalesce(t.paused_at IS NOT NULL
+                                   AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false) AS is_paused
             ), sealed AS (
                 INSERT INTO tenantd.secrets (tenant_id, client_id, hint, sealed, key_id)
                 SELECT held.tenant_id, held.client_id, $25, $26, $27
@@ -153,22 +205,30 @@ impl Store {
                  WHERE $19 = 'seal'
             ), restood AS (
                 UPDATE tenantd.secrets AS s
-                   SET standing = CASE $19 WHEN 'promote' THEN 'current' WHEN 'discard' THEN 'discarded'
-                                           ELSE s.standing END,
+                   SET standing = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN 'previous'
+                                       WHEN $19 = 'promote' THEN 'current'
+                                       WHEN $19 IN ('discard', 'withdraw') THEN 'discarded'
+                                       ELSE s.standing END,
                        hint = CASE $19 WHEN 'identify' THEN $25 ELSE s.hint END,
-                       version = CASE $19 WHEN 'promote' THEN held.current_version END,
-                       proven_at = CASE $19 WHEN 'promote' THEN tenantd.clock() END
+                       version = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN s.version
+                                      WHEN $19 = 'promote' THEN held.current_version END,
+                       proven_at = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN s.proven_at
+                                        WHEN $19 = 'promote' THEN tenantd.clock() END,
+                       retire_at = CASE WHEN $19 = 'promote' AND s.standing = 'current'
+                                        THEN tenantd.clock() + $37::interval END
                   FROM held
-                 WHERE $19 IN ('promote', 'identify', 'discard')
-                   AND s.tenant_id = held.tenant_id
-                   AND s.standing = 'unproven'
+                 WHERE s.tenant_id = held.tenant_id
+                   AND (s.standing = 'unproven' AND $19 IN ('promote', 'identify', 'discard')
+                        OR s.standing = 'current' AND $19 = 'promote'
+                        OR s.standing = 'previous' AND $19 = 'withdraw' AND s.retire_at <= held.leased_at)
             ), forgotten AS (
                 DELETE FROM tenantd.secrets AS s
                  USING held
-                 WHERE $19 = 'forget'
-                   AND s.tenant_id = held.tenant_id
-                   AND s.standing = 'discarded'
-                   AND s.hint = $25
+                 WHERE s.tenant_id = held.tenant_id
+                   AND ($19 = 'shred'
+                        OR $19 = 'forget' AND s.standing = 'discarded' AND s.hint = $25
+                        OR $19 = 'lose_current' AND s.standing = 'current' AND s.hint = $25
+                        OR $19 = 'lose_previous' AND s.standing = 'previous' AND s.hint = $25)
             ), attempted AS (
                 INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, http_status, error_code, trace_id,
                                               message, started_at, duration_ms, holder)
@@ -177,7 +237,7 @@ impl Store {
                   FROM held
                  WHERE $28::text IS NOT NULL
             )
-            SELECT desired_state FROM held
+            SELECT desired_state, is_paused AS "is_paused!" FROM held
             "#,
             tenant.0,
             fence.epoch,
@@ -215,10 +275,18 @@ impl Store {
             attempt.map_or(0, |attempt| i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX)),
             self.holder.0,
             row.is_reason_kept,
+            row.overlap.map(interval) as _,
+            row.is_audited,
+            row.audit_after.map(interval) as _,
+            &decision.tenant.drift.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
+            decision.tenant.must_look,
         )
         .fetch_optional(&self.pool))
         .await?;
-        Ok(written.map(|row| Desired { is_present: row.desired_state == "present" }))
+        Ok(written.map(|row| Desired {
+            is_present: row.desired_state == "present",
+            is_paused: row.is_paused,
+        }))
     }
 }
 
@@ -234,6 +302,9 @@ struct Columns<'a> {
     recheck_after: Option<Duration>,
     secret: &'static str,
     hint: Option<&'a Hint>,
+    overlap: Option<Duration>,
+    is_audited: bool,
+    audit_after: Option<Duration>,
     rest: &'static str,
     due: Option<Duration>,
     wait_reason: Option<&'static str>,
@@ -249,9 +320,31 @@ impl<'a> Columns<'a> {
             SecretChange::Keep => ("keep", None),
             SecretChange::Seal { hint } => ("seal", hint.as_ref()),
             SecretChange::Identify(hint) => ("identify", Some(hint)),
-            SecretChange::Promote => ("promote", None),
+            SecretChange::Promote { overlap: _ } => ("promote", None),
             SecretChange::Discard => ("discard", None),
+            SecretChange::Withdraw => ("withdraw", None),
             SecretChange::Forget(hint) => ("forget", Some(hint)),
+            SecretChange::Lose { hint, standing: Standing::Current } => ("lose_current", Some(hint)),
+            SecretChange::Lose {
+                hint,
+                standing: Standing::Previous | Standing::Unproven | Standing::Discarded,
+            } => ("lose_previous", Some(hint)),
+            SecretChange::Shred => ("shred", None),
+        };
+        let overlap = match &decision.secret {
+            SecretChange::Promote { overlap } => Some(*overlap),
+            SecretChange::Keep
+            | SecretChange::Seal { .. }
+            | SecretChange::Identify(_)
+            | SecretChange::Discard
+            | SecretChange::Withdraw
+            | SecretChange::Forget(_)
+            | SecretChange::Lose { .. }
+            | SecretChange::Shred => None,
+        };
+        let (is_audited, audit_after) = match decision.audit {
+            AuditChange::Keep => (false, None),
+            AuditChange::Done { next } => (true, next),
         };
         let (is_rechecked, recheck_after) = match decision.recheck {
             RecheckChange::Keep => (false, None),
@@ -273,6 +366,9 @@ impl<'a> Columns<'a> {
             recheck_after,
             secret,
             hint,
+            overlap,
+            is_audited,
+            audit_after,
             rest: "hold",
             due: None,
             wait_reason: None,

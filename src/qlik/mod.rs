@@ -1,7 +1,7 @@
 //! Qlik Cloud over HTTPS: the adapter behind [`QlikApi`].
 //!
 //! A call goes down through three layers, each of which knows one thing:
-//! `oauth_clients` and `users` know what to ask and how to read the answer,
+//! `oauth_clients`, `oauth_tokens` and `users` know what to ask and how to read the answer,
 //! `token` knows who we are on which host, and `transport` knows how to send,
 //! how much to read and what a failure proves. `endpoint` lists every request
 //! there is.
@@ -14,8 +14,10 @@ mod body;
 mod endpoint;
 mod error;
 mod oauth_clients;
+mod oauth_tokens;
 mod options;
 mod pacing;
+mod pages;
 mod token;
 mod transport;
 mod users;
@@ -30,13 +32,15 @@ use std::time::Duration;
 
 pub use options::{CloudOptions, InvalidOptions};
 
+use crate::domain::drift::Change;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, UserId};
+use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::{ClientSecret, RegionCredential};
+use crate::domain::token::SeenToken;
 use crate::ports::{Clock, NewClient, NewSecret, QlikApi};
 use endpoint::Call;
 use token::Tokens;
@@ -80,6 +84,14 @@ impl Cloud {
         }
         result
     }
+
+    /// Sends a call that deletes one thing. One that is gone already is deleted.
+    async fn delete(&self, host: &AllowedHost, call: &Call) -> Result<(), Failure> {
+        match self.call(host, call).await {
+            Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
 }
 
 impl QlikApi for Cloud {
@@ -113,6 +125,34 @@ impl QlikApi for Cloud {
 
     async fn trust(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
         oauth_clients::trust(self, host, client).await
+    }
+
+    async fn amend(&self, host: &AllowedHost, client: &ClientId, changes: &[Change]) -> Result<(), Failure> {
+        oauth_clients::amend(self, host, client, changes).await
+    }
+
+    async fn bots_of(&self, host: &AllowedHost, client: &ClientId) -> Result<Vec<UserId>, Failure> {
+        users::bots_of(self, host, client).await
+    }
+
+    async fn delete_user(&self, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
+        users::delete(self, host, user).await
+    }
+
+    async fn list_tokens(
+        &self,
+        host: &AllowedHost,
+        user: Option<&UserId>,
+    ) -> Result<Vec<SeenToken>, Failure> {
+        oauth_tokens::list(self, host, user).await
+    }
+
+    async fn delete_token(&self, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {
+        oauth_tokens::delete(self, host, token).await
+    }
+
+    async fn delete_tokens_of(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
+        oauth_tokens::delete_of(self, host, client).await
     }
 
     async fn prove(

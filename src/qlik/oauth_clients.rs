@@ -1,22 +1,21 @@
 //! The OAuth clients API.
 //!
 //! The rules: any success that carries what was asked for is a success, whatever
-//! its number; deleting what is gone is done; and **a list is whole or it is no
-//! list**: a missing page or an item that hides our mark would let a second
-//! client be made.
-
-use std::collections::HashSet;
+//! its number, and a body that was not asked for is not read; and an item that
+//! hides our mark is no item of a list, since it would let a second client be made.
 
 use hyper::body::Bytes;
-use reqwest::Url;
 
 use super::Cloud;
 use super::endpoint::{
-    CREATE_CLIENT, Call, DELETE_CLIENT, DELETE_SECRET, LIST_CLIENTS, MINT_SECRET, READ_CLIENT, READ_CONSENT,
-    TRUST_CONSENT, unsendable,
+    AMEND_CLIENT, CREATE_CLIENT, Call, DELETE_CLIENT, DELETE_SECRET, LIST_CLIENTS, MINT_SECRET, READ_CLIENT,
+    READ_CONSENT, TRUST_CONSENT, unsendable,
 };
+use super::pages::{self, List};
 use super::transport::Answer;
-use super::wire::{self, ClientPage, ConnectionConfig, CreateAnswer, CreateRequest, MintAnswer, SeenItem};
+use super::wire::clients::{ConnectionConfig, CreateAnswer, CreateRequest, MintAnswer, Operation, TRUST};
+use super::wire::seen::SeenItem;
+use crate::domain::drift::Change;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint};
@@ -25,12 +24,9 @@ use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::ports::{NewClient, NewSecret};
 
-/// Most pages of a hundred clients that are read: what the pacing of reads lets
-/// pass at once. Ten thousand clients on one tenant are an error somewhere.
-const MAX_PAGES: usize = 100;
-
 /// Newest first, so that a client made while we read shows up or is not ours.
-const FIRST_PAGE: &str = "limit=100&sort=-createdAt";
+const CLIENTS: List<'_> =
+    List { endpoint: &LIST_CLIENTS, query: &[("limit", "100"), ("sort", "-createdAt")], cursors: &["next"] };
 
 pub(super) async fn create(
     cloud: &Cloud,
@@ -45,39 +41,10 @@ pub(super) async fn create(
 }
 
 pub(super) async fn list(cloud: &Cloud, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
-    let mut call = Call::new(&LIST_CLIENTS, &[])?;
-    let path = std::mem::take(&mut call.target);
-    call.target = format!("{path}?{FIRST_PAGE}");
-    let mut seen = Vec::new();
-    let mut cursors = HashSet::new();
-    loop {
-        let answer = cloud.call(host, &call).await?;
-        let page: ClientPage = answer.read()?;
-        let next = page.next().map(cursor_of);
-        for client in page.data {
-            seen.push(checked(client, &answer)?.into_seen().ok_or_else(|| answer.unreadable())?);
-        }
-        let Some(cursor) = next else { return Ok(seen) };
-        let cursor = cursor.ok_or_else(|| answer.unreadable())?;
-        call.target = format!("{path}?{FIRST_PAGE}&next={cursor}");
-        // A cursor that comes twice goes round in a circle.
-        if !cursors.insert(cursor) || cursors.len() == MAX_PAGES {
-            return Err(answer.unreadable());
-        }
-    }
-}
-
-/// The cursor of a link to the next page, escaped as it must stand in a query.
-///
-/// Nothing else of the link is used: its host, scheme and path are not ours to
-/// follow with a token in hand.
-fn cursor_of(href: &str) -> Option<String> {
-    let base = Url::parse("https://base.invalid").ok()?;
-    let link = base.join(href).ok()?;
-    let (_, cursor) = link.query_pairs().find(|(name, value)| name == "next" && !value.is_empty())?;
-    let mut escaped = base;
-    escaped.query_pairs_mut().append_pair("", &cursor);
-    Some(escaped.query()?.trim_start_matches('=').to_owned())
+    pages::all(cloud, host, &CLIENTS, |client: SeenItem, answer| {
+        checked(client, answer)?.into_seen().map(Some).ok_or_else(|| answer.unreadable())
+    })
+    .await
 }
 
 /// A reduced item is what somebody sees who is no administrator.
@@ -103,7 +70,7 @@ pub(super) async fn list_secrets(
 
 pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
     let call = Call::new(&DELETE_CLIENT, &[client.as_str()])?.confirming(client)?;
-    gone(cloud.call(host, &call).await)
+    cloud.delete(host, &call).await
 }
 
 pub(super) async fn mint_secret(
@@ -123,7 +90,7 @@ pub(super) async fn delete_secret(
     client: &ClientId,
     hint: &Hint,
 ) -> Result<(), Failure> {
-    gone(cloud.call(host, &Call::new(&DELETE_SECRET, &[client.as_str(), hint.as_str()])?).await)
+    cloud.delete(host, &Call::new(&DELETE_SECRET, &[client.as_str(), hint.as_str()])?).await
 }
 
 pub(super) async fn is_trusted(
@@ -136,34 +103,23 @@ pub(super) async fn is_trusted(
 }
 
 pub(super) async fn trust(cloud: &Cloud, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
-    let call = Call::new(&TRUST_CONSENT, &[client.as_str()])?.with_body(Bytes::from_static(wire::TRUST));
+    let call = Call::new(&TRUST_CONSENT, &[client.as_str()])?.with_body(Bytes::from_static(TRUST));
     cloud.call(host, &call).await.map(|_| ())
 }
 
-/// A deletion that finds nothing has nothing left to do.
-fn gone(result: Result<Answer, Failure>) -> Result<(), Failure> {
-    match result {
-        Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
-        Ok(_) | Err(_) => Ok(()),
+/// Sets fields. Qlik may answer with a secret that the patch made (202): it is
+/// never read, and the next look sees its hint.
+pub(super) async fn amend(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    client: &ClientId,
+    changes: &[Change],
+) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_cursor_of_a_link_is_taken() {
-        for (href, cursor) in [
-            ("https://acme.us.qlikcloud.com/api/v1/oauth-clients?limit=20&next=OPAQUE", Some("OPAQUE")),
-            ("http://evil.example/steal?next=a%2Bb%26c%3D", Some("a%2Bb%26c%3D")),
-            ("/api/v1/oauth-clients?next=a+b", Some("a+b")),
-            ("?next==x=", Some("%3Dx%3D")),
-            ("?limit=20", None),
-            ("?next=", None),
-            ("https://[", None),
-        ] {
-            assert_eq!(cursor_of(href).as_deref(), cursor, "{href}");
-        }
-    }
+    let operations: Vec<_> = changes.iter().map(Operation::from).collect();
+    let body = serde_json::to_vec(&operations).map_err(|_| unsendable())?;
+    let call = Call::new(&AMEND_CLIENT, &[client.as_str()])?.with_body(body.into());
+    cloud.call(host, &call).await.map(drop)
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Call, Endpoint, FETCH_TOKEN, PROVE};
 use super::transport::{Answer, Transport};
-use super::wire::{TokenAnswer, TokenRequest};
+use super::wire::token::{TokenAnswer, TokenRequest};
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::ids::{ClientId, RegionName};
 use crate::domain::region::AllowedHost;

@@ -1,13 +1,16 @@
-//! The users API: only who we are.
+//! The users API: who we are, and which bot users Qlik made for a client.
 //!
-//! The rule: the bot user's id is what tells secrets of our own making from those
-//! an administrator made by hand, so it is asked and never derived.
+//! The rules: the bot user's id is what tells secrets of our own making from those
+//! an administrator made by hand, so it is asked and never derived; and **a user
+//! is a client's bot only if it says so itself**: what a server makes of our
+//! filter must never let us delete a person.
 
 use super::Cloud;
-use super::endpoint::{Call, READ_ME};
-use super::wire::Me;
+use super::endpoint::{Call, DELETE_USER, LIST_USERS, READ_ME, unsendable};
+use super::pages::{self, List};
+use super::wire::users::{Me, SeenUser};
 use crate::domain::failure::Failure;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::region::AllowedHost;
 
 /// The user that the region's credential acts as on this tenant. Qlik makes it
@@ -15,4 +18,25 @@ use crate::domain::region::AllowedHost;
 pub(super) async fn me(cloud: &Cloud, host: &AllowedHost) -> Result<UserId, Failure> {
     let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
     Ok(UserId::new(answer.read::<Me>()?.id))
+}
+
+/// The bot users of a client.
+pub(super) async fn bots_of(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    client: &ClientId,
+) -> Result<Vec<UserId>, Failure> {
+    // A value in a filter is a JSON string (RFC 7644, section 3.4.2.2).
+    let id = serde_json::to_string(client.as_str()).map_err(|_| unsendable())?;
+    let filter = format!("clientId eq {id}");
+    let query = [("filter", filter.as_str()), ("limit", "100")];
+    let list = List { endpoint: &LIST_USERS, query: &query, cursors: &["next"] };
+    pages::all(cloud, host, &list, |user: SeenUser, _| {
+        Ok(user.is_bot_of(client).then(|| UserId::new(user.id)))
+    })
+    .await
+}
+
+pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
+    cloud.delete(host, &Call::new(&DELETE_USER, &[user.as_str()])?).await
 }

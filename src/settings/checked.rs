@@ -98,6 +98,9 @@ pub struct Qlik {
     pub connect_to: Option<SocketAddr>,
     /// URL of a proxy; may hold a password.
     pub proxy: Option<SecretString>,
+    /// Whether a removed client's tokens are revoked by the filter form of DELETE,
+    /// which Qlik no longer documents, instead of one by one.
+    pub revoke_by_filter: bool,
 }
 
 /// One of `[[regions]]`: which hosts, and the credential that works on them.
@@ -136,34 +139,36 @@ pub struct Prove {
     pub patience: Duration,
 }
 
-/// `[rotation]`: renewing secrets by age. Not used yet.
+/// `[rotation]`: renewing secrets by age.
 #[derive(Debug)]
 pub struct Rotation {
-    /// Age at which a secret is renewed; `None` for never.
+    /// Age at which the daemon renews a secret by itself, before jitter; `None` for never.
     pub every: Option<Duration>,
-    /// How long the previous secret stays valid; shorter than `every`.
+    /// How long the previous secret stays valid unless the new one is acknowledged;
+    /// less than nine tenths of `every`.
     pub overlap: Duration,
 }
 
-/// `[audit]`: comparing ready tenants with Qlik Cloud. Not used yet.
+/// `[audit]`: comparing ready tenants with Qlik Cloud.
 #[derive(Debug)]
 pub struct Audit {
     /// How often each tenant is compared; `None` for never.
     pub every: Option<Duration>,
-    /// Whether drift is mended or only shown.
+    /// Whether drift is mended or only shown. Consent and duplicates of our own are
+    /// repaired either way.
     pub repair: bool,
 }
 
-/// `[budget]`: how much may change in an hour, over all replicas. Not used yet.
+/// `[budget]`: how much may change in an hour, over all replicas.
 #[derive(Debug)]
 pub struct Budget {
-    /// Most clients removed in an hour; `None` for no limit.
+    /// Most clients removed in an hour; `None` for what the size of the fleet allows.
     pub removals_per_hour: Option<u32>,
-    /// Most ready tenants changed in an hour; `None` for no limit.
-    pub changes_per_hour: Option<u32>,
+    /// Most changes in an hour that nobody asked for tenant by tenant.
+    pub changes_per_hour: u32,
 }
 
-/// `[canary]`: trying a change on a few tenants first. Not used yet.
+/// `[canary]`: what the daemon starts by itself is tried on a few tenants first.
 #[derive(Debug)]
 pub struct Canary {
     /// How many tenants go first; 0 for none.

@@ -64,9 +64,18 @@ pub(super) fn interval(
     }
 }
 
-/// A duration in the spelling of the configuration.
+/// A duration in the spelling of the configuration. Days are the longest unit:
+/// humantime's months and years are fractions of the calendar's, and 365d would be
+/// told as `11months 30days 3h 50m 24s`.
 pub(super) fn shown(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    const DAY: u64 = 24 * 60 * 60;
+    let days = duration.as_secs() / DAY;
+    let rest = duration.saturating_sub(Duration::from_secs(days * DAY));
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (_, true) => format!("{days}d"),
+        (_, false) => format!("{days}d {}", humantime::format_duration(rest)),
+    }
 }
 
 /// A whole number.

@@ -78,16 +78,17 @@ fn reading_is_part_of_the_request(from: &mut Reader<'_>) {
 }
 
 /// Qlik keeps at most five secrets; overlapping rotations would fill them up.
+/// Jitter may bring a rotation forward by a tenth.
 fn previous_secret_is_gone_before_the_next(from: &mut Reader<'_>) {
     let any = interval(Duration::ZERO..=Duration::MAX);
     let Some(Some(every)) = from.peek("rotation.every", any) else { return };
     let Some(overlap) = peek_duration(from, "rotation.overlap") else { return };
-    if overlap >= every {
+    if overlap >= every.saturating_sub(every / 10) {
         let (overlap, every) = (shown(overlap), shown(every));
         from.fault(
             "rotation.overlap",
-            format!("is {overlap}, not less than rotation.every ({every})"),
-            "lower it: the previous secret must retire before the next is made",
+            format!("is {overlap}, not less than nine tenths of rotation.every ({every})"),
+            "lower it: the previous secret must retire before the next is made, up to a tenth early",
         );
     }
 }

@@ -86,6 +86,7 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
     let ca_file = from.optional("qlik.ca_file", path);
     let connect_to = from.optional("qlik.connect_to", address);
     let proxy = from.secret("qlik.proxy");
+    let revoke_by_filter = from.required("qlik.revoke_by_filter", flag);
     Ok(Qlik {
         request_timeout: request_timeout?,
         connect_timeout: connect_timeout?,
@@ -94,6 +95,7 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
         ca_file: ca_file?,
         connect_to: connect_to?,
         proxy: proxy?,
+        revoke_by_filter: revoke_by_filter?,
     })
 }
 
@@ -127,7 +129,7 @@ fn audit(from: &mut Reader<'_>) -> Read<Audit> {
 
 fn budget(from: &mut Reader<'_>) -> Read<Budget> {
     let removals_per_hour = from.optional("budget.removals_per_hour", count(1..=1_000_000));
-    let changes_per_hour = from.optional("budget.changes_per_hour", count(1..=1_000_000));
+    let changes_per_hour = from.required("budget.changes_per_hour", count(1..=1_000_000));
     Ok(Budget { removals_per_hour: removals_per_hour?, changes_per_hour: changes_per_hour? })
 }
 

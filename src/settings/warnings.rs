@@ -6,16 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::fault::Warning;
-use super::layers::{BUILT_IN, ConfigFile};
-use super::parse::{address, path, shown, text};
+use super::layers::ConfigFile;
+use super::parse::{address, count, flag, path, share, shown, text};
 use super::reader::Reader;
 use super::rules::peek_duration;
 
 /// Shorter than this, slow creates would still land after we looked.
 const SHORT_SETTLE: Duration = Duration::from_secs(30);
-
-/// Sections that are checked already, but that this version does nothing with.
-const NOT_USED_YET: [&str; 4] = ["rotation.", "audit.", "budget.", "canary."];
 
 /// Everything unwise, in the order of `config/default.toml`.
 pub(super) fn of(from: &Reader<'_>, file: Option<&ConfigFile>) -> Vec<Warning> {
@@ -24,8 +21,10 @@ pub(super) fn of(from: &Reader<'_>, file: Option<&ConfigFile>) -> Vec<Warning> {
     warnings.extend(from.exposed().iter().map(|(key, path)| exposed_file(key, path)));
     warnings.extend(short_settle(from));
     warnings.extend(no_proof(from));
+    warnings.extend(repair_without_audits(from));
+    warnings.extend(canary_over_budget(from));
+    warnings.extend(canary_that_never_halts(from));
     warnings.extend(open_door(from));
-    warnings.extend(not_used_yet(from));
     warnings
 }
 
@@ -74,6 +73,36 @@ fn no_proof(from: &Reader<'_>) -> Option<Warning> {
     })
 }
 
+/// Only audits find what there is to repair.
+fn repair_without_audits(from: &Reader<'_>) -> Option<Warning> {
+    let repairs = from.peek("audit.repair", flag)?;
+    let every = from.peek("audit.every", text)?;
+    (repairs && every == "never").then(|| {
+        warning("audit.repair", "is true, but audit.every is never: nothing is found to be repaired")
+    })
+}
+
+fn canary_over_budget(from: &Reader<'_>) -> Option<Warning> {
+    let any = || count(0..=u32::MAX);
+    let size = from.peek("canary.size", any())?;
+    let budget = from.peek("budget.changes_per_hour", any())?;
+    (size > budget).then(|| {
+        warning(
+            "canary.size",
+            format!("is {size}, more than budget.changes_per_hour ({budget}): the canary alone takes hours"),
+        )
+    })
+}
+
+fn canary_that_never_halts(from: &Reader<'_>) -> Option<Warning> {
+    let size = from.peek("canary.size", count(0..=u32::MAX))?;
+    let ratio = from.peek("canary.max_failure_ratio", share)?;
+    (size > 0 && ratio >= 1.0).then(|| {
+        let message = "is 1: a rollout goes on even if all tenants of its canary fail; lower it";
+        warning("canary.max_failure_ratio", message)
+    })
+}
+
 fn open_door(from: &Reader<'_>) -> Option<Warning> {
     let listen = from.peek("http.listen", address)?;
     let has_token = from.peek("http.token_file", path).is_some();
@@ -85,11 +114,4 @@ fn open_door(from: &Reader<'_>) -> Option<Warning> {
             ),
         )
     })
-}
-
-fn not_used_yet(from: &Reader<'_>) -> Vec<Warning> {
-    let is_idle = |key: &str| NOT_USED_YET.iter().any(|section| key.starts_with(section));
-    let set = from.entries().iter().filter(|entry| entry.value.origin() != Some(BUILT_IN));
-    let idle = set.filter(|entry| is_idle(&entry.key));
-    idle.map(|entry| warning(&entry.key, "is accepted, but this version does nothing with it yet")).collect()
 }

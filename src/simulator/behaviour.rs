@@ -127,6 +127,9 @@ pub struct Behaviour {
     pub tombstones: bool,
     /// `DELETE /api/v1/oauth-tokens?clientId=…` of the 2021 pages still works.
     pub delete_tokens_by_filter: bool,
+    /// Whether the list of tokens says to which client each was given: the guide
+    /// shows it, the schema does not.
+    pub token_client: OneOf<bool>,
     /// `None` switches the limits off.
     pub rate_limits: Option<RateLimits>,
     /// What every secret starts with, so that a search for it finds leaks.
@@ -151,6 +154,7 @@ impl Default for Behaviour {
             tenant_settling: Duration::ZERO,
             tombstones: false,
             delete_tokens_by_filter: false,
+            token_client: OneOf::always(true),
             rate_limits: Some(RateLimits::default()),
             sentinel: String::new(),
         }
@@ -169,6 +173,7 @@ impl Behaviour {
             token_type: OneOf::any("bearer", &["Bearer"]),
             no_link: OneOf::any(NoLink::Absent, &[NoLink::Null, NoLink::NullHref]),
             list_order: ListOrder::ById,
+            token_client: OneOf::any(true, &[false]),
             tombstones: true,
             ..Self::default()
         }

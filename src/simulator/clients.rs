@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) created_at: DateTime<Utc>,
     pub(super) updated_at: DateTime<Utc>,
     pub(super) deleted_at: Option<DateTime<Utc>>,
+    /// Set when it is disabled.
+    pub(super) disable_tag: Option<String>,
     /// Most secrets it ever had at once.
     pub(super) most_secrets: usize,
 }
@@ -51,6 +53,8 @@ pub struct ClientView {
     pub updated_at: DateTime<Utc>,
     /// It is only a tombstone.
     pub deleted_at: Option<DateTime<Utc>>,
+    /// Set when it is disabled: no credential of it works.
+    pub disable_tag: Option<String>,
 }
 
 /// A client in the one answer that shows its secret.
@@ -102,6 +106,7 @@ impl Client {
             created_at: self.created_at,
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,
+            disable_tag: self.disable_tag.clone(),
         }
     }
 
@@ -148,28 +153,40 @@ impl Moment<'_> {
         is_trusted: bool,
     ) -> Result<Created, Problem> {
         let admitted = self.admit_admin(caller, Endpoint::CreateClient)?;
+        self.make_client(caller.host, &admitted.user_id, draft, is_trusted)
+    }
+
+    /// Makes a client for a user who may.
+    pub(super) fn make_client(
+        &mut self,
+        host: &str,
+        by: &str,
+        draft: Draft,
+        is_trusted: bool,
+    ) -> Result<Created, Problem> {
         draft.check()?;
-        self.check_name(caller.host, &draft.client_name)?;
+        self.check_name(host, &draft.client_name)?;
         let (id, now) = (self.new_id(32), self.now);
         let mut client = Client {
             id,
             draft,
             is_trusted,
             secrets: Vec::new(),
-            owner_id: admitted.user_id.clone(),
+            owner_id: by.to_owned(),
             created_at: now,
             updated_at: now,
             deleted_at: None,
+            disable_tag: None,
             most_secrets: 0,
         };
         let mut secret = None;
         if client.draft.uses_secrets() {
-            let (kept, minted) = self.state.new_secret(None, now, &admitted.user_id);
+            let (kept, minted) = self.state.new_secret(None, now, by);
             client.keep(kept, now);
             secret = Some(minted);
         }
         let view = client.view();
-        self.tenant(caller.host)?.clients.push(client);
+        self.tenant(host)?.clients.push(client);
         let state = &mut *self.state;
         let spelling = state.behaviour.hint.draw(&mut state.rng);
         let (secret, hint) = secret.map(|minted| (minted.secret, minted.view.hint)).unzip();

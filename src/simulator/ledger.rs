@@ -10,8 +10,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::clients::Client;
+use super::draft::Draft;
 use super::endpoint::Endpoint;
 use super::secrets::Secret;
+use super::users::subject_of_bot;
 use super::world::Moment;
 
 /// Counters of requests.
@@ -55,8 +57,9 @@ pub struct TenantLedger {
     pub tokens: usize,
 }
 
-/// One client ever made.
-#[derive(Debug, Serialize)]
+/// One client ever made, with all that there is of it: two that are equal are the
+/// same to the last bit, their secrets included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClientLedger {
     /// Its id.
     pub client_id: String,
@@ -64,21 +67,33 @@ pub struct ClientLedger {
     pub name: String,
     /// Its description.
     pub description: String,
+    /// All that a caller can set, name and description included.
+    pub draft: Draft,
+    /// The user who made it.
+    pub owner_id: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
     /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
+    /// Set when it is disabled.
+    pub disable_tag: Option<String>,
     /// Its consent is trusted.
     pub is_trusted: bool,
+    /// Most secrets it ever had at once.
+    pub most_secrets: usize,
     /// Every secret ever made for it, in order.
     pub secrets: Vec<SecretLedger>,
 }
 
 /// One secret ever made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SecretLedger {
     /// Its hint.
     pub hint: String,
+    /// The user who made it.
+    pub created_by: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was deleted.
@@ -111,6 +126,18 @@ impl TenantLedger {
     pub fn live_clients(&self) -> impl Iterator<Item = &ClientLedger> {
         self.clients.iter().filter(|client| client.deleted_at.is_none())
     }
+
+    /// A client, even a deleted one.
+    #[must_use]
+    pub fn client(&self, client_id: &str) -> Option<&ClientLedger> {
+        self.clients.iter().find(|client| client.client_id == client_id)
+    }
+
+    /// Whether the bot user of a client is there.
+    #[must_use]
+    pub fn has_bot_of(&self, client_id: &str) -> bool {
+        self.bots.contains(&subject_of_bot(client_id))
+    }
 }
 
 impl ClientLedger {
@@ -124,9 +151,14 @@ impl ClientLedger {
             client_id: client.id.clone(),
             name: client.draft.client_name.clone(),
             description: client.draft.description.clone(),
+            draft: client.draft.clone(),
+            owner_id: client.owner_id.clone(),
             created_at: client.created_at,
+            updated_at: client.updated_at,
             deleted_at: client.deleted_at,
+            disable_tag: client.disable_tag.clone(),
             is_trusted: client.is_trusted,
+            most_secrets: client.most_secrets,
             secrets: client.secrets.iter().map(SecretLedger::of).collect(),
         }
     }
@@ -142,6 +174,7 @@ impl SecretLedger {
     fn of(secret: &Secret) -> Self {
         Self {
             hint: secret.hint.clone(),
+            created_by: secret.created_by.clone(),
             created_at: secret.created_at,
             deleted_at: secret.deleted_at,
             digest: digest_of(secret.plaintext.reveal()),

@@ -30,6 +30,7 @@ mod answer;
 mod port;
 #[cfg(test)]
 mod tests;
+mod views;
 
 /// The Qlik port on a simulated world.
 pub struct Door {

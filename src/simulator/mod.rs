@@ -15,6 +15,7 @@
 
 mod behaviour;
 mod clients;
+mod console;
 mod draft;
 mod endpoint;
 mod faults;
@@ -35,6 +36,7 @@ mod world;
 
 pub use behaviour::{Behaviour, HintSpelling, ListLag, ListOrder, NoLink, OneOf, RateLimits};
 pub use clients::{ClientPage, ClientView, Created};
+pub use console::Console;
 pub use draft::{Draft, PublicKey};
 pub use endpoint::Endpoint;
 pub use faults::{Fault, FaultPlan, RetryAfter, Spoil};

@@ -33,6 +33,12 @@ impl Filter {
         }
     }
 
+    /// One equality.
+    #[must_use]
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), value.to_owned())])
+    }
+
     pub(super) fn matches<'a>(&self, attribute: impl Fn(&str) -> &'a str) -> bool {
         self.0.iter().all(|(name, value)| attribute(name) == value)
     }

@@ -138,8 +138,13 @@ impl Moment<'_> {
     /// 400 for a client that has no use for secrets, 409 for the sixth.
     pub fn mint_secret(&mut self, caller: Caller<'_>, id: &str) -> Result<Minted, Problem> {
         let admitted = self.admit_admin(caller, Endpoint::MintSecret)?;
+        self.make_secret(caller.host, &admitted.user_id, id)
+    }
+
+    /// Makes a further secret for a user who may.
+    pub(super) fn make_secret(&mut self, host: &str, by: &str, id: &str) -> Result<Minted, Problem> {
         let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
+        let client = find_live(self.tenant(host)?, id)?;
         if !client.draft.uses_secrets() {
             return Err(Problem::invalid("only web clients with client_secret have secrets"));
         }
@@ -147,8 +152,8 @@ impl Moment<'_> {
             return Err(Problem::conflict("max number of client secrets is 5"));
         }
         let first = client.secrets.first().map(|secret| secret.hint.clone());
-        let (kept, minted) = self.state.new_secret(first.as_deref(), now, &admitted.user_id);
-        find_live(self.tenant(caller.host)?, id)?.keep(kept, now);
+        let (kept, minted) = self.state.new_secret(first.as_deref(), now, by);
+        find_live(self.tenant(host)?, id)?.keep(kept, now);
         Ok(minted)
     }
 
@@ -159,8 +164,13 @@ impl Moment<'_> {
     /// 404 without such a secret; 400 for the last one, where the switch says so.
     pub fn delete_secret(&mut self, caller: Caller<'_>, id: &str, hint: &str) -> Result<(), Problem> {
         self.admit_admin(caller, Endpoint::DeleteSecret)?;
+        self.remove_secret(caller.host, id, hint)
+    }
+
+    /// Deletes a secret for a user who may.
+    pub(super) fn remove_secret(&mut self, host: &str, id: &str, hint: &str) -> Result<(), Problem> {
         let (now, may_be_last) = (self.now, self.state.behaviour.delete_last_secret);
-        let client = find_live(self.tenant(caller.host)?, id)?;
+        let client = find_live(self.tenant(host)?, id)?;
         let live = client.live_secrets().count();
         let secret = client.secrets.iter_mut().find(|secret| secret.is_live() && secret.hint == hint);
         let secret = secret.ok_or_else(|| Problem::not_found("client secret"))?;

@@ -102,7 +102,8 @@ impl Moment<'_> {
     /// # Errors
     ///
     /// 401 `OAUTH-5` for a wrong credential, scope or user; 400 `OAUTH-14` for a
-    /// grant that the client lacks, or consent that is not trusted.
+    /// grant that the client lacks, consent that is not trusted, or a client that
+    /// is disabled (which of the two it then is, no source says).
     pub fn grant_token(&mut self, host: &str, request: &TokenRequest<'_>) -> Result<Granted, Problem> {
         self.tenant(host)?;
         self.pace(host, request.client_id, Endpoint::ClientToken.tier())?;
@@ -114,6 +115,14 @@ impl Moment<'_> {
             Grant::UserById(id) => self.find_user(host, |user| user.id == id)?,
         };
         self.issue(host, request.client_id, user_id, scope)
+    }
+
+    /// Whether this credential would get a token now. Nothing is given, counted or
+    /// made, and no fault applies: for tests that ask what is true.
+    #[must_use]
+    pub fn accepts(&mut self, host: &str, client_id: &str, secret: &str) -> bool {
+        let request = TokenRequest { client_id, secret, grant: Grant::ClientCredentials, scope: None };
+        self.authenticate(host, &request).is_ok()
     }
 
     /// Whether these are the id and secret of a region whose hosts include this one.
@@ -140,7 +149,8 @@ impl Moment<'_> {
             .iter()
             .find(|client| client.id == request.client_id && client.knows(request.secret, now, lag))
             .ok_or_else(Problem::bad_credential)?;
-        if refuse_untrusted && !client.is_trusted || !client.may(request.grant.name()) {
+        let is_refused = client.disable_tag.is_some() || refuse_untrusted && !client.is_trusted;
+        if is_refused || !client.may(request.grant.name()) {
             return Err(Problem::not_authorized_client());
         }
         Ok(Authenticated {

@@ -161,7 +161,7 @@ impl Moment<'_> {
         }
         tenant.users.push(User {
             id: id.clone(),
-            subject: format!("qlikbot\\{client_id}"),
+            subject: subject_of_bot(client_id),
             name: name.to_owned(),
             email: String::new(),
             client_id: Some(client_id.to_owned()),
@@ -170,6 +170,11 @@ impl Moment<'_> {
         });
         Ok(id)
     }
+}
+
+/// The subject of a client's bot user.
+pub(super) fn subject_of_bot(client_id: &str) -> String {
+    format!("qlikbot\\{client_id}")
 }
 
 fn find_bot<'a>(tenant: &'a Tenant, client_id: &str) -> Option<&'a User> {

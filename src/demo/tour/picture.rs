@@ -68,6 +68,10 @@ const fn meaning(phase: Phase) -> &'static str {
         Phase::Created => "the client is known, its secret sealed and stored",
         Phase::Trusted => "its consent is trusted",
         Phase::Ready => "its credential got a token: the web app may use it",
+        Phase::Rotating => "another secret is being minted beside the one in use",
+        Phase::Proving => "the other secret is sealed, and being tried",
+        Phase::Removing => "its client, tokens and bot user are being deleted",
+        Phase::Removed => "nothing of it is left",
     }
 }
 

@@ -17,7 +17,7 @@ fn in_state(state: State) -> Tenant {
 }
 
 fn trusted(refused_for: Option<Duration>, is_afresh: bool) -> Tenant {
-    let stored = vec![StoredSecret { hint: None, standing: Standing::Unproven }];
+    let stored = vec![StoredSecret::new(None, Standing::Unproven)];
     Tenant { stored, is_afresh, refused_for, ..in_state(State::Trusted { client: client() }) }
 }
 
@@ -32,7 +32,7 @@ fn a_wait_that_qlik_imposed_spends_nothing_wherever_it_meets_the_tenant() {
         let judge = &mut |step: &Step| {
             let due = match step.failure {
                 Some(FailureKind::Throttled { wait }) => wait,
-                Some(FailureKind::TenantUnavailable) => RetryPolicy::BLOCKED_EVERY,
+                Some(FailureKind::TenantUnavailable) => Policy::BLOCKED_EVERY,
                 _ => return,
             };
             met += 1;

@@ -172,6 +172,13 @@ fn the_client_of_another_row_is_named_in_the_message() {
     let other = crate::domain::mark::Mark { tenant: TenantId(uuid::Uuid::from_u128(77)), ..MARK };
     let seen = SeenClient {
         client_id: ClientId::new("left"),
+        name: String::new(),
+        scopes: vec![],
+        grants: vec![],
+        redirect_uris: vec![],
+        allowed_origins: vec![],
+        is_disabled: false,
+        is_trusted: None,
         description: other.to_string(),
         created_at: chrono::DateTime::UNIX_EPOCH,
         is_deleted: false,

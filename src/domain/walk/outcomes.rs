@@ -77,6 +77,13 @@ fn clients(choices: &mut Choices<'_>) -> Vec<SeenClient> {
     let count = choices.below(4);
     let mut client = |second: usize| SeenClient {
         client_id: ClientId::new(["made", "other", "third"][second]),
+        name: String::new(),
+        scopes: Vec::new(),
+        grants: Vec::new(),
+        redirect_uris: Vec::new(),
+        allowed_origins: Vec::new(),
+        is_disabled: false,
+        is_trusted: None,
         description: match choices.below(4) {
             0 => MARK.to_string(),
             1 => format!("{} {MARK} edited", NEVER_SHOWN[1]),

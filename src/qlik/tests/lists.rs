@@ -1,4 +1,4 @@
-//! A list of clients is whole, or it is a failure.
+//! A list of clients is whole, or it is a failure; what it may leave out costs nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -78,6 +78,92 @@ async fn a_client_is_read_with_all_that_an_administrator_sees() {
     assert_eq!(seen[0].created_at.to_rfc3339(), "2026-05-01T10:00:00.123456789+00:00");
     let makers: Vec<_> = seen[0].secrets.iter().map(|s| s.created_by.as_ref().map(UserId::as_str)).collect();
     assert_eq!(makers, [Some("bot"), None]);
+}
+
+#[tokio::test]
+async fn everything_that_can_drift_is_read() {
+    let item = format!(
+        r#"{{"clientId":"a","clientName":"portal","description":"d",{AT},
+            "allowedScopes":["user_default","admin_classic"],"allowedGrantTypes":["client_credentials"],
+            "redirectUris":["https://a.example/cb"],"allowedOrigins":["https://b.example"],
+            "disableTag":"by-admin","connectionConfig":{{"consentMethod":"required","status":"approved"}}}}"#
+    );
+    let server = Server::with_token(move |_| json(200, &page(&item, "{}"))).await;
+
+    let seen = cloud(&server).list_clients(&acme()).await.unwrap().remove(0);
+
+    assert_eq!(seen.name, "portal");
+    assert_eq!(seen.scopes, ["user_default", "admin_classic"]);
+    assert_eq!(seen.grants, ["client_credentials"]);
+    assert_eq!(
+        (seen.redirect_uris, seen.allowed_origins),
+        (vec!["https://a.example/cb".to_owned()], vec!["https://b.example".to_owned()])
+    );
+    assert_eq!((seen.is_disabled, seen.is_trusted), (true, Some(false)));
+}
+
+#[tokio::test]
+async fn an_odd_field_that_we_can_do_without_costs_nothing() {
+    const ODD: [&str; 5] = ["null", "7", r#""text""#, "{}", r#"[1,null,"kept"]"#];
+    let fields = ["clientName", "allowedScopes", "allowedGrantTypes", "redirectUris", "allowedOrigins"];
+    for odd in ODD {
+        let odd_fields: String = fields.iter().map(|field| format!(r#","{field}":{odd}"#)).collect();
+        let item = format!(
+            r#"{{"clientId":"a","description":"d",{AT}{odd_fields},"connectionConfig":{odd}}},
+               {{"clientId":"b","description":"d",{AT}}}"#
+        );
+        let server = Server::with_token(move |_| json(200, &page(&item, "{}"))).await;
+
+        let seen = cloud(&server).list_clients(&acme()).await.unwrap();
+
+        let kept: &[&str] = if odd.starts_with('[') { &["kept"] } else { &[] };
+        for list in [&seen[0].scopes, &seen[0].grants, &seen[0].redirect_uris, &seen[0].allowed_origins] {
+            assert_eq!(list, kept, "{odd}");
+        }
+        assert_eq!(seen[0].name, if odd == r#""text""# { "text" } else { "" }, "{odd}");
+        assert_eq!((seen[0].is_trusted, seen[0].is_disabled), (None, false), "{odd}");
+        let absent = (&*seen[1].name, seen[1].scopes.len(), seen[1].is_trusted, seen[1].is_disabled);
+        assert_eq!(absent, ("", 0, None, false));
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_disabled_by_any_tag_that_is_set() {
+    for (tag, is_disabled) in [
+        ("null", false),
+        (r#""""#, false),
+        ("false", false),
+        (r#""by-admin""#, true),
+        ("true", true),
+        (r#"{"reason":"x"}"#, true),
+        (r#"["x"]"#, true),
+    ] {
+        let item = format!(r#"{{"clientId":"a","description":"d",{AT},"disableTag":{tag}}}"#);
+        let server = Server::with_token(move |_| json(200, &page(&item, "{}"))).await;
+
+        let seen = cloud(&server).list_clients(&acme()).await.unwrap();
+
+        assert_eq!(seen[0].is_disabled, is_disabled, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_word_trusted_is_trust() {
+    for (method, expected) in [
+        (r#""trusted""#, Some(true)),
+        (r#""required""#, Some(false)),
+        (r#""Trusted""#, Some(false)),
+        ("null", None),
+        ("true", None),
+    ] {
+        let config = format!(r#""connectionConfig":{{"consentMethod":{method}}}"#);
+        let item = format!(r#"{{"clientId":"a","description":"d",{AT},{config}}}"#);
+        let server = Server::with_token(move |_| json(200, &page(&item, "{}"))).await;
+
+        let seen = cloud(&server).list_clients(&acme()).await.unwrap();
+
+        assert_eq!(seen[0].is_trusted, expected, "{method}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 //! what was on the wire.
 
 mod answers;
+mod bots;
 mod connection;
+mod issued;
 mod lists;
 mod requests;
 mod server;

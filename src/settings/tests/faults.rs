@@ -178,11 +178,17 @@ fn waits_and_timeouts_fit_into_one_another() {
             "qlik.connect_timeout (config/prod.toml) is 20s, not less than",
         ),
         ("[qlik]\nread_timeout = \"21s\"", "qlik.read_timeout (config/prod.toml) is 21s, more than"),
-        ("[rotation]\nevery = \"7d\"", "rotation.overlap (built-in default) is 7days, not less than"),
+        (
+            "[rotation]\nevery = \"10d\"\noverlap = \"9d\"",
+            "rotation.overlap (config/prod.toml) is 9d, not less than nine tenths of rotation.every (10d)",
+        ),
+        ("[rotation]\nevery = \"7d\"", "rotation.overlap (built-in default) is 7d, not less than"),
     ] {
         let fault = fault_of(more);
         assert!(fault.starts_with(start), "{fault}");
     }
+    assert!(given("[rotation]\nevery = \"10d\"\noverlap = \"215h\"").is_ok());
+    assert!(given("[rotation]\nevery = \"never\"\noverlap = \"365d\"").is_ok());
 }
 
 #[test]
@@ -191,9 +197,17 @@ fn ranges_and_types_are_kept() {
         ("[worker]\nconcurrency = 1025", "outside 1 to 1024"),
         ("[worker]\nconcurrency = \"8\"", "is text, not a whole number"),
         ("[worker]\npoll = \"1ms\"", "is 1ms, outside 10ms to 10m"),
+        ("[prove]\npatience = \"25h\"", "is 25h, outside 0s to 1d"),
+        ("[rotation]\nevery = \"36h\"", "rotation.every (1d 12h)"),
         ("[audit]\nrepair = \"yes\"", "is text, not true or false"),
         ("[audit]\nevery = \"daily\"", "which is not a duration"),
+        ("[audit]\nevery = \"59s\"", "is 59s, outside 1m to 365d"),
+        ("[rotation]\nevery = \"59m\"\noverlap = \"1m\"", "is 59m, outside 1h to 3650d"),
+        ("[budget]\nchanges_per_hour = 0", "outside 1 to 1000000"),
+        ("[budget]\nremovals_per_hour = 1000001", "outside 1 to 1000000"),
+        ("[canary]\nsize = -1", "is -1, outside 0 to 10000"),
         ("[canary]\nmax_failure_ratio = 1.5", "is not a number from 0.0 to 1.0"),
+        ("[qlik]\nrevoke_by_filter = \"no\"", "is text, not true or false"),
         ("[prove]\nmethod = \"faith\"", "write \"client_credentials\" or \"none\""),
         ("[log]\nlevel = \"inof\"", "which is not a log filter"),
         ("[log]\nlevel = \"sqlx=loud\"", "which is not a log filter"),
@@ -256,8 +270,13 @@ fn what_is_merely_unwise_runs_with_a_warning() {
         settle = "5s"
         [prove]
         method = "none"
-        [rotation]
-        every = "90d"
+        [audit]
+        every = "never"
+        repair = true
+        [budget]
+        changes_per_hour = 4
+        [canary]
+        max_failure_ratio = 1
         [http]
         listen = "0.0.0.0:9464"
         "#,
@@ -265,5 +284,21 @@ fn what_is_merely_unwise_runs_with_a_warning() {
     .unwrap();
 
     let keys: Vec<_> = warnings.iter().map(|Warning { key, .. }| key.as_str()).collect();
-    assert_eq!(keys, ["qlik.settle", "prove.method", "http.listen", "rotation.every"]);
+    let told = ["qlik.settle", "prove.method", "audit.repair", "canary.size", "canary.max_failure_ratio"];
+    assert_eq!(keys, [&told[..], &["http.listen"]].concat());
+}
+
+#[test]
+fn sound_choices_of_what_the_daemon_does_by_itself_are_not_warned_about() {
+    for more in [
+        "[rotation]\nevery = \"90d\"",
+        "[audit]\nrepair = true",
+        "[audit]\nevery = \"never\"",
+        "[budget]\nchanges_per_hour = 5\nremovals_per_hour = 1",
+        "[canary]\nsize = 0\nmax_failure_ratio = 1.0",
+        "[qlik]\nrevoke_by_filter = true",
+    ] {
+        let (_, warnings) = given(more).unwrap();
+        assert_eq!(warnings, [], "{more}");
+    }
 }

@@ -23,7 +23,11 @@ fn the_least_configuration_runs_on_the_documented_defaults() {
     assert_eq!((settings.retry.base, settings.retry.cap), (Duration::from_secs(2), Duration::from_mins(15)));
     assert_eq!(settings.qlik.request_timeout, Duration::from_secs(20));
     assert_eq!(settings.history.keep, Duration::from_hours(24 * 90));
-    assert_eq!((settings.rotation.every, settings.budget.removals_per_hour), (None, None));
+    assert_eq!((settings.rotation.every, settings.rotation.overlap), (None, Duration::from_hours(24 * 7)));
+    assert_eq!((settings.audit.every, settings.audit.repair), (Some(Duration::from_hours(24)), false));
+    assert_eq!((settings.budget.removals_per_hour, settings.budget.changes_per_hour), (None, 1000));
+    assert_eq!((settings.canary.size, settings.canary.max_failure_ratio), (5, 0.2));
+    assert!(!settings.qlik.revoke_by_filter);
     assert_eq!(
         (settings.prove.method, settings.log.format),
         (ProofMethod::ClientCredentials, LogFormat::Text)

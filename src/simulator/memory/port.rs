@@ -5,22 +5,52 @@
 
 use std::time::Duration;
 
+use super::views::{amended, draft_of, newest_first, seen_client, seen_secrets, seen_token};
 use super::{Door, token_request};
+use crate::domain::drift::Change;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, UserId};
+use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::ClientSecret;
+use crate::domain::token::SeenToken;
 use crate::ports::{NewClient, NewSecret, QlikApi};
 use crate::simulator::behaviour::HintSpelling;
-use crate::simulator::clients::ClientView;
-use crate::simulator::draft::{CLIENT_CREDENTIALS, Draft, IMPERSONATION, WEB};
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::problem::Problem;
-use crate::simulator::query::{ListQuery, Paging, Sort};
-use crate::simulator::secrets::SecretView;
+use crate::simulator::query::{Filter, Paging};
+use crate::simulator::tenants::Caller;
+use crate::simulator::world::Moment;
+
+impl Door {
+    /// All items of a list, a hundred with each request.
+    async fn pages<T, A>(&self, host: &AllowedHost, endpoint: Endpoint, read: A) -> Result<Vec<T>, Failure>
+    where
+        T: Send + 'static,
+        A: Fn(&mut Moment<'_>, Caller<'_>, &Paging) -> Result<(Vec<T>, Option<String>), Problem>
+            + Clone
+            + Send
+            + 'static,
+    {
+        let mut seen = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let read = read.clone();
+            let (items, next) = self
+                .call(host, endpoint, move |moment, caller| {
+                    read(moment, caller, &Paging::of(100, cursor.as_deref())?)
+                })
+                .await?;
+            seen.extend(items);
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(seen);
+            }
+        }
+    }
+}
 
 impl QlikApi for Door {
     async fn create_client(&self, host: &AllowedHost, wanted: &WantedClient) -> Result<NewClient, Failure> {
@@ -40,20 +70,11 @@ impl QlikApi for Door {
     }
 
     async fn list_clients(&self, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
-        let mut seen = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = self
-                .call(host, Endpoint::ListClients, move |moment, caller| {
-                    moment.list_clients(caller, &newest_first(cursor.as_deref())?)
-                })
-                .await?;
-            seen.extend(page.clients.into_iter().map(seen_client));
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(seen);
-            }
-        }
+        self.pages(host, Endpoint::ListClients, |moment, caller, paging| {
+            let page = moment.list_clients(caller, &newest_first(paging))?;
+            Ok((page.clients.into_iter().map(seen_client).collect(), page.next))
+        })
+        .await
     }
 
     async fn list_secrets(&self, host: &AllowedHost, client: &ClientId) -> Result<Vec<SeenSecret>, Failure> {
@@ -107,6 +128,64 @@ impl QlikApi for Door {
             .await
     }
 
+    async fn amend(&self, host: &AllowedHost, client: &ClientId, changes: &[Change]) -> Result<(), Failure> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (id, changes) = (client.to_string(), changes.to_vec());
+        self.call(host, Endpoint::PatchClient, move |moment, caller| {
+            moment.edit_client(caller, &id, |draft| amended(draft, &changes)).map(drop)
+        })
+        .await
+    }
+
+    async fn bots_of(&self, host: &AllowedHost, client: &ClientId) -> Result<Vec<UserId>, Failure> {
+        let id = client.to_string();
+        self.pages(host, Endpoint::ListUsers, move |moment, caller, paging| {
+            let page = moment.list_users(caller, &Filter::equal("clientId", &id), paging)?;
+            let bots = page.users.into_iter().map(|user| UserId::new(user.id)).collect();
+            Ok((bots, page.next))
+        })
+        .await
+    }
+
+    async fn delete_user(&self, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
+        let id = user.to_string();
+        let outcome = self
+            .call(host, Endpoint::DeleteUser, move |moment, caller| moment.delete_user(caller, &id))
+            .await;
+        gone_is_done(outcome)
+    }
+
+    async fn list_tokens(
+        &self,
+        host: &AllowedHost,
+        user: Option<&UserId>,
+    ) -> Result<Vec<SeenToken>, Failure> {
+        let user = user.map(ToString::to_string);
+        self.pages(host, Endpoint::ListTokens, move |moment, caller, paging| {
+            let page = moment.list_tokens(caller, user.as_deref(), paging)?;
+            Ok((page.tokens.into_iter().map(seen_token).collect(), page.next))
+        })
+        .await
+    }
+
+    async fn delete_token(&self, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {
+        let id = token.to_string();
+        let outcome = self
+            .call(host, Endpoint::DeleteToken, move |moment, caller| moment.delete_token(caller, &id))
+            .await;
+        gone_is_done(outcome)
+    }
+
+    async fn delete_tokens_of(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
+        let id = client.to_string();
+        self.call(host, Endpoint::DeleteTokensByFilter, move |moment, caller| {
+            moment.delete_tokens_by_filter(caller, Some(&id), None)
+        })
+        .await
+    }
+
     async fn prove(
         &self,
         host: &AllowedHost,
@@ -142,43 +221,4 @@ fn gone_is_done(outcome: Result<(), Failure>) -> Result<(), Failure> {
         Err(Failure { kind: FailureKind::NotFound, .. }) => Ok(()),
         Ok(()) | Err(_) => outcome,
     }
-}
-
-fn draft_of(wanted: &WantedClient) -> Draft {
-    Draft {
-        app_type: WEB.to_owned(),
-        client_name: wanted.name.clone(),
-        description: wanted.description.clone(),
-        redirect_uris: wanted.redirect_uris.clone(),
-        allowed_origins: wanted.allowed_origins.clone(),
-        allowed_scopes: wanted.scopes.clone(),
-        allowed_grant_types: vec![CLIENT_CREDENTIALS.to_owned(), IMPERSONATION.to_owned()],
-        ..Draft::default()
-    }
-}
-
-fn seen_client(client: ClientView) -> SeenClient {
-    SeenClient {
-        client_id: ClientId::new(client.client_id),
-        description: client.draft.description,
-        created_at: client.created_at,
-        is_deleted: client.deleted_at.is_some(),
-        secrets: seen_secrets(client.secrets),
-    }
-}
-
-fn seen_secrets(secrets: Vec<SecretView>) -> Vec<SeenSecret> {
-    let seen = |secret: SecretView| SeenSecret {
-        hint: Hint::new(secret.hint),
-        created_by: Some(UserId::new(secret.created_by)),
-    };
-    secrets.into_iter().map(seen).collect()
-}
-
-fn newest_first(cursor: Option<&str>) -> Result<ListQuery, Problem> {
-    Ok(ListQuery {
-        sort: Some(Sort { field: "createdAt".to_owned(), is_descending: true }),
-        paging: Paging::of(100, cursor)?,
-        ..ListQuery::default()
-    })
 }

@@ -47,6 +47,9 @@ fn client(view: &ClientView) -> Value {
     if let Some(deleted_at) = view.deleted_at {
         body["deletedAt"] = nanos(deleted_at);
     }
+    if let Some(tag) = &view.disable_tag {
+        body["disableTag"] = tag.as_str().into();
+    }
     body
 }
 
@@ -159,10 +162,14 @@ pub(super) fn token_page(request: &Request, page: &TokenPage, none: NoLink) -> V
 }
 
 fn listed_token(token: &TokenView, tenant_id: &str) -> Value {
-    json!({
-        "id": token.id, "tenantId": tenant_id, "clientId": token.client_id, "userId": token.user_id,
+    let mut body = json!({
+        "id": token.id, "tenantId": tenant_id, "userId": token.user_id,
         "description": null, "deviceType": null, "lastUsed": millis(token.last_used),
-    })
+    });
+    if let Some(client_id) = &token.client_id {
+        body["clientId"] = client_id.as_str().into();
+    }
+    body
 }
 
 fn links(request: &Request, cursors: &[(&str, Option<&str>)], none: NoLink) -> Value {

@@ -17,8 +17,8 @@ use crate::simulator::world::Moment;
 pub struct TokenView {
     /// Its id, which is not the token.
     pub id: String,
-    /// The client it was given to.
-    pub client_id: String,
+    /// The client it was given to, where the list shows it.
+    pub client_id: Option<String>,
     /// The user it stands for.
     pub user_id: String,
     /// When it was last used.
@@ -37,10 +37,10 @@ pub struct TokenPage {
 }
 
 impl Token {
-    fn view(&self) -> TokenView {
+    fn view(&self, shows_client: bool) -> TokenView {
         TokenView {
             id: self.id.clone(),
-            client_id: self.client_id.clone(),
+            client_id: shows_client.then(|| self.client_id.clone()),
             user_id: self.user_id.clone(),
             last_used: self.last_used,
         }
@@ -60,7 +60,8 @@ impl Moment<'_> {
         paging: &Paging,
     ) -> Result<TokenPage, Problem> {
         let admitted = self.admit(caller, Endpoint::ListTokens)?;
-        let now = self.now;
+        let (now, state) = (self.now, &mut *self.state);
+        let shows_client = state.behaviour.token_client.draw(&mut state.rng);
         let tenant = self.tenant(caller.host)?;
         let mut sorted: Vec<&Token> = tenant.tokens.iter().collect();
         sorted.sort_by(|a, b| a.user_id.cmp(&b.user_id));
@@ -70,7 +71,7 @@ impl Moment<'_> {
                 && (admitted.is_admin || token.user_id == admitted.user_id)
         };
         let Cut { items, next, .. } = cut(&sorted, |token| &token.id, shown, paging)?;
-        let tokens = items.into_iter().map(Token::view).collect();
+        let tokens = items.into_iter().map(|token| token.view(shows_client)).collect();
         Ok(TokenPage { tenant_id: tenant.id.clone(), tokens, next })
     }
 

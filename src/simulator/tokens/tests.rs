@@ -150,7 +150,8 @@ fn tokens_survive_their_client_and_die_by_id() {
     assert_eq!(code(given.ask(Grant::ClientCredentials, None)), (401, "OAUTH-5".into()));
     assert!(given.world.at(instant(2)).me(as_bot).is_ok());
     let listed = given.world.at(instant(3)).list_tokens(given.caller(), None, &Paging::default()).unwrap();
-    let of_client: Vec<_> = listed.tokens.iter().filter(|token| token.client_id == given.id).collect();
+    let of_client: Vec<_> =
+        listed.tokens.iter().filter(|token| token.client_id.as_ref() == Some(&given.id)).collect();
     assert_eq!((listed.tokens.len(), of_client.len()), (2, 1));
     given.world.at(instant(3)).delete_token(given.caller(), &of_client[0].id).unwrap();
     assert_eq!(given.world.at(instant(3)).me(as_bot).unwrap_err().status, 401);

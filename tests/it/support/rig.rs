@@ -15,7 +15,7 @@ use tenantd::domain::host::HostPattern;
 use tenantd::domain::ids::{Holder, ProfileName, RegionName};
 use tenantd::domain::profile::Profile;
 use tenantd::domain::region::RegionMap;
-use tenantd::domain::retry::RetryPolicy;
+use tenantd::domain::retry::Policy;
 use tenantd::domain::secret::RegionCredential;
 use tenantd::engine::{Engine, Proof, Terms};
 use tenantd::ports::{Clock, Entropy};
@@ -207,7 +207,7 @@ pub(crate) fn terms() -> Terms {
     Terms {
         regions: RegionMap::new([us]),
         profiles: BTreeMap::from([(ProfileName::new("default"), profile)]),
-        policy: RetryPolicy {
+        policy: Policy {
             base: Duration::from_secs(1),
             cap: Duration::from_mins(1),
             give_up_after: Duration::from_hours(24),

@@ -1,0 +1,449 @@
+//! How a client differs from what it should be.
+//!
+//! The rules: lists are compared as sets; of the description only the mark counts,
+//! because administrators may write around it; what cannot be told from a list of
+//! clients is no drift.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::hints::{Standing, StoredSecret};
+use super::ids::{ClientId, Hint, UserId};
+use super::look::{self, SeenClient};
+use super::mark::{Mark, Owner};
+use super::profile::{GRANTS, MAX_DESCRIPTION, WantedClient};
+
+/// A field of a client that a PATCH can set (oauth-clients, patch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    /// `clientName`
+    Name,
+    /// `description`
+    Description,
+    /// `allowedScopes`
+    Scopes,
+    /// `allowedGrantTypes`
+    Grants,
+    /// `redirectUris`
+    RedirectUris,
+    /// `allowedOrigins`
+    Origins,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// One text.
+    Text(String),
+    /// Several, in no particular order.
+    List(Vec<String>),
+}
+
+/// A field to be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub field: Field,
+    /// To what.
+    pub value: Value,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drift {
+    /// The committed client is not there.
+    ClientMissing,
+    /// A second client bears the row's mark.
+    Duplicate(ClientId),
+    /// Consent is not trusted.
+    Consent,
+    /// The client is disabled. No request of Qlik's API enables it.
+    Disabled,
+    /// A field is not as wanted.
+    Field {
+        /// As it should be.
+        wanted: Change,
+        /// As it is.
+        found: Value,
+    },
+    /// The current or a previous secret is not among the client's hints any more.
+    SecretMissing {
+        /// Its hint.
+        hint: Hint,
+        /// What it was good for.
+        standing: Standing,
+    },
+    /// A secret that the store does not know.
+    SecretUnknown {
+        /// Its hint.
+        hint: Hint,
+        /// Who made it, where Qlik says so.
+        created_by: Option<UserId>,
+    },
+}
+
+/// A difference without its particulars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DriftKind {
+    /// See [`Drift::ClientMissing`].
+    ClientMissing,
+    /// See [`Drift::Duplicate`].
+    Duplicate,
+    /// See [`Drift::Consent`].
+    Consent,
+    /// See [`Drift::Disabled`].
+    Disabled,
+    /// [`Field::Name`] differs.
+    Name,
+    /// [`Field::Description`] lost the mark.
+    Mark,
+    /// [`Field::Scopes`] differ.
+    Scopes,
+    /// [`Field::Grants`] differ.
+    Grants,
+    /// [`Field::RedirectUris`] differ.
+    RedirectUris,
+    /// [`Field::Origins`] differ.
+    Origins,
+    /// See [`Drift::SecretMissing`].
+    SecretMissing,
+    /// See [`Drift::SecretUnknown`].
+    SecretUnknown,
+}
+
+impl Field {
+    /// The path in a PATCH.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Name => "/clientName",
+            Self::Description => "/description",
+            Self::Scopes => "/allowedScopes",
+            Self::Grants => "/allowedGrantTypes",
+            Self::RedirectUris => "/redirectUris",
+            Self::Origins => "/allowedOrigins",
+        }
+    }
+
+    /// The kind of drift that a difference in it is.
+    #[must_use]
+    pub const fn drift(self) -> DriftKind {
+        match self {
+            Self::Name => DriftKind::Name,
+            Self::Description => DriftKind::Mark,
+            Self::Scopes => DriftKind::Scopes,
+            Self::Grants => DriftKind::Grants,
+            Self::RedirectUris => DriftKind::RedirectUris,
+            Self::Origins => DriftKind::Origins,
+        }
+    }
+}
+
+impl Drift {
+    /// The difference without its particulars.
+    #[must_use]
+    pub const fn kind(&self) -> DriftKind {
+        match self {
+            Self::ClientMissing => DriftKind::ClientMissing,
+            Self::Duplicate(_) => DriftKind::Duplicate,
+            Self::Consent => DriftKind::Consent,
+            Self::Disabled => DriftKind::Disabled,
+            Self::Field { wanted, .. } => wanted.field.drift(),
+            Self::SecretMissing { .. } => DriftKind::SecretMissing,
+            Self::SecretUnknown { .. } => DriftKind::SecretUnknown,
+        }
+    }
+}
+
+impl DriftKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::ClientMissing,
+        Self::Duplicate,
+        Self::Consent,
+        Self::Disabled,
+        Self::Name,
+        Self::Mark,
+        Self::Scopes,
+        Self::Grants,
+        Self::RedirectUris,
+        Self::Origins,
+        Self::SecretMissing,
+        Self::SecretUnknown,
+    ];
+
+    /// The spelling in SQL, JSON and docs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientMissing => "client_missing",
+            Self::Duplicate => "duplicate",
+            Self::Consent => "consent",
+            Self::Disabled => "disabled",
+            Self::Name => "name",
+            Self::Mark => "mark",
+            Self::Scopes => "scopes",
+            Self::Grants => "grants",
+            Self::RedirectUris => "redirect_uris",
+            Self::Origins => "origins",
+            Self::SecretMissing => "secret_missing",
+            Self::SecretUnknown => "secret_unknown",
+        }
+    }
+
+    /// Reads the spelling of SQL; `None` for a kind that this version does not know.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// Whether the daemon can mend it. A missing client is made again only when
+    /// asked for, no request enables a client, and a secret that is not stored may
+    /// be somebody's.
+    #[must_use]
+    pub const fn is_mendable(self) -> bool {
+        match self {
+            Self::Duplicate
+            | Self::Consent
+            | Self::Name
+            | Self::Mark
+            | Self::Scopes
+            | Self::Grants
+            | Self::RedirectUris
+            | Self::Origins
+            | Self::SecretMissing => true,
+            Self::ClientMissing | Self::Disabled | Self::SecretUnknown => false,
+        }
+    }
+}
+
+impl fmt::Display for DriftKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::List(items) => f.write_str(&items.join(" ")),
+        }
+    }
+}
+
+/// What a client is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The committed client.
+    pub client: &'a ClientId,
+    /// What tells it from others.
+    pub mark: &'a Mark,
+    /// How it should look; `None` where the row's profile is unknown.
+    pub wanted: Option<&'a WantedClient>,
+    /// The row's secrets.
+    pub stored: &'a [StoredSecret],
+}
+
+impl Expected<'_> {
+    /// Every difference between the row and the tenant's clients.
+    #[must_use]
+    pub fn drifts(&self, seen: &[SeenClient]) -> Vec<Drift> {
+        let duplicates = look::surplus(self.mark, self.client, seen).into_iter().map(Drift::Duplicate);
+        let Some(client) = seen.iter().find(|seen| !seen.is_deleted && seen.client_id == *self.client) else {
+            return std::iter::once(Drift::ClientMissing).chain(duplicates).collect();
+        };
+        let mut drifts: Vec<_> = duplicates.collect();
+        if client.is_trusted == Some(false) {
+            drifts.push(Drift::Consent);
+        }
+        if client.is_disabled {
+            drifts.push(Drift::Disabled);
+        }
+        drifts.extend(self.fields(client));
+        drifts.extend(self.missing_secrets(client));
+        drifts.extend(self.unknown_secrets(client));
+        drifts
+    }
+
+    fn fields(&self, client: &SeenClient) -> Vec<Drift> {
+        let mut drifts = Vec::new();
+        if self.mark.owner_of(&client.description) != Owner::ThisTenant {
+            drifts.push(differs(
+                Field::Description,
+                Value::Text(marked(self.mark, &client.description)),
+                Value::Text(client.description.clone()),
+            ));
+        }
+        let Some(wanted) = self.wanted else { return drifts };
+        if wanted.name != client.name {
+            let (wanted, found) = (Value::Text(wanted.name.clone()), Value::Text(client.name.clone()));
+            drifts.push(differs(Field::Name, wanted, found));
+        }
+        let grants: Vec<_> = GRANTS.map(str::to_owned).to_vec();
+        for (field, wanted, found) in [
+            (Field::Scopes, &wanted.scopes, &client.scopes),
+            (Field::Grants, &grants, &client.grants),
+            (Field::RedirectUris, &wanted.redirect_uris, &client.redirect_uris),
+            (Field::Origins, &wanted.allowed_origins, &client.allowed_origins),
+        ] {
+            if !are_same(wanted, found) {
+                drifts.push(differs(field, Value::List(wanted.clone()), Value::List(found.clone())));
+            }
+        }
+        drifts
+    }
+
+    fn missing_secrets(&self, client: &SeenClient) -> Vec<Drift> {
+        let is_shown = |hint: &Hint| client.secrets.iter().any(|seen| seen.hint == *hint);
+        let missing = self.stored.iter().filter(|stored| match stored.standing {
+            Standing::Current | Standing::Previous => true,
+            Standing::Unproven | Standing::Discarded => false,
+        });
+        missing
+            .filter_map(|stored| Some((stored.hint.clone()?, stored.standing)))
+            .filter(|(hint, _)| !is_shown(hint))
+            .map(|(hint, standing)| Drift::SecretMissing { hint, standing })
+            .collect()
+    }
+
+    /// None while a stored hint is unknown: it may be the one.
+    fn unknown_secrets(&self, client: &SeenClient) -> Vec<Drift> {
+        if self.stored.iter().any(|stored| stored.hint.is_none()) {
+            return vec![];
+        }
+        let is_stored = |hint: &Hint| self.stored.iter().any(|stored| stored.hint.as_ref() == Some(hint));
+        let unknown = client.secrets.iter().filter(|seen| !is_stored(&seen.hint));
+        unknown
+            .map(|seen| Drift::SecretUnknown { hint: seen.hint.clone(), created_by: seen.created_by.clone() })
+            .collect()
+    }
+}
+
+fn differs(field: Field, wanted: Value, found: Value) -> Drift {
+    Drift::Field { wanted: Change { field, value: wanted }, found }
+}
+
+/// A description with the mark put back at its end, and no longer than Qlik allows.
+#[must_use]
+pub fn marked(mark: &Mark, description: &str) -> String {
+    let room = MAX_DESCRIPTION - Mark::BYTES - 1;
+    let text: String = description.chars().take(room).collect();
+    match text.trim_end() {
+        "" => mark.to_string(),
+        text => format!("{text} {mark}"),
+    }
+}
+
+fn are_same(a: &[String], b: &[String]) -> bool {
+    a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::super::hints::SeenSecret;
+    use super::super::ids::{InstallationId, TenantId};
+    use super::*;
+
+    const MARK: Mark =
+        Mark { installation: InstallationId(Uuid::from_u128(1)), tenant: TenantId(Uuid::from_u128(2)) };
+
+    fn texts(items: &[&str]) -> Vec<String> {
+        items.iter().map(ToString::to_string).collect()
+    }
+
+    fn wanted() -> WantedClient {
+        WantedClient {
+            name: "portal".into(),
+            description: format!("ours {MARK}"),
+            redirect_uris: texts(&["https://a.example/cb", "https://b.example/cb"]),
+            allowed_origins: vec![],
+            scopes: texts(&["user_default"]),
+        }
+    }
+
+    fn healthy() -> SeenClient {
+        SeenClient {
+            client_id: ClientId::new("c"),
+            name: "portal".into(),
+            description: format!("edited around {MARK} by hand"),
+            scopes: texts(&["user_default"]),
+            grants: texts(&[GRANTS[1], GRANTS[0]]),
+            redirect_uris: texts(&["https://b.example/cb", "https://a.example/cb"]),
+            allowed_origins: vec![],
+            created_at: DateTime::from_timestamp(1, 0).unwrap(),
+            is_deleted: false,
+            is_disabled: false,
+            is_trusted: Some(true),
+            secrets: vec![SeenSecret { hint: Hint::new("h1"), created_by: None }],
+        }
+    }
+
+    fn kinds(seen: &[SeenClient]) -> Vec<DriftKind> {
+        let stored = [StoredSecret::new(Some(Hint::new("h1")), Standing::Current)];
+        let wanted = wanted();
+        let expected =
+            Expected { client: &ClientId::new("c"), mark: &MARK, wanted: Some(&wanted), stored: &stored };
+        expected.drifts(seen).iter().map(Drift::kind).collect()
+    }
+
+    #[test]
+    fn a_client_as_wanted_has_none_whatever_the_order_and_the_words_around_its_mark() {
+        assert_eq!(kinds(&[healthy()]), []);
+    }
+
+    #[test]
+    fn each_difference_is_told() {
+        use DriftKind as K;
+        let other = |change: fn(&mut SeenClient)| {
+            let mut client = healthy();
+            change(&mut client);
+            client
+        };
+        for (kind, client) in [
+            (K::Consent, other(|c| c.is_trusted = Some(false))),
+            (K::Disabled, other(|c| c.is_disabled = true)),
+            (K::Name, other(|c| c.name = "x".into())),
+            (K::Mark, other(|c| c.description = "mine now".into())),
+            (K::Scopes, other(|c| c.scopes.push("admin_classic".into()))),
+            (K::Grants, other(|c| drop(c.grants.pop()))),
+            (K::RedirectUris, other(|c| drop(c.redirect_uris.pop()))),
+            (K::Origins, other(|c| c.allowed_origins.push("https://x.example".into()))),
+            (K::ClientMissing, other(|c| c.is_deleted = true)),
+        ] {
+            assert_eq!(kinds(&[client]), [kind]);
+        }
+        let renewed = other(|c| c.secrets[0].hint = Hint::new("h2"));
+        assert_eq!(kinds(&[renewed]), [K::SecretMissing, K::SecretUnknown]);
+        let second = SeenClient { client_id: ClientId::new("d"), ..healthy() };
+        assert_eq!(kinds(&[healthy(), second]), [K::Duplicate]);
+    }
+
+    #[test]
+    fn a_lost_mark_is_put_back_without_losing_what_was_written() {
+        assert_eq!(marked(&MARK, ""), MARK.to_string());
+        assert_eq!(marked(&MARK, "team blue "), format!("team blue {MARK}"));
+        let long = marked(&MARK, &"ä".repeat(MAX_DESCRIPTION));
+        assert_eq!(long.chars().count(), MAX_DESCRIPTION);
+        assert_eq!(MARK.owner_of(&long), Owner::ThisTenant);
+    }
+
+    #[test]
+    fn nothing_is_unknown_while_a_stored_hint_is() {
+        let stored = [StoredSecret::new(None, Standing::Current)];
+        let expected = Expected { client: &ClientId::new("c"), mark: &MARK, wanted: None, stored: &stored };
+
+        assert_eq!(expected.drifts(&[healthy()]), []);
+    }
+
+    #[test]
+    fn every_kind_is_spelt_once() {
+        for kind in DriftKind::ALL {
+            assert_eq!(DriftKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(DriftKind::parse("x"), None);
+    }
+}

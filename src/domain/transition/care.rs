@@ -1,0 +1,168 @@
+//! A ready tenant: rechecked, audited and mended.
+//!
+//! The rules: duplicates of our own making are always resolved; anything else is
+//! mended only when it was let through ([`Due::repair`]), when its owner changed it,
+//! or when the row came out of a backup; a client that is gone is never made again here.
+
+use std::time::Duration;
+
+use super::super::drift::{Change, Drift, DriftKind, Field};
+use super::super::hints::Standing;
+use super::super::ids::ClientId;
+use super::super::look::{self, SeenClient};
+use super::super::reason::{ParkReason, WaitReason};
+use super::super::retry::Policy;
+use super::super::tenant::{Duty, Mend, MintEntry, RepairScope, Series, State, Tenant};
+use super::{
+    Ailment, AuditChange, Decision, RecheckChange, Rest, SecretChange, advance, going_on, hold, park,
+};
+
+/// How often a client that was not in the list is looked for again before it counts as gone.
+const MISSING_AGAIN: Duration = Duration::from_mins(1);
+
+pub(super) fn rechecked(tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
+    let surplus = look::surplus(&tenant.mark, &client, seen);
+    if surplus.is_empty() {
+        return all_rechecked(tenant, client);
+    }
+    hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
+}
+
+pub(super) fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientId>) -> Decision {
+    surplus.remove(0);
+    if surplus.is_empty() {
+        return all_rechecked(tenant, client);
+    }
+    hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
+}
+
+fn all_rechecked(mut tenant: Tenant, client: ClientId) -> Decision {
+    tenant.due.recheck = false;
+    Decision { recheck: RecheckChange::Done, ..going_on(tenant, client) }
+}
+
+pub(super) fn audited(tenant: Tenant, client: ClientId, drifts: &[Drift], policy: &Policy) -> Decision {
+    let mut drift: Vec<_> = drifts.iter().map(Drift::kind).collect();
+    drift.sort_unstable();
+    drift.dedup();
+    let is_missing = drift.contains(&DriftKind::ClientMissing);
+    let tenant = Tenant { drift, ..tenant };
+    if is_missing {
+        return missing(tenant);
+    }
+    let tenant = Tenant { missing_for: None, ..tenant };
+    let allowed: Vec<_> = drifts.iter().filter(|drift| is_allowed(drift, &tenant)).collect();
+    for drift in &allowed {
+        if let Drift::SecretMissing { hint, standing } = drift {
+            return lost(tenant, client, hint.clone(), *standing);
+        }
+    }
+    let mends = mends(&allowed);
+    if mends.is_empty() {
+        return all_mended(tenant, client, policy);
+    }
+    hold(Tenant { state: State::Ready { client, duty: Duty::Mend(mends) }, ..tenant })
+}
+
+/// After the first of the repairs.
+pub(super) fn mended(mut tenant: Tenant, client: ClientId, mut mends: Vec<Mend>, policy: &Policy) -> Decision {
+    let done = mends.remove(0);
+    let is_left = |mend: &Mend| matches!(mend, Mend::Dedupe(_));
+    let healed: Vec<_> = match &done {
+        Mend::Trust => vec![DriftKind::Consent],
+        Mend::Amend(changes) => changes.iter().map(|change| change.field.drift()).collect(),
+        Mend::Dedupe(_) if mends.iter().any(is_left) => vec![],
+        Mend::Dedupe(_) => vec![DriftKind::Duplicate],
+    };
+    tenant.drift.retain(|kind| !healed.contains(kind));
+    if mends.is_empty() {
+        return all_mended(tenant, client, policy);
+    }
+    hold(Tenant { state: State::Ready { client, duty: Duty::Mend(mends) }, ..tenant })
+}
+
+fn all_mended(mut tenant: Tenant, client: ClientId, policy: &Policy) -> Decision {
+    let due = &mut tenant.due;
+    (due.audit, due.edit, due.repair) = (false, false, None);
+    tenant.must_look = false;
+    let audit = AuditChange::Done { next: policy.audit_every };
+    Decision { audit, ..going_on(tenant, client) }
+}
+
+/// May be lag of the list; after ten minutes it is a case for people.
+fn missing(tenant: Tenant) -> Decision {
+    let is_lag = tenant.missing_for.unwrap_or_default() < Policy::MISSING_PATIENCE;
+    let decision = if is_lag {
+        let message = "our client is not in the list of the tenant's clients; looked for again".to_owned();
+        let state = tenant.re_entry();
+        let rest = Rest::Wait { reason: WaitReason::Retrying, due: MISSING_AGAIN, message };
+        Decision { rest, ..hold(Tenant { state, ..tenant }) }
+    } else {
+        park(tenant, ParkReason::ClientMissing, "our client is not on the tenant any more")
+    };
+    Decision { ailment: Some(Ailment::ClientMissing), ..decision }
+}
+
+/// A secret was deleted at Qlik. Without a current one the tenant starts over from
+/// its client; what else is to be mended waits until it is ready again.
+fn lost(
+    mut tenant: Tenant,
+    client: ClientId,
+    hint: super::super::ids::Hint,
+    standing: Standing,
+) -> Decision {
+    tenant.lose(&hint, standing);
+    let state = match standing {
+        Standing::Current => State::Minting { client, series: Series::First, entry: MintEntry::Compare },
+        Standing::Previous | Standing::Unproven | Standing::Discarded => {
+            State::Ready { client, duty: Duty::Audit }
+        }
+    };
+    advance(tenant, state, SecretChange::Lose { hint, standing })
+}
+
+fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
+    let is_let_through = tenant.due.repair == Some(RepairScope::All);
+    match drift {
+        Drift::Duplicate(_) => true,
+        Drift::Consent => tenant.due.repair.is_some() || tenant.must_look,
+        Drift::Field { wanted, .. } => {
+            is_let_through || tenant.due.edit && wanted.field.is_of_the_owner()
+        }
+        Drift::SecretMissing { .. } => is_let_through || tenant.must_look,
+        Drift::ClientMissing | Drift::Disabled | Drift::SecretUnknown { .. } => false,
+    }
+}
+
+/// Consent first, because without it no token is given; all fields in one request.
+fn mends(allowed: &[&Drift]) -> Vec<Mend> {
+    let mut mends = Vec::new();
+    let mut changes: Vec<Change> = Vec::new();
+    let mut surplus = Vec::new();
+    for drift in allowed {
+        match drift {
+            Drift::Consent => mends.push(Mend::Trust),
+            Drift::Field { wanted, .. } => changes.push(wanted.clone()),
+            Drift::Duplicate(client) => surplus.push(Mend::Dedupe(client.clone())),
+            Drift::ClientMissing
+            | Drift::Disabled
+            | Drift::SecretMissing { .. }
+            | Drift::SecretUnknown { .. } => {}
+        }
+    }
+    if !changes.is_empty() {
+        mends.push(Mend::Amend(changes));
+    }
+    mends.extend(surplus);
+    mends
+}
+
+impl Field {
+    /// Whether the owner's row or profile says what it holds.
+    const fn is_of_the_owner(self) -> bool {
+        match self {
+            Self::Name | Self::Scopes | Self::RedirectUris | Self::Origins => true,
+            Self::Description | Self::Grants => false,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The first stretch: from no client to one with a sealed secret.
+//!
+//! The rule: a client that was found is adopted and never made a second time.
+
+use super::super::ids::{ClientId, Hint};
+use super::super::look::{self, Finding, SeenClient};
+use super::super::reason::ParkReason;
+use super::super::retry::Policy;
+use super::super::tenant::{Check, Entry, MintEntry, Series, State, Tenant};
+use super::{Decision, RecheckChange, SecretChange, advance, give_up, hold, park};
+
+pub(super) fn created(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) -> Decision {
+    tenant.store_unproven(hint.clone());
+    let check = if hint.is_some() { Check::Passed } else { Check::Compare };
+    advance(tenant, State::Created { client, check }, SecretChange::Seal { hint })
+}
+
+pub(super) fn looked(
+    tenant: Tenant,
+    seen: &[SeenClient],
+    after_conflict: bool,
+    policy: &Policy,
+) -> Decision {
+    let tenant = Tenant { must_look: false, ..tenant };
+    match look::find(&tenant.mark, seen) {
+        Finding::Ours(client) => {
+            let entry = MintEntry::Compare;
+            let state = State::Minting { client: client.client_id, series: Series::First, entry };
+            let found = advance(Tenant { is_adopted: true, ..tenant }, state, SecretChange::Keep);
+            Decision { recheck: RecheckChange::After(policy.recheck_after()), ..found }
+        }
+        Finding::EarlierRow(earlier) => {
+            let what = format!("the client of tenant {earlier} is still on this host");
+            park(tenant, ParkReason::EarlierClientFound, &what)
+        }
+        Finding::Nothing if after_conflict => {
+            park(tenant, ParkReason::NameTaken, "another client has this name, and it is not ours")
+        }
+        Finding::Nothing if tenant.without_progress >= policy.give_up_after => {
+            give_up(tenant, policy, "create")
+        }
+        Finding::Nothing => hold(Tenant { state: State::Creating(Entry::Cleared), ..tenant }),
+    }
+}

@@ -1,0 +1,50 @@
+//! Removal: the client, its tokens, its bot user, and then everything we stored.
+//!
+//! The rule: a removal ends with a look that finds no client of ours. What a list
+//! that lags still shows after Qlik said it was gone does not count.
+
+use super::super::ids::ClientId;
+use super::super::look::{self, SeenClient};
+use super::super::retry::Policy;
+use super::super::tenant::{Removal, State, Tenant};
+use super::{Decision, RecheckChange, Rest, SecretChange, advance, hold};
+
+pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
+    if let Some(client) = next_of_ours(&tenant, seen) {
+        return advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep);
+    }
+    let tenant = Tenant { stored: vec![], snapshot: None, is_adopted: false, drift: vec![], ..tenant };
+    let removed = advance(tenant, State::Removed { is_recheck_due: false }, SecretChange::Shred);
+    let recheck = RecheckChange::After(policy.recheck_after());
+    Decision { recheck, rest: Rest::Settled, ..removed }
+}
+
+pub(super) fn deleted(mut tenant: Tenant, client: ClientId) -> Decision {
+    tenant.gone.push(client.clone());
+    advance(tenant, State::Removing(Removal::Revoke(client)), SecretChange::Keep)
+}
+
+pub(super) fn revoked(tenant: Tenant, client: ClientId, is_more: bool) -> Decision {
+    let next = if is_more { Removal::Revoke(client) } else { Removal::DeleteBot(client) };
+    advance(tenant, State::Removing(next), SecretChange::Keep)
+}
+
+/// Once more, some time after the removal: a create that went unanswered, or was sent
+/// by a worker that had been taken over, may have landed since.
+pub(super) fn rechecked(tenant: Tenant, seen: &[SeenClient]) -> Decision {
+    if let Some(client) = next_of_ours(&tenant, seen) {
+        return advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep);
+    }
+    nothing_came(tenant)
+}
+
+/// The removed tenant needs no further look.
+pub(in super::super) fn nothing_came(tenant: Tenant) -> Decision {
+    let tenant = Tenant { state: State::Removed { is_recheck_due: false }, failures: 0, ..tenant };
+    Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..hold(tenant) }
+}
+
+fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {
+    let mut ours = look::ours(&tenant.mark, seen).into_iter().map(|client| &client.client_id);
+    ours.find(|id| !tenant.gone.contains(id)).cloned()
+}

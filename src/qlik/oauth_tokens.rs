@@ -1,0 +1,40 @@
+//! The OAuth tokens API: which tokens are out, and their end.
+//!
+//! The rules: a list for one user holds that user's tokens only, whatever the
+//! server makes of the condition; and the delete by client, which Qlik documents
+//! no more, tells the truth when it finds nothing to call.
+
+use super::Cloud;
+use super::endpoint::{Call, DELETE_TOKEN, DELETE_TOKENS, LIST_TOKENS};
+use super::pages::{self, List};
+use super::wire::tokens::TokenItem;
+use crate::domain::failure::Failure;
+use crate::domain::ids::{ClientId, TokenId, UserId};
+use crate::domain::region::AllowedHost;
+use crate::domain::token::SeenToken;
+
+pub(super) async fn list(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    user: Option<&UserId>,
+) -> Result<Vec<SeenToken>, Failure> {
+    let mut query = vec![("limit", "100")];
+    query.extend(user.map(|user| ("userId", user.as_str())));
+    // `page` is what the reference says; every other list of Qlik's has `next`.
+    let list = List { endpoint: &LIST_TOKENS, query: &query, cursors: &["page", "next"] };
+    pages::all(cloud, host, &list, |token: TokenItem, _| {
+        let token = SeenToken::from(token);
+        Ok(user.is_none_or(|user| token.user == *user).then_some(token))
+    })
+    .await
+}
+
+pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {
+    cloud.delete(host, &Call::new(&DELETE_TOKEN, &[token.as_str()])?).await
+}
+
+/// Here a 404 is not success: it says that there is no such operation.
+pub(super) async fn delete_of(cloud: &Cloud, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
+    let call = Call::new(&DELETE_TOKENS, &[])?.with_query(&[("clientId", client.as_str())])?;
+    cloud.call(host, &call).await.map(drop)
+}

@@ -1,0 +1,124 @@
+//! Bodies that make and change clients, and what answers them.
+//!
+//! The rule: an answer that holds a secret is never lost for a hint.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::{is_plain, plain};
+use crate::domain::drift::{self, Change};
+use crate::domain::ids::Hint;
+use crate::domain::profile::{GRANTS, WantedClient};
+use crate::domain::secret::ClientSecret;
+
+/// `POST /api/v1/oauth-clients`. Consent is not part of it: setting it is a step
+/// of its own, which can be repeated and this cannot.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::qlik) struct CreateRequest<'a> {
+    app_type: &'static str,
+    client_name: &'a str,
+    description: &'a str,
+    allowed_scopes: &'a [String],
+    allowed_grant_types: [&'static str; 2],
+    redirect_uris: &'a [String],
+    allowed_origins: &'a [String],
+}
+
+impl<'a> From<&'a WantedClient> for CreateRequest<'a> {
+    fn from(wanted: &'a WantedClient) -> Self {
+        Self {
+            app_type: "web",
+            client_name: &wanted.name,
+            description: &wanted.description,
+            allowed_scopes: &wanted.scopes,
+            allowed_grant_types: GRANTS,
+            redirect_uris: &wanted.redirect_uris,
+            allowed_origins: &wanted.allowed_origins,
+        }
+    }
+}
+
+/// Its answer.
+#[derive(Deserialize)]
+pub(in crate::qlik) struct CreateAnswer {
+    #[serde(rename = "clientId", deserialize_with = "plain")]
+    pub(in crate::qlik) id: String,
+    #[serde(rename = "clientSecret", deserialize_with = "client_secret")]
+    pub(in crate::qlik) secret: ClientSecret,
+    #[serde(rename = "clientSecretHint", default)]
+    hint: Value,
+    #[serde(rename = "clientSecrets", default)]
+    secrets: Value,
+}
+
+impl CreateAnswer {
+    /// The hint, which the guide shows at the top and the schema in a list.
+    pub(in crate::qlik) fn hint(&self) -> Option<Hint> {
+        hint(&self.hint).or_else(|| hint(self.secrets.pointer("/0/hint")?))
+    }
+}
+
+/// The answer of `POST …/client-secrets`.
+#[derive(Deserialize)]
+pub(in crate::qlik) struct MintAnswer {
+    #[serde(rename = "clientSecret", deserialize_with = "client_secret")]
+    pub(in crate::qlik) secret: ClientSecret,
+    #[serde(default)]
+    hint: Value,
+}
+
+impl MintAnswer {
+    /// The hint, where the answer gives one.
+    pub(in crate::qlik) fn hint(&self) -> Option<Hint> {
+        hint(&self.hint)
+    }
+}
+
+/// `PATCH …/connection-configs/me`, the only shape it takes.
+pub(in crate::qlik) const TRUST: &[u8] = br#"[{"op":"replace","path":"/consentMethod","value":"trusted"}]"#;
+
+/// The answer of `GET …/connection-configs/me`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::qlik) struct ConnectionConfig {
+    pub(in crate::qlik) consent_method: String,
+}
+
+/// One operation of `PATCH /api/v1/oauth-clients/{client}`.
+#[derive(Serialize)]
+pub(in crate::qlik) struct Operation<'a> {
+    op: &'static str,
+    path: &'static str,
+    value: FieldValue<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FieldValue<'a> {
+    Text(&'a str),
+    List(&'a [String]),
+}
+
+impl<'a> From<&'a Change> for Operation<'a> {
+    fn from(change: &'a Change) -> Self {
+        let value = match &change.value {
+            drift::Value::Text(text) => FieldValue::Text(text),
+            drift::Value::List(items) => FieldValue::List(items),
+        };
+        Self { op: "replace", path: change.field.path(), value }
+    }
+}
+
+fn hint(value: &Value) -> Option<Hint> {
+    value.as_str().filter(|text| is_plain(text)).map(Hint::new)
+}
+
+fn client_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ClientSecret, D::Error> {
+    let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
+    if !is_plain(&text) {
+        return Err(D::Error::custom("not a secret"));
+    }
+    Ok(ClientSecret::new(text.as_str().to_owned()))
+}
