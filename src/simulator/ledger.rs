@@ -247,6 +247,7 @@ mod tests {
     use crate::simulator::behaviour::Behaviour;
     use crate::simulator::tenants::Caller;
     use crate::simulator::testing::{HOST, OTHER, draft, instant, region_token, world};
+    use crate::simulator::world::Moment;
 
     #[test]
     fn the_ledger_knows_every_client_and_secret_ever_made() {
@@ -281,5 +282,41 @@ mod tests {
         let json = serde_json::to_string(&moment.ledger()).unwrap();
 
         assert!(json.contains("one") && !json.contains("SENTINEL"));
+    }
+
+    #[test]
+    fn a_client_that_nobody_touches_stays_equal_and_any_touch_shows() {
+        let world = world(Behaviour::default());
+        let mut moment = world.at(instant(0));
+        let made = moment.console(HOST, "ada").unwrap().add_client(draft("theirs"), false).unwrap();
+        let id = made.client_id;
+        drop(moment);
+        let token = region_token(&world, HOST);
+        let caller = Caller { host: HOST, bearer: Some(&token) };
+        let shown = |second| world.at(instant(second)).ledger().tenants[HOST].client(&id).cloned().unwrap();
+        let before = shown(0);
+
+        world.at(instant(1)).create_client(caller, draft("ours"), true).unwrap();
+        world.at(instant(1)).get_client(caller, &id).unwrap();
+        assert_eq!(shown(2), before);
+
+        let touched = |touch: &dyn Fn(&mut Moment<'_>)| {
+            let before = shown(2);
+            // Within the same second, so that the time of the change cannot tell.
+            let mut moment = world.at(before.updated_at);
+            touch(&mut moment);
+            drop(moment);
+            shown(2) != before
+        };
+        assert!(touched(&|moment| drop(moment.mint_secret(caller, &id).unwrap())));
+        assert!(touched(&|moment| moment.set_trusted(caller, &id, true).unwrap()));
+        assert!(touched(&|moment| {
+            moment.console(HOST, "ada").unwrap().edit(&id, |draft| draft.logo_uri.push('x')).unwrap();
+        }));
+        assert!(touched(&|moment| {
+            moment.console(HOST, "ada").unwrap().set_disable_tag(&id, Some("x")).unwrap();
+        }));
+        assert!(touched(&|moment| moment.delete_client(caller, &id, Some(&id)).unwrap()));
+        assert!(!touched(&|_| ()));
     }
 }

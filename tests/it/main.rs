@@ -7,6 +7,7 @@ mod contract;
 mod crash_points;
 mod demo;
 mod deploy;
+mod doors;
 mod engine;
 mod faults;
 mod layers;

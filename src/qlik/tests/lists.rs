@@ -107,7 +107,7 @@ async fn an_odd_field_that_we_can_do_without_costs_nothing() {
     const ODD: [&str; 5] = ["null", "7", r#""text""#, "{}", r#"[1,null,"kept"]"#];
     let fields = ["clientName", "allowedScopes", "allowedGrantTypes", "redirectUris", "allowedOrigins"];
     for odd in ODD {
-        let odd_fields: String = fields.iter().map(|field| format!(r#","{field}":{odd}"#)).collect();
+        let odd_fields = fields.map(|field| format!(r#","{field}":{odd}"#)).concat();
         let item = format!(
             r#"{{"clientId":"a","description":"d",{AT}{odd_fields},"connectionConfig":{odd}}},
                {{"clientId":"b","description":"d",{AT}}}"#

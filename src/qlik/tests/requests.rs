@@ -39,19 +39,6 @@ async fn every_request_is_spelled_as_qlik_documents_it() {
     assert!(cloud.is_trusted(&host, &client).await.unwrap());
     cloud.trust(&host, &client).await.unwrap();
     assert_eq!(cloud.bot_user(&host).await.unwrap().as_str(), "bot");
-    let texts = |items: &[&str]| Value::List(items.iter().map(ToString::to_string).collect());
-    let changes = [
-        Change { field: Field::Name, value: Value::Text("po\"rtal".into()) },
-        Change { field: Field::Scopes, value: texts(&["a", "b"]) },
-        Change { field: Field::Origins, value: texts(&[]) },
-    ];
-    cloud.amend(&host, &client, &changes).await.unwrap();
-    cloud.bots_of(&host, &client).await.unwrap();
-    cloud.delete_user(&host, &UserId::new("u/1")).await.unwrap();
-    cloud.list_tokens(&host, None).await.unwrap();
-    cloud.list_tokens(&host, Some(&UserId::new("u/1"))).await.unwrap();
-    cloud.delete_token(&host, &TokenId::new("t?1")).await.unwrap();
-    cloud.delete_tokens_of(&host, &ClientId::new("c&1")).await.unwrap();
     cloud.delete_client(&host, &client).await.unwrap();
     cloud.prove(&host, &client, &ClientSecret::new("s\"1".into())).await.unwrap();
 
@@ -78,6 +65,38 @@ async fn every_request_is_spelled_as_qlik_documents_it() {
                 r#"[{"op":"replace","path":"/consentMethod","value":"trusted"}]"#
             ),
             ("GET /api/v1/users/me", ""),
+            ("DELETE /api/v1/oauth-clients/c1", ""),
+            (
+                "POST /oauth/token",
+                r#"{"client_id":"c1","client_secret":"s\"1","grant_type":"client_credentials"}"#
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn upkeep_is_spelled_as_qlik_documents_it() {
+    let server = Server::with_token(any_answer).await;
+    let (cloud, host, client) = (cloud(&server), acme(), client());
+    let texts = |items: &[&str]| Value::List(items.iter().map(ToString::to_string).collect());
+    let changes = [
+        Change { field: Field::Name, value: Value::Text("po\"rtal".into()) },
+        Change { field: Field::Scopes, value: texts(&["a", "b"]) },
+        Change { field: Field::Origins, value: texts(&[]) },
+    ];
+    cloud.amend(&host, &client, &changes).await.unwrap();
+    cloud.bots_of(&host, &client).await.unwrap();
+    cloud.delete_user(&host, &UserId::new("u/1")).await.unwrap();
+    cloud.list_tokens(&host, None).await.unwrap();
+    cloud.list_tokens(&host, Some(&UserId::new("u/1"))).await.unwrap();
+    cloud.delete_token(&host, &TokenId::new("t?1")).await.unwrap();
+    cloud.delete_tokens_of(&host, &ClientId::new("c&1")).await.unwrap();
+
+    let seen = server.seen();
+    let spelled: Vec<_> = seen.iter().skip(1).map(|s| (s.line.as_str(), s.body.as_str())).collect();
+    assert_eq!(
+        spelled,
+        [
             (
                 "PATCH /api/v1/oauth-clients/c1",
                 r#"[{"op":"replace","path":"/clientName","value":"po\"rtal"},{"op":"replace","path":"/allowedScopes","value":["a","b"]},{"op":"replace","path":"/allowedOrigins","value":[]}]"#
@@ -88,11 +107,6 @@ async fn every_request_is_spelled_as_qlik_documents_it() {
             ("GET /api/v1/oauth-tokens?limit=100&userId=u%2F1", ""),
             ("DELETE /api/v1/oauth-tokens/t%3F1", ""),
             ("DELETE /api/v1/oauth-tokens?clientId=c%261", ""),
-            ("DELETE /api/v1/oauth-clients/c1", ""),
-            (
-                "POST /oauth/token",
-                r#"{"client_id":"c1","client_secret":"s\"1","grant_type":"client_credentials"}"#
-            ),
         ]
     );
 }

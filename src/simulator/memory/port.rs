@@ -143,8 +143,9 @@ impl QlikApi for Door {
         let id = client.to_string();
         self.pages(host, Endpoint::ListUsers, move |moment, caller, paging| {
             let page = moment.list_users(caller, &Filter::equal("clientId", &id), paging)?;
-            let bots = page.users.into_iter().map(|user| UserId::new(user.id)).collect();
-            Ok((bots, page.next))
+            // An empty filter matches those who have no client at all.
+            let bots = page.users.into_iter().filter(|user| user.client_id.as_ref() == Some(&id));
+            Ok((bots.map(|user| UserId::new(user.id)).collect(), page.next))
         })
         .await
     }

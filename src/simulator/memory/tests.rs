@@ -1,5 +1,7 @@
 //! Promises of the in-memory door.
 
+mod upkeep;
+
 use super::*;
 use crate::domain::host::{Host, HostPattern};
 use crate::domain::ids::Hint;

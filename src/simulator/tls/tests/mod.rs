@@ -244,6 +244,37 @@ async fn a_patch_changes_whole_fields_and_may_make_a_secret() {
 }
 
 #[tokio::test]
+async fn a_disabled_client_says_so_in_the_list_and_alone() {
+    let given = given(Behaviour::default()).await;
+    let bearer = given.bearer().await;
+    let made = given.create(&bearer, "acme").await;
+    let id = made["clientId"].as_str().unwrap();
+    let shown = async || {
+        let list = given.send(&format!("GET /api/v1/oauth-clients\n{bearer}"), "").await.json();
+        let one = given.send(&format!("GET /api/v1/oauth-clients/{id}\n{bearer}"), "").await.json();
+        (list["data"][0].get("disableTag").cloned(), one.get("disableTag").cloned())
+    };
+
+    assert_eq!(shown().await, (None, None));
+    given.world.at(given.clock.now()).console(HOST, "ada").unwrap().set_disable_tag(id, Some("x")).unwrap();
+    assert_eq!(shown().await, (Some(json!("x")), Some(json!("x"))));
+    let refused = given.token_for(id, made["clientSecret"].as_str().unwrap()).await;
+    assert_eq!((refused.status, &refused.json()["errors"][0]["code"]), (400, &json!("OAUTH-14")));
+}
+
+#[tokio::test]
+async fn the_list_of_tokens_may_leave_the_client_out() {
+    for (shows, expected) in [(true, Some(json!(REGION_ID))), (false, None)] {
+        let given = given(Behaviour { token_client: OneOf::always(shows), ..Behaviour::default() }).await;
+        let bearer = given.bearer().await;
+
+        let list = given.send(&format!("GET /api/v1/oauth-tokens\n{bearer}"), "").await.json();
+
+        assert_eq!(list["data"][0].get("clientId").cloned(), expected);
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_paged_by_page_and_deleted_by_id() {
     let given = given(Behaviour::default()).await;
     let bearer = given.bearer().await;
