@@ -115,7 +115,8 @@ pub trait QlikApi: Send + Sync + 'static {
         client: &ClientId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Sets fields of a client (`PATCH`, one request). Safe to repeat.
+    /// Sets fields of a client (`PATCH`, one request; none where there is no change).
+    /// Safe to repeat.
     fn amend(
         &self,
         host: &AllowedHost,

@@ -64,7 +64,7 @@ async fn every_way_to_say_that_there_is_no_further_page_ends_the_list() {
 #[tokio::test]
 async fn a_client_is_read_with_all_that_an_administrator_sees() {
     let item = format!(
-        r#"{{"clientId":"a","description":"d",{AT},"deletedAt":"","clientSecrets":[{{"hint":"h1","createdBy":"bot"}},{{"hint":"h2"}}]}},
+        r#"{{"clientId":"a","description":"d",{AT},"deletedAt":"","clientSecrets":[{{"hint":"h1","createdBy":"bot"}},{{"hint":"h2"}},{{"hint":"h3","createdBy":7}}]}},
            {{"clientId":"b","redirectUris":[],{AT},"deletedAt":"2026-05-02T10:00:00Z"}},
            {{"clientId":"c","clientSecrets":[],"description":null,{AT},"deletedAt":"0001-01-01T00:00:00Z"}}"#
     );
@@ -74,10 +74,10 @@ async fn a_client_is_read_with_all_that_an_administrator_sees() {
 
     let facts: Vec<_> =
         seen.iter().map(|c| (c.description.as_str(), c.is_deleted, c.secrets.len())).collect();
-    assert_eq!(facts, [("d", false, 2), ("", true, 0), ("", false, 0)]);
+    assert_eq!(facts, [("d", false, 3), ("", true, 0), ("", false, 0)]);
     assert_eq!(seen[0].created_at.to_rfc3339(), "2026-05-01T10:00:00.123456789+00:00");
     let makers: Vec<_> = seen[0].secrets.iter().map(|s| s.created_by.as_ref().map(UserId::as_str)).collect();
-    assert_eq!(makers, [Some("bot"), None]);
+    assert_eq!(makers, [Some("bot"), None, None]);
 }
 
 #[tokio::test]

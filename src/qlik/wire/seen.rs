@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{is_never, is_plain, plain};
+use super::{is_never, plain, plain_text};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint, UserId};
 use crate::domain::look::SeenClient;
@@ -44,7 +44,8 @@ pub(in crate::qlik) struct SeenItem {
 struct SecretHint {
     #[serde(deserialize_with = "plain")]
     hint: String,
-    created_by: Option<String>,
+    #[serde(default)]
+    created_by: Value,
 }
 
 impl SeenItem {
@@ -100,7 +101,7 @@ impl SeenItem {
 
 impl From<SecretHint> for SeenSecret {
     fn from(secret: SecretHint) -> Self {
-        let created_by = secret.created_by.filter(|user| is_plain(user)).map(UserId::new);
+        let created_by = plain_text(&secret.created_by).map(UserId::new);
         Self { hint: Hint::new(secret.hint), created_by }
     }
 }
