@@ -54,6 +54,22 @@ COMMENT ON COLUMN tenantd.changes.started_at IS 'When it was let through.';
 COMMENT ON COLUMN tenantd.changes.ended_at IS 'When it was seen to have ended.';
 COMMENT ON COLUMN tenantd.changes.outcome IS 'done, failed, or skipped (the tenant could not be asked: blocked, paused or removed).';
 
+-- The slots of the schedule: whoever moves due_at on has the slot, and nobody else.
+CREATE TABLE tenantd.schedules (
+    job      text        PRIMARY KEY,
+    due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),
+    taken_at timestamptz,
+    holder   uuid
+);
+
+INSERT INTO tenantd.schedules (job) VALUES ('prune'), ('plan_audits'), ('roll_out');
+
+COMMENT ON TABLE  tenantd.schedules IS 'What is done for the whole fleet from time to time, by whichever replica comes first.';
+COMMENT ON COLUMN tenantd.schedules.job IS 'prune (history), plan_audits, roll_out (rotation by age, repairs).';
+COMMENT ON COLUMN tenantd.schedules.due_at IS 'When it is to be done next.';
+COMMENT ON COLUMN tenantd.schedules.taken_at IS 'When it was last taken.';
+COMMENT ON COLUMN tenantd.schedules.holder IS 'By whom.';
+
 CREATE TABLE tenantd.pauses (
     region       text        PRIMARY KEY,
     reason       text        NOT NULL,
@@ -66,6 +82,13 @@ COMMENT ON COLUMN tenantd.pauses.region IS 'Name of the [[regions]] entry; * for
 COMMENT ON COLUMN tenantd.pauses.reason IS 'Why, in the operator''s words.';
 COMMENT ON COLUMN tenantd.pauses.paused_at IS 'Since when.';
 COMMENT ON COLUMN tenantd.pauses.paused_until IS 'When it ends by itself.';
+
+-- A moment of its own for every tenant, without a column to keep it in.
+CREATE FUNCTION tenantd.spread(every interval, tenant_id uuid) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN every * (0.9 + 0.1 * ((hashtextextended(tenant_id::text, 0) & 1048575) / 1048576.0));
+
+COMMENT ON FUNCTION tenantd.spread(interval, uuid) IS 'The interval less up to a tenth of it, always the same for a tenant.';
 
 -- Where the database was last seen to run: another place means that it may have come
 -- out of a backup, and that Qlik knows more than it does.

@@ -27,6 +27,7 @@ pub mod profile;
 pub mod reason;
 pub mod region;
 pub mod retry;
+pub mod rollout;
 pub mod secret;
 pub mod setback;
 pub mod tenant;

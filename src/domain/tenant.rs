@@ -86,6 +86,15 @@ impl RepairScope {
         }
     }
 
+    /// The kinds of drift that a repair of this scope mends.
+    #[must_use]
+    pub fn mends(self) -> Vec<DriftKind> {
+        match self {
+            Self::Consent => vec![DriftKind::Duplicate, DriftKind::Consent],
+            Self::All => DriftKind::ALL.into_iter().filter(|kind| kind.is_mendable()).collect(),
+        }
+    }
+
     /// Reads the spelling of SQL.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -365,9 +374,9 @@ impl Tenant {
             State::Ready { client, duty: Duty::Compare | Duty::Tidy(_) } => {
                 State::Ready { client, duty: Duty::Compare }
             }
-            State::Removing(Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client)) => {
-                State::Removing(Removal::Delete(client))
-            }
+            State::Removing(
+                Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client),
+            ) => State::Removing(Removal::Delete(client)),
             same @ (State::Pending
             | State::Creating(Entry::Settling { .. })
             | State::Minting { entry: MintEntry::Settling { .. }, .. }

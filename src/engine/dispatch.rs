@@ -106,6 +106,7 @@ impl<Q: QlikApi> Engine<Q> {
         if free == 0 {
             return Ok(false);
         }
+        self.admit_removals().await?;
         let asked_at = self.clock.elapsed();
         let claims = self.store.claim(terms, free).await?;
         self.outage.ended();

@@ -13,6 +13,7 @@ pub mod dispatch;
 mod in_hand;
 pub mod lease;
 pub mod outage;
+pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
 pub mod step;

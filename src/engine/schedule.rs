@@ -3,7 +3,8 @@
 //! `tokio-cron-scheduler` is only a ticker: its jobs put a token into a channel of
 //! one and nothing else, so that a slow job never overlaps itself and a panic
 //! cannot hide in it. What is due is judged by the database, so that any replica
-//! may do it.
+//! may do it and none does it twice; what every replica does for itself (its gauges,
+//! its configuration's regions) needs no slot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
+use crate::postgres::schedules::Job;
 use crate::telemetry;
 
-/// When the history is pruned: at the 17th minute of every hour.
-const PRUNE: &str = "0 17 * * * *";
+/// How often the slots of the fleet's jobs are asked for: every five seconds.
+const SLOTS: &str = "*/5 * * * * *";
 /// When the gauges are refreshed: every 15 seconds.
 const GAUGE: &str = "*/15 * * * * *";
 /// When rows are sorted by the regions again, for those that a daemon of an earlier
@@ -35,14 +37,14 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`JobSchedulerError`] when the ticker cannot be started.
     pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
         let mut scheduler = JobScheduler::new().await?;
-        let mut prune = tick(&scheduler, PRUNE).await?;
+        let mut slots = tick(&scheduler, SLOTS).await?;
         let mut gauge = tick(&scheduler, GAUGE).await?;
         let mut adopt = tick(&scheduler, ADOPT).await?;
         scheduler.start().await?;
         let keep = async {
             loop {
                 let result = tokio::select! {
-                    Some(()) = prune.recv() => self.prune().await,
+                    Some(()) = slots.recv() => self.take_slots().await,
                     Some(()) = gauge.recv() => self.gauge().await,
                     Some(()) = adopt.recv() => self.adopt_regions().await,
                 };
@@ -54,6 +56,24 @@ impl<Q: QlikApi> Engine<Q> {
         // Also in the middle of a statement: each may be left undone until next time.
         stop.run_until_cancelled(keep).await;
         scheduler.shutdown().await
+    }
+
+    /// Does what is due for the whole fleet and nobody else has taken.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; what was taken is then done at its next slot.
+    pub async fn take_slots(&self) -> Result<(), StoreError> {
+        for job in self.store.take_slots().await? {
+            match job {
+                Job::Prune => self.prune().await?,
+                Job::PlanAudits => {
+                    self.store.plan_audits(self.terms.policy.audit_every).await?;
+                }
+                Job::RollOut => self.roll_out().await?,
+            }
+        }
+        Ok(())
     }
 
     /// Sorts the rows by the regions of this configuration.
@@ -78,6 +98,7 @@ impl<Q: QlikApi> Engine<Q> {
                 break;
             }
         }
+        self.store.prune_changes(self.terms.keep_history).await?;
         tracing::info!(pruned, "pruned {pruned} attempts from the history");
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! decision is one statement, and no transaction is ever open across a request to Qlik.
 
 pub mod attempts;
+pub mod budget;
 pub mod checkup;
 pub mod claim;
 pub mod commit;
@@ -17,6 +18,7 @@ pub mod lease;
 pub mod listener;
 pub mod regions;
 mod rows;
+pub mod schedules;
 pub mod schema;
 pub mod secrets;
 pub mod tenants;

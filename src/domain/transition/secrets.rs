@@ -36,7 +36,9 @@ pub(super) fn compared_before_mint(
         MintPlan::SlotsFull if tenant.stored.iter().any(|s| s.standing == Standing::Previous) => {
             // One of them retires by itself: rotate then.
             let state = State::Ready { client, duty: Duty::None };
-            let message = "the client has five secrets; the next one is minted when a previous one has retired".to_owned();
+            let message =
+                "the client has five secrets; the next one is minted when a previous one has retired"
+                    .to_owned();
             let rest = Rest::Wait { reason: WaitReason::SecretSlotsFull, due: policy.cap, message };
             Decision { rest, ..hold(Tenant { state, snapshot: None, ..tenant }) }
         }

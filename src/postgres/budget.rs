@@ -1,0 +1,465 @@
+//! What bounds changes to a fleet: budgets for an hour, and rollouts with a canary.
+//!
+//! Every change that a budget lets through is a row of `tenantd.changes`; a budget is a
+//! sum over the last hour of them, so that no restart and no second replica spends it twice.
+//!
+//! The rule: **whoever lets changes through holds the lock on their row of
+//! `tenantd.rollouts`**, and counts only after it has it: a statement that counted
+//! before it waited would not see what the other let through.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgTransaction};
+
+use super::{Store, StoreError, bounded, interval};
+use crate::domain::rollout::{Kind, Progress, Stage, Verdict};
+use crate::domain::tenant::RepairScope;
+
+/// What is due to be rolled out.
+#[derive(Debug, Clone, Copy)]
+pub enum Rollout {
+    /// Secrets beyond an age are renewed.
+    Rotation {
+        /// `rotation.every`
+        every: Duration,
+    },
+    /// Drift is mended.
+    Repair {
+        /// How far.
+        scope: RepairScope,
+    },
+}
+
+/// Limits of a rollout.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most changes in an hour, over all that the daemon starts by itself.
+    pub changes_per_hour: u32,
+    /// How many tenants it begins with.
+    pub canary: u32,
+    /// Largest share that may fail.
+    pub max_failure_ratio: f64,
+    /// After how long without success a change that still fails counts as failed.
+    pub give_up_after: Duration,
+}
+
+/// What a turn of a rollout did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turned {
+    /// Where it stands now.
+    pub stage: Stage,
+    /// Where it stood before.
+    pub before: Stage,
+    /// How many tenants were let through.
+    pub admitted: u64,
+    /// Why it halted.
+    pub message: Option<String>,
+}
+
+impl Rollout {
+    /// Which.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Rotation { .. } => Kind::Rotation,
+            Self::Repair { .. } => Kind::Repair,
+        }
+    }
+}
+
+impl Store {
+    /// Lets removals through, as many as the budget allows, in the order in which they
+    /// were asked for. Returns how many; 0 without a lock where none waits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.removals.admit", level = "debug", skip_all)]
+    pub async fn admit_removals(&self, per_hour: Option<u32>) -> Result<u64, StoreError> {
+        if !bounded(is_any_awaiting(&self.pool)).await? {
+            return Ok(0);
+        }
+        bounded(async {
+            let mut transaction = self.pool.begin().await?;
+            lock(&mut transaction, Kind::Removal).await?;
+            let admitted = admit_removals(&mut transaction, per_hour).await?;
+            transaction.commit().await?;
+            Ok(admitted)
+        })
+        .await
+    }
+
+    /// One turn of a rollout: judges what was let through before, moves its stage on,
+    /// and lets the next tenants through.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`], [`StoreError::Inconsistent`].
+    #[tracing::instrument(name = "db.rollouts.turn", level = "debug", skip_all)]
+    pub async fn turn_rollout(&self, rollout: Rollout, limits: &Limits) -> Result<Turned, StoreError> {
+        let kind = rollout.kind();
+        let mut transaction = bounded(self.pool.begin()).await?;
+        let before = bounded(lock(&mut transaction, kind)).await?;
+        let before = Stage::parse(&before).unwrap_or(Stage::Halted);
+        bounded(judge(&mut transaction, kind, limits.give_up_after)).await?;
+        let progress = bounded(progress(&mut transaction, kind, rollout)).await?;
+        let verdict = Verdict::of(before, &progress, limits.canary, limits.max_failure_ratio);
+        let (stage, message) = (verdict.stage, verdict.message(kind));
+        if stage != before {
+            bounded(enter(&mut transaction, kind, stage, message.as_deref())).await?;
+        }
+        let spent = bounded(spent(&mut transaction)).await?;
+        let left = i64::from(limits.changes_per_hour).saturating_sub(spent).max(0);
+        let room = verdict.room.map_or(left, |room| left.min(i64::from(room)));
+        let admitted = match rollout {
+            _ if room == 0 => 0,
+            Rollout::Rotation { every } => bounded(admit_rotations(&mut transaction, every, room)).await?,
+            Rollout::Repair { scope } => bounded(admit_repairs(&mut transaction, scope, room)).await?,
+        };
+        bounded(transaction.commit()).await?;
+        Ok(Turned { stage, before, admitted, message })
+    }
+
+    /// Gives every ready tenant a moment for its audit, spread evenly over `every`;
+    /// takes it away where audits are off. Returns how many rows it touched.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.audits.plan", level = "debug", skip_all)]
+    pub async fn plan_audits(&self, every: Option<Duration>) -> Result<u64, StoreError> {
+        let planned = sqlx::query!(
+            r#"
+            -- audits.plan
+            UPDATE tenantd.tenants AS t
+               SET audit_at = plan.audit_at,
+                   due_at = CASE WHEN t.phase = 'ready' AND t.parked_reason IS NULL
+                                 THEN least(t.due_at, plan.audit_at) ELSE t.due_at END
+              FROM (SELECT x.tenant_id,
+                           tenantd.clock() + $1::interval
+                               * ((hashtextextended(x.tenant_id::text, 0) & 1048575) / 1048576.0) AS audit_at
+                      FROM tenantd.tenants AS x
+                     WHERE x.phase = 'ready'
+                       AND CASE WHEN $1::interval IS NULL THEN x.audit_at IS NOT NULL
+                                ELSE x.audit_at IS NULL OR x.audit_at > tenantd.clock() + $1::interval END) AS plan
+             WHERE t.tenant_id = plan.tenant_id
+            "#,
+            every.map(interval) as _
+        )
+        .execute(&self.pool);
+        Ok(bounded(planned).await?.rows_affected())
+    }
+
+    /// Deletes changes older than `keep`, which no budget counts any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn prune_changes(&self, keep: Duration) -> Result<u64, StoreError> {
+        let pruned = sqlx::query!(
+            r#"
+            -- changes.prune
+            DELETE FROM tenantd.changes
+             WHERE ended_at IS NOT NULL AND started_at < tenantd.clock() - $1::interval
+            "#,
+            interval(keep)
+        )
+        .execute(&self.pool);
+        Ok(bounded(pruned).await?.rows_affected())
+    }
+}
+
+async fn is_any_awaiting(pool: &sqlx::PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- removals.are_awaiting
+        SELECT EXISTS (
+               SELECT FROM tenantd.tenants
+                WHERE desired_state = 'absent' AND removal_admitted_at IS NULL
+                  AND phase NOT IN ('removing', 'removed')) AS "is_any!"
+        "#
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Waits for the rollout's row; returns its stage.
+async fn lock(transaction: &mut PgTransaction<'_>, kind: Kind) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- rollouts.lock
+        SELECT stage FROM tenantd.rollouts WHERE kind = $1 FOR UPDATE
+        "#,
+        kind.as_str()
+    )
+    .fetch_one(&mut **transaction)
+    .await
+}
+
+async fn admit_removals(connection: &mut PgConnection, per_hour: Option<u32>) -> Result<u64, sqlx::Error> {
+    let admitted = sqlx::query!(
+        r#"
+        -- removals.admit
+        WITH allowed AS (
+            SELECT coalesce($1::bigint, greatest(50, ceil(count(*) / 10.0)::bigint))
+                   - (SELECT count(*) FROM tenantd.changes
+                       WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour') AS removals
+              FROM tenantd.tenants
+             WHERE phase <> 'removed'
+        ), next AS (
+            SELECT t.tenant_id
+              FROM tenantd.tenants AS t
+             WHERE t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
+               AND t.phase NOT IN ('removing', 'removed')
+             ORDER BY t.reason_since
+             LIMIT (SELECT greatest(removals, 0) FROM allowed)
+               FOR UPDATE SKIP LOCKED
+        ), admitted AS (
+            UPDATE tenantd.tenants AS t
+               SET removal_admitted_at = tenantd.clock(),
+                   due_at = tenantd.clock(),
+                   progress_at = tenantd.clock()
+              FROM next
+             WHERE t.tenant_id = next.tenant_id
+            RETURNING t.tenant_id
+        )
+        INSERT INTO tenantd.changes (kind, tenant_id, ended_at, outcome)
+        SELECT 'removal', tenant_id, tenantd.clock(), 'done' FROM admitted
+        "#,
+        per_hour.map(i64::from)
+    )
+    .execute(connection)
+    .await?;
+    Ok(admitted.rows_affected())
+}
+
+/// Ends the changes whose outcome is known.
+async fn judge(connection: &mut PgConnection, kind: Kind, patience: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- changes.judge
+        UPDATE tenantd.changes AS c
+           SET ended_at = tenantd.clock(), outcome = known.outcome
+          FROM (SELECT x.change_id,
+                       CASE WHEN t.tenant_id IS NULL OR t.desired_state = 'absent' OR t.phase IN ('removing', 'removed')
+                            THEN 'skipped'
+                            WHEN t.parked_reason IS NOT NULL THEN 'failed'
+                            WHEN x.kind = 'rotation' AND t.current_version >= x.target_version THEN 'done'
+                            WHEN x.kind = 'repair' AND t.repair_scope IS NULL AND t.phase = 'ready' THEN 'done'
+                            WHEN t.wait_reason IN ('Blocked', 'SecretSlotsFull')
+                                 OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true)
+                            THEN 'skipped'
+                            WHEN t.failures > 0 AND x.started_at < tenantd.clock() - $2::interval THEN 'failed'
+                       END AS outcome
+                  FROM tenantd.changes AS x
+                  LEFT JOIN tenantd.tenants AS t ON t.tenant_id = x.tenant_id
+                 WHERE x.kind = $1 AND x.ended_at IS NULL) AS known
+         WHERE c.change_id = known.change_id AND known.outcome IS NOT NULL
+        "#,
+        kind.as_str(),
+        interval(patience)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How far the present rollout is, and whether anything more is due.
+async fn progress(
+    connection: &mut PgConnection,
+    kind: Kind,
+    rollout: Rollout,
+) -> Result<Progress, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        -- rollouts.progress
+        SELECT count(*) AS "started!",
+               count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
+               count(*) FILTER (WHERE c.outcome = 'done') AS "done!",
+               count(*) FILTER (WHERE c.outcome = 'failed') AS "failed!"
+          FROM tenantd.rollouts AS r
+          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at >= r.started_at
+         WHERE r.kind = $1
+        "#,
+        kind.as_str()
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let is_more_due = match rollout {
+        Rollout::Rotation { every } => is_rotation_due(connection, every).await?,
+        Rollout::Repair { scope } => is_repair_due(connection, scope).await?,
+    };
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(Progress {
+        started: count(row.started),
+        open: count(row.open),
+        done: count(row.done),
+        failed: count(row.failed),
+        is_more_due,
+    })
+}
+
+async fn enter(
+    connection: &mut PgConnection,
+    kind: Kind,
+    stage: Stage,
+    message: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- rollouts.enter
+        UPDATE tenantd.rollouts
+           SET stage = $2,
+               since = tenantd.clock(),
+               -- A rollout begins when it leaves idle; a new one counts only its own changes.
+               started_at = CASE WHEN stage = 'idle' THEN tenantd.clock() ELSE started_at END,
+               message = $3
+         WHERE kind = $1
+        "#,
+        kind.as_str(),
+        stage.as_str(),
+        message
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Changes that the daemon started by itself in the last hour.
+async fn spent(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- changes.spent
+        SELECT count(*) AS "spent!"
+          FROM tenantd.changes
+         WHERE kind IN ('rotation', 'repair', 'census') AND started_at > tenantd.clock() - interval '1 hour'
+        "#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn is_rotation_due(connection: &mut PgConnection, every: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- rotations.are_due
+        SELECT EXISTS (
+               SELECT FROM tenantd.secrets AS s
+                 JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
+                WHERE s.standing = 'current'
+                  AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
+                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                  AND t.desired_version <= t.current_version) AS "is_due!"
+        "#,
+        interval(every)
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Asks for another version of the oldest secrets.
+async fn admit_rotations(
+    connection: &mut PgConnection,
+    every: Duration,
+    room: i64,
+) -> Result<u64, sqlx::Error> {
+    let admitted = sqlx::query!(
+        r#"
+        -- rotations.admit
+        WITH next AS (
+            SELECT t.tenant_id
+              FROM tenantd.secrets AS s
+              JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
+             WHERE s.standing = 'current'
+               AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
+               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.desired_version <= t.current_version
+             ORDER BY s.proven_at
+             LIMIT $2
+               FOR NO KEY UPDATE OF t SKIP LOCKED
+        ), admitted AS (
+            UPDATE tenantd.tenants AS t
+               SET desired_version = t.current_version + 1
+              FROM next
+             WHERE t.tenant_id = next.tenant_id
+            RETURNING t.tenant_id, t.desired_version
+        )
+        INSERT INTO tenantd.changes (kind, tenant_id, target_version)
+        SELECT 'rotation', tenant_id, desired_version FROM admitted
+        "#,
+        interval(every),
+        room
+    )
+    .execute(connection)
+    .await?;
+    Ok(admitted.rows_affected())
+}
+
+async fn is_repair_due(connection: &mut PgConnection, scope: RepairScope) -> Result<bool, sqlx::Error> {
+    let kinds = mendable(scope);
+    sqlx::query_scalar!(
+        r#"
+        -- repairs.are_due
+        SELECT EXISTS (
+               SELECT FROM tenantd.tenants AS t
+                WHERE t.drift && $1::text[]
+                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                  AND t.repair_scope IS NULL) AS "is_due!"
+        "#,
+        &kinds
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn admit_repairs(
+    connection: &mut PgConnection,
+    scope: RepairScope,
+    room: i64,
+) -> Result<u64, sqlx::Error> {
+    let kinds = mendable(scope);
+    let admitted = sqlx::query!(
+        r#"
+        -- repairs.admit
+        WITH next AS (
+            SELECT t.tenant_id
+              FROM tenantd.tenants AS t
+             WHERE t.drift && $1::text[]
+               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.repair_scope IS NULL
+             ORDER BY t.drifted_at
+             LIMIT $2
+               FOR NO KEY UPDATE SKIP LOCKED
+        ), admitted AS (
+            UPDATE tenantd.tenants AS t
+               SET repair_scope = $3,
+                   due_at = least(t.due_at, tenantd.clock())
+              FROM next
+             WHERE t.tenant_id = next.tenant_id
+            RETURNING t.tenant_id
+        )
+        INSERT INTO tenantd.changes (kind, tenant_id)
+        SELECT 'repair', tenant_id FROM admitted
+        "#,
+        &kinds,
+        room,
+        scope.as_str()
+    )
+    .execute(&mut *connection)
+    .await?;
+    // The owner's trigger tells nobody of this.
+    sqlx::query!(
+        r#"
+        -- work.notify
+        SELECT max(pg_notify('tenantd_work', '')::text) AS woken
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(admitted.rows_affected())
+}
+
+/// The kinds of drift that a repair of this scope mends.
+fn mendable(scope: RepairScope) -> Vec<String> {
+    scope.mends().into_iter().map(|kind| kind.to_string()).collect()
+}
