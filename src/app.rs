@@ -28,8 +28,8 @@ use crate::vault::{Keyring, Vault};
 
 use start::LOOK_AGAIN;
 pub use start::{
-    StartError, daemon_pool, holder, is_read_only, open_store, open_writable, pool, reach, started,
-    wait_for_store,
+    StartError, daemon_pool, holder, is_read_only, open_store, open_writable, pool, reach, recognise,
+    started, wait_for_store,
 };
 
 /// Qlik Cloud as the settings reach it. Consumes the regions' credentials.

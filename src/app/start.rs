@@ -13,6 +13,7 @@ use uuid::{Builder, Uuid};
 
 use crate::domain::ids::Holder;
 use crate::ports::Entropy;
+use crate::postgres::rejoin::Recognised;
 use crate::postgres::{self, Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
 use crate::settings::Database;
@@ -171,6 +172,24 @@ pub async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
         )),
         Err(error) => Err(started(&error.into())),
     }
+}
+
+/// Says so, loudly, when the database seems to have come out of a backup; it was then rejoined.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn recognise(store: &Store) -> Result<(), StartError> {
+    match store.recognise().await.map_err(|error| started(&error))? {
+        Recognised::Same => {}
+        Recognised::Moved { what } => tracing::warn!(
+            what,
+            "this database was last seen elsewhere, it may have come out of a backup ({what}): every tenant is looked at \
+             before anything is done about it, and nothing is deleted at Qlik Cloud until an operator has read \
+             `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`"
+        ),
+    }
+    Ok(())
 }
 
 /// Whether the database takes no writes.

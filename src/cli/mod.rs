@@ -17,6 +17,7 @@ mod keys;
 mod manuals;
 mod migrate;
 mod output;
+mod rejoin;
 mod run;
 mod secret;
 mod source;
@@ -60,6 +61,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Check configuration, database, keyring and each region's credential
     Doctor(doctor::DoctorArgs),
+    /// Find the way back to what Qlik Cloud knows after a restore from a backup
+    Rejoin(rejoin::RejoinArgs),
     /// Add, list, watch and retry tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -96,6 +99,7 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Simulate(args) => demo::simulate(args).await,
         Command::Migrate(args) => migrate::run(&args, source).await,
         Command::Doctor(args) => doctor::run(&args, source).await,
+        Command::Rejoin(args) => rejoin::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
         Command::Secret(command) => secret::run(command, source).await,
         Command::Keys(command) => keys::run(command, source),

@@ -341,7 +341,7 @@ fn held() -> Rest {
         reason: WaitReason::DeletionsHeld,
         due: Policy::BLOCKED_EVERY,
         message: "the database came out of a backup: nothing is deleted at Qlik until an operator has \
-                  read `tenantd rejoin` and agreed with `tenantd rejoin --agree`"
+                  read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`"
             .to_owned(),
     }
 }

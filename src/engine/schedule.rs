@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_cron_scheduler::{Job as Ticker, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -124,7 +124,7 @@ impl<Q: QlikApi> Engine<Q> {
 
 async fn tick(scheduler: &JobScheduler, cron: &str) -> Result<mpsc::Receiver<()>, JobSchedulerError> {
     let (ticks, due) = mpsc::channel(1);
-    let job = Job::new(cron, move |_, _| {
+    let job = Ticker::new(cron, move |_, _| {
         // A full channel means that the last tick is still being worked on.
         ticks.try_send(()).ok();
     })?;

@@ -130,8 +130,12 @@ impl Store {
                        recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back, and never serve twice.
-                       desired_version = CASE WHEN $19 IN ('promote', 'lose_current', 'shred')
+                       desired_version = CASE WHEN $19 IN ('promote', 'shred')
                                               THEN greatest(t.desired_version, t.current_version + 1)
+                                              -- After a restore consumers may have seen numbers that are forgotten here.
+                                              WHEN $19 = 'lose_current'
+                                              THEN greatest(t.desired_version,
+                                                            t.current_version + CASE WHEN t.must_look THEN 100 ELSE 1 END)
                                               ELSE t.desired_version END,
                        current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + 1)
                                               WHEN $19 IN ('lose_current', 'shred') THEN NULL

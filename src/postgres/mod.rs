@@ -17,6 +17,7 @@ pub mod error;
 pub mod lease;
 pub mod listener;
 pub mod regions;
+pub mod rejoin;
 mod rows;
 pub mod schedules;
 pub mod schema;

@@ -106,6 +106,7 @@ async fn work(parts: Parts, pool: &PgPool, progress: &Progress, stop: Stop) -> a
         return Ok(Code::Done);
     };
     let store = store?;
+    app::recognise(&store).await?;
     let engine = parts.engine(store.clone());
     let pulse = progress.begin(&engine);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);

@@ -16,6 +16,7 @@ use crate::engine::shutdown::Stop;
 
 pub(super) async fn run(parts: Parts, pool: &PgPool, stop: Stop) -> anyhow::Result<Code> {
     let store = app::open_writable(pool).await?;
+    app::recognise(&store).await?;
     let engine = parts.engine(store.clone());
     let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await;
     let left = left.map_err(|error| app::started(&error))?;
