@@ -123,7 +123,7 @@ impl Store {
                 SELECT t.*
                   FROM closed
                  CROSS JOIN LATERAL (
-                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder
+                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder, must_look
                          FROM tenantd.tenants
                         WHERE region = closed.region
                           AND claim_rank <= tenantd.clock() + interval '100 minutes'
@@ -141,7 +141,10 @@ impl Store {
                        coalesce(matched.region, '') AS matched,
                        coalesce(matched.region IN (SELECT region FROM closed), true) AS is_leased,
                        due.phase = 'pending' AND matched.region IN (SELECT region FROM closed)
-                           AND due.profile = ANY ($4::text[]) AS is_admitted
+                           AND due.profile = ANY ($4::text[]) AS is_admitted,
+                       -- Ever since a restore there may be clients of rows that the backup did not know.
+                       due.must_look OR EXISTS (SELECT FROM tenantd.installation AS i
+                                                 WHERE i.rejoined_at IS NOT NULL) AS looks_first
                   FROM due
                   LEFT JOIN LATERAL (
                        SELECT p.region
@@ -154,7 +157,7 @@ impl Store {
                SET region = s.matched,
                    phase = CASE WHEN s.is_admitted THEN 'creating' ELSE t.phase END,
                    reason_since = CASE WHEN s.is_admitted THEN tenantd.clock() ELSE t.reason_since END,
-                   unanswered = CASE WHEN s.is_admitted AND NOT t.must_look THEN 'create' ELSE t.unanswered END,
+                   unanswered = CASE WHEN s.is_admitted AND NOT s.looks_first THEN 'create' ELSE t.unanswered END,
                    settles_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
                                      THEN coalesce(t.settles_at, t.lease_expires_at + $6)
                                      ELSE t.settles_at END,
@@ -176,7 +179,7 @@ impl Store {
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
                       t.phase, t.client_id, t.mint_snapshot, t.is_adopted, t.is_minted_afresh, t.failures,
                       t.lease_epoch, s.is_leased AS "is_leased!",
-                      s.is_admitted IS TRUE AND NOT t.must_look AS "is_fresh_intent!",
+                      s.is_admitted IS TRUE AND NOT s.looks_first AS "is_fresh_intent!",
                       t.must_look, t.drift, t.repair_scope, t.desired_state = 'absent' AS "is_unwanted!",
                       t.edited_at IS NOT NULL AS "is_edited!",
                       coalesce(t.desired_version > t.current_version, false) AS "is_rotation_due!",

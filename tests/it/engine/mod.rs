@@ -5,6 +5,7 @@
 
 mod admission;
 mod answers;
+mod audits;
 mod breaker;
 mod claims;
 mod clients;
@@ -14,6 +15,7 @@ mod history;
 mod leases;
 mod outage;
 mod proof;
+mod rollouts;
 mod secrets;
 mod stop;
 mod waiting;

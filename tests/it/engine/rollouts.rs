@@ -1,0 +1,208 @@
+//! What bounds changes to a fleet: canaries, halts, budgets.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tenantd::domain::host::Host;
+use tenantd::domain::ids::{ClientId, TenantId};
+use tenantd::engine::Terms;
+use tenantd::ports::Clock;
+use tenantd::simulator::{Endpoint, Fault, FaultPlan};
+use tenantd::vault::{KeyKind, SealedFor};
+use uuid::Uuid;
+
+use super::{rig, work_due};
+use crate::support::rig::{Replica, Rig, terms};
+
+const DAY: Duration = Duration::from_hours(24);
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn rotating() -> Terms {
+    let mut terms = terms();
+    terms.rotate_every = Some(30 * DAY);
+    terms.policy.overlap = 7 * DAY;
+    terms.bounds.canary = 5;
+    terms.bounds.max_failure_ratio = 0.2;
+    terms
+}
+
+async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
+    for number in 0..tenants {
+        rig.given_tenant(&format!("t{number}")).await;
+    }
+    work_due(rig, replica).await;
+}
+
+/// Turns the rollouts and works, minute by minute.
+async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
+    for _ in 0..minutes {
+        replica.roll_out().await.unwrap();
+        work_due(rig, replica).await;
+        rig.advance(MINUTE).await;
+    }
+}
+
+async fn one<T>(rig: &Rig, statement: &'static str) -> T
+where
+    T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    sqlx::query_scalar(statement).fetch_one(rig.pool()).await.unwrap()
+}
+
+const ROTATED: &str = "SELECT count(*) FROM tenantd.tenants WHERE current_version = 2";
+const STAGE: &str = "SELECT stage FROM tenantd.rollouts WHERE kind = 'rotation'";
+
+/// How many tenants have a current credential that gets a token.
+async fn working(rig: &Rig, replica: &Replica) -> usize {
+    let rows: Vec<(Uuid, String, String, String)> = sqlx::query_as(
+        "SELECT tenant_id, host, client_id, sealed FROM tenantd.credentials WHERE stage = 'current'",
+    )
+    .fetch_all(rig.pool())
+    .await
+    .unwrap();
+    let works = |(tenant, host, client, sealed): &(Uuid, String, String, String)| {
+        let (parsed, client_id) = (Host::parse(host).unwrap(), ClientId::new(client.as_str()));
+        let row = SealedFor { tenant_id: TenantId(*tenant), host: &parsed, client_id: &client_id };
+        let secret = replica.vault.open(sealed, &row).unwrap();
+        rig.world.at(rig.clock.now()).accepts(host, client, secret.expose_to_token_endpoint())
+    };
+    rows.iter().filter(|row| works(row)).count()
+}
+
+#[tokio::test]
+async fn a_rotation_whose_proof_is_broken_halts_after_the_canary_and_harms_no_consumer() {
+    let rig = rig().await;
+    let replica = rig.replica_with(rotating(), KeyKind::Symmetric).await;
+    fleet(&rig, &replica, 30).await;
+    rig.advance(31 * DAY).await;
+    // As a profile would that takes a grant or a scope away which the proof needs.
+    rig.world.plan_faults(|plan| {
+        *plan = FaultPlan::none().with_share(Endpoint::ClientToken, 1.0, Fault::status(401));
+    });
+
+    run(&rig, &replica, 120).await;
+
+    assert_eq!(one::<String>(&rig, STAGE).await, "halted");
+    let touched: Vec<Uuid> =
+        sqlx::query_scalar("SELECT tenant_id FROM tenantd.changes").fetch_all(rig.pool()).await.unwrap();
+    let touched: BTreeSet<_> = touched.into_iter().collect();
+    assert_eq!(touched.len(), 5, "the canary and nobody else");
+    assert_eq!(one::<i64>(&rig, "SELECT count(*) FROM tenantd.tenants WHERE phase <> 'ready'").await, 5);
+    assert_eq!(one::<i64>(&rig, "SELECT count(*) FROM tenantd.status WHERE ready").await, 30);
+    assert_eq!(working(&rig, &replica).await, 30, "consumers are unharmed");
+    let message: String = one(&rig, "SELECT message FROM tenantd.rollouts WHERE kind = 'rotation'").await;
+    assert!(message.contains("tenantd fleet resume --rollout rotation"), "{message}");
+    println!("halted after {} of 30 tenants; 30 consumers unharmed", touched.len());
+}
+
+#[tokio::test]
+async fn a_rotation_by_age_goes_from_the_canary_to_all_and_ends() {
+    let rig = rig().await;
+    let replica = rig.replica_with(rotating(), KeyKind::Symmetric).await;
+    fleet(&rig, &replica, 30).await;
+    run(&rig, &replica, 3).await;
+    assert_eq!(one::<i64>(&rig, ROTATED).await, 0, "nothing is due yet");
+    rig.advance(31 * DAY).await;
+
+    replica.roll_out().await.unwrap();
+    work_due(&rig, &replica).await;
+    assert_eq!(one::<i64>(&rig, ROTATED).await, 5, "the canary goes first");
+    assert_eq!(one::<String>(&rig, STAGE).await, "canary");
+    run(&rig, &replica, 3).await;
+
+    assert_eq!(one::<i64>(&rig, ROTATED).await, 30);
+    assert_eq!(one::<String>(&rig, STAGE).await, "idle");
+    assert_eq!(working(&rig, &replica).await, 30);
+    // Each at a moment of its own, up to a tenth earlier.
+    rig.advance(28 * DAY + DAY / 2).await;
+    replica.roll_out().await.unwrap();
+    let due: i64 = one(
+        &rig,
+        "SELECT count(*) FROM tenantd.secrets JOIN tenantd.tenants USING (tenant_id)
+          WHERE standing = 'current' AND proven_at <= tenantd.clock() - tenantd.spread('30 days', tenant_id)",
+    )
+    .await;
+    assert!((1..30).contains(&due), "{due} of 30 are due after 28.5 days");
+}
+
+#[tokio::test]
+async fn no_more_is_changed_in_an_hour_than_the_budget_allows() {
+    let rig = rig().await;
+    let mut terms = rotating();
+    terms.bounds.changes_per_hour = 12;
+    let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
+    fleet(&rig, &replica, 30).await;
+    rig.advance(31 * DAY).await;
+
+    for (minutes, rotated) in [(55, 12), (60, 24), (60, 30)] {
+        run(&rig, &replica, minutes).await;
+        assert_eq!(one::<i64>(&rig, ROTATED).await, rotated);
+    }
+}
+
+#[tokio::test]
+async fn one_bad_update_removes_fifty_tenants_in_an_hour_and_not_the_fleet() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    fleet(&rig, &replica, 120).await;
+    rig.given_tenant("never-sent").await;
+    const REMOVED: &str =
+        "SELECT count(*) FROM tenantd.tenants WHERE phase = 'removed' AND external_id <> 'never-sent'";
+    const WAITING: &str = "SELECT count(*) FROM tenantd.status WHERE reason = 'AwaitingBudget'";
+    sqlx::query("UPDATE tenantd.tenants SET desired_state = 'absent'").execute(rig.pool()).await.unwrap();
+
+    let remove = async |minutes: u32| {
+        for _ in 0..minutes {
+            replica.admit_removals().await.unwrap();
+            work_due(&rig, &replica).await;
+            rig.advance(MINUTE).await;
+        }
+    };
+    assert_eq!(
+        one::<String>(&rig, "SELECT phase FROM tenantd.tenants WHERE external_id = 'never-sent'").await,
+        "removed"
+    );
+    remove(50).await;
+    assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (50, 70));
+    // Back in time: what was not removed yet goes on as if nothing had been.
+    sqlx::query(
+        "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'ready' AND external_id < 't5'",
+    )
+    .execute(rig.pool())
+    .await
+    .unwrap();
+    let (kept, left): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE ready), count(*) FILTER (WHERE reason = 'AwaitingBudget') FROM tenantd.status",
+    )
+    .fetch_one(rig.pool())
+    .await
+    .unwrap();
+    assert!(kept > 0 && kept + left == 70, "{kept} kept, {left} left");
+    remove(15).await;
+    assert_eq!(one::<i64>(&rig, REMOVED).await, 50 + left.min(50));
+    assert_eq!(working(&rig, &replica).await, usize::try_from(kept).unwrap());
+}
+
+#[tokio::test]
+async fn a_slot_is_taken_by_one_replica_and_a_missed_one_is_done_once() {
+    let rig = rig().await;
+    let (one, two) = (rig.replica().await, rig.replica().await);
+    let take = async || {
+        let mut takers = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let replica = if number % 2 == 0 { one.clone() } else { two.clone() };
+            takers.spawn(async move { replica.store.take_slots().await.unwrap() });
+        }
+        let mut taken: Vec<_> =
+            takers.join_all().await.into_iter().flatten().map(|job| job.as_str()).collect();
+        taken.sort_unstable();
+        taken
+    };
+
+    assert_eq!(take().await, ["plan_audits", "prune", "roll_out"]);
+    assert_eq!(take().await, Vec::<&str>::new());
+    rig.advance(Duration::from_secs(10)).await;
+    assert_eq!(take().await, ["roll_out"]);
+    rig.advance(10 * DAY).await;
+    assert_eq!(take().await, ["plan_audits", "prune", "roll_out"], "however many were missed");
+}
