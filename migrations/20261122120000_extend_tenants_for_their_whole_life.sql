@@ -1,6 +1,9 @@
 -- What a tenant's row needs after it was first ready: rotation, audits, repairs,
 -- pauses, removal, and the distrust of a row that came out of a backup.
 --
+-- Why in the same row: the claim and the commit stay one statement each, which sees and
+-- writes a tenant's whole story at once.
+--
 -- Locks: ACCESS EXCLUSIVE on tenantd.tenants and tenantd.secrets while the new checks
 -- scan them: well under a second for a hundred thousand rows. New columns have
 -- constant defaults, so no row is rewritten.

@@ -31,8 +31,8 @@ SELECT t.tenant_id,
             WHEN t.phase = 'removed'         THEN coalesce(t.message, 'nothing of ours is left at Qlik: the row may be deleted, or set desired_state to present for a new life')
             WHEN r.is_ready                  THEN NULL
             WHEN r.awaits_budget             THEN 'the removal waits for its place in [budget] removals_per_hour; `tenantd fleet status` shows what is left of it'
-            WHEN r.is_paused                 THEN coalesce('paused by an operator: ' || t.pause_reason || '; `tenantd tenant resume` ends it',
-                                                           'the region is paused by an operator: ' || p.reason || '; `tenantd fleet resume` ends it')
+            WHEN o.is_paused                 THEN 'paused by an operator: ' || t.pause_reason || '; `tenantd tenant resume` ends it'
+            WHEN r.is_paused                 THEN 'the region is paused by an operator: ' || p.reason || '; `tenantd fleet resume` ends it'
             WHEN r.is_early                  THEN 'nothing is sent before the row''s not_before'
             WHEN r.is_held                   THEN 'a daemon is working on it'
             WHEN b.opened_at IS NOT NULL     THEN 'the credential of region ' || t.region || ' is refused: correct it and restart; `tenantd doctor` tests it'
@@ -40,7 +40,8 @@ SELECT t.tenant_id,
        END AS message,
        CASE WHEN t.parked_reason IS NOT NULL OR t.phase = 'removed' OR r.is_ready OR r.awaits_budget
             THEN t.reason_since
-            WHEN r.is_paused             THEN coalesce(t.paused_at, p.paused_at)
+            WHEN o.is_paused             THEN t.paused_at
+            WHEN r.is_paused             THEN p.paused_at
             WHEN r.is_early              THEN t.reason_since
             WHEN r.is_held               THEN t.leased_at
             WHEN b.opened_at IS NOT NULL THEN greatest(b.opened_at, t.reason_since)
@@ -50,8 +51,10 @@ SELECT t.tenant_id,
        END AS since,
        CASE WHEN r.is_held THEN NULL
             WHEN t.due_at IS NULL THEN NULL
-            WHEN r.is_paused AND coalesce(t.paused_until, p.paused_until) IS NULL THEN NULL
-            ELSE greatest(t.due_at, b.probe_at, CASE WHEN r.is_paused THEN greatest(t.paused_until, p.paused_until) END)
+            -- A pause without an end, of the row or of its region, outlasts one with.
+            WHEN o.is_paused AND t.paused_until IS NULL THEN NULL
+            WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL
+            ELSE greatest(t.due_at, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
        END AS next_attempt_at,
        t.failures,
        t.client_id,
@@ -67,18 +70,19 @@ SELECT t.tenant_id,
   LEFT JOIN tenantd.regions AS b ON b.region = t.region
   LEFT JOIN LATERAL (
        SELECT min(x.paused_at) AS paused_at,
-              -- A pause without an end outlasts one with.
               CASE WHEN bool_and(x.paused_until IS NOT NULL) THEN max(x.paused_until) END AS paused_until,
               min(x.reason) AS reason
          FROM tenantd.pauses AS x
         WHERE x.region IN ('*', t.region) AND (x.paused_until IS NULL OR x.paused_until > tenantd.clock())
        ) AS p ON true
  CROSS JOIN LATERAL (
+       SELECT t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS is_paused
+       ) AS o
+ CROSS JOIN LATERAL (
        SELECT t.current_version IS NOT NULL AND t.desired_state = 'present' AND t.phase <> 'removing' AS is_ready,
               t.desired_state = 'absent' AND t.removal_admitted_at IS NULL AND t.phase NOT IN ('removing', 'removed')
                                                                               AS awaits_budget,
-              p.paused_at IS NOT NULL
-                 OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS is_paused,
+              p.paused_at IS NOT NULL OR o.is_paused                          AS is_paused,
               t.phase = 'pending' AND coalesce(t.not_before > tenantd.clock(), false) AS is_early,
               coalesce(t.lease_expires_at > tenantd.clock(), false)           AS is_held
        ) AS r;
@@ -221,7 +225,9 @@ BEGIN
     NEW.due_at := CASE
         WHEN NEW.phase = 'removed' THEN NEW.recheck_at
         WHEN NEW.phase = 'removing' THEN coalesce(NEW.due_at, CASE WHEN NEW.parked_reason IS NULL THEN tenantd.clock() END)
-        WHEN NEW.parked_reason IS NOT NULL OR NEW.desired_state = 'absent' THEN NULL
+        WHEN NEW.parked_reason IS NOT NULL THEN NULL
+        -- It waits for the removal budget; once let through it stays due.
+        WHEN NEW.desired_state = 'absent' AND NEW.removal_admitted_at IS NULL THEN NULL
         WHEN NEW.phase = 'pending' AND (is_corrected OR is_turned OR NEW.not_before IS DISTINCT FROM OLD.not_before)
             THEN greatest(tenantd.clock(), NEW.not_before)
         WHEN is_corrected OR is_turned THEN tenantd.clock()

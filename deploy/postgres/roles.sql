@@ -93,21 +93,31 @@ GRANT EXECUTE ON FUNCTION tenantd.acknowledge(text, integer) TO tenantd_consumer
 
 -- tenantd_daemon: `tenantd run` and the other commands, but for `tenantd migrate`. --------
 
--- Who we are to Qlik, and whether the schema is new enough.
+-- Who we are to Qlik, and whether the schema is new enough. Where the database runs is
+-- noted at every start, because another place means that it may have come out of a
+-- backup; pg_control_system() and pg_control_checkpoint(), which tell, are everybody's by
+-- default. Never the installation's id: clients bear it.
 GRANT SELECT ON tenantd.installation, tenantd._sqlx_migrations TO tenantd_daemon;
--- The row is the state machine: the daemon writes its own columns and none of the owner's.
+GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_held_at, held_reason)
+    ON tenantd.installation TO tenantd_daemon;
+-- The row is the state machine: the daemon writes its own columns.
 GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
 GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopted, is_minted_afresh, current_version,
+              acknowledged_version, must_look, edited_at, retire_at, audit_at, audited_at, drift, drifted_at,
+              repair_scope, removal_admitted_at, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
               proof_refused_at, client_missing_at, credential_refused_at,
               lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, ready_at, updated_at)
     ON tenantd.tenants TO tenantd_daemon;
+-- And two of the owner's: a secret that is renewed for its age takes the next version, and
+-- `tenantd tenant rotate`, `remove` and `forget` write what a pipeline would.
+GRANT UPDATE (desired_version, desired_state) ON tenantd.tenants TO tenantd_daemon;
 -- For `tenantd tenant add`, which inserts as a pipeline does.
 GRANT INSERT (external_id, host, profile, client_name, redirect_uris, priority) ON tenantd.tenants TO tenantd_daemon;
 -- Sealed text is written once and never changed; what is discarded is deleted.
 GRANT SELECT, DELETE ON tenantd.secrets TO tenantd_daemon;
 GRANT INSERT (tenant_id, client_id, hint, sealed, key_id) ON tenantd.secrets TO tenantd_daemon;
-GRANT UPDATE (hint, standing, version, proven_at) ON tenantd.secrets TO tenantd_daemon;
+GRANT UPDATE (hint, standing, version, proven_at, retire_at) ON tenantd.secrets TO tenantd_daemon;
 -- History is appended to and pruned by age, never rewritten: no UPDATE.
 GRANT SELECT, DELETE ON tenantd.attempts TO tenantd_daemon;
 GRANT INSERT (tenant_id, phase, effect, outcome, http_status, error_code, trace_id, message, started_at, duration_ms,
@@ -117,13 +127,25 @@ GRANT INSERT (tenant_id, phase, effect, outcome, http_status, error_code, trace_
 GRANT SELECT ON tenantd.regions TO tenantd_daemon;
 GRANT INSERT (region) ON tenantd.regions TO tenantd_daemon;
 GRANT UPDATE (token_at, opened_at, probe_at, probed_tenant_id) ON tenantd.regions TO tenantd_daemon;
+-- The rollouts: their rows are there from the start, and whoever lets changes through locks one.
+GRANT SELECT ON tenantd.rollouts TO tenantd_daemon;
+GRANT UPDATE (stage, since, started_at, message) ON tenantd.rollouts TO tenantd_daemon;
+-- What a budget let through, and what came of it; pruned with the history. When and for
+-- whom it was is never rewritten, or an hour's budget could be spent twice.
+GRANT SELECT, DELETE ON tenantd.changes TO tenantd_daemon;
+GRANT INSERT (kind, tenant_id, target_version, started_at, ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
+GRANT UPDATE (ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
+-- `tenantd fleet pause` and `resume`.
+GRANT SELECT, DELETE ON tenantd.pauses TO tenantd_daemon;
+GRANT INSERT (region, reason, paused_at, paused_until) ON tenantd.pauses TO tenantd_daemon;
+GRANT UPDATE (reason, paused_at, paused_until) ON tenantd.pauses TO tenantd_daemon;
 -- For the commands that show what the contract shows.
 GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 
 -- tenantd_operator: sees why, changes nothing. -------------------------------------------
 
-GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.installation,
-                tenantd._sqlx_migrations
+GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rollouts,
+                tenantd.changes, tenantd.pauses, tenantd.installation, tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

@@ -1,10 +1,14 @@
 -- Remove a customer: the row stays, and says what should be.
 -- Needs: tenantd_pipeline (deploy/postgres/roles.sql).
 --
--- This version of tenantd does not delete the client in Qlik yet: tenantd.status says
--- NotYetSupported.
+-- tenantd.credentials shows nothing of the customer from this commit on. The daemon deletes
+-- the client in Qlik, its tokens and its bot user, and then every sealed secret, as fast as
+-- [budget] removals_per_hour lets it: until then tenantd.status says AwaitingBudget, and in
+-- the end Removed (an event "removed" tells of it). A tenant to which nothing was ever sent
+-- is removed at once.
 --
--- tenantd.credentials shows nothing of the customer from this commit on. A DELETE would
--- leave a live credential behind in Qlik, and is refused. Harmless to repeat.
+-- Set back to 'present', the tenant starts a new life, under a higher version. A DELETE
+-- before phase removed would leave a live credential behind in Qlik, and is refused.
+-- Harmless to repeat.
 
 UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'customer-42';

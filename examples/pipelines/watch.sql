@@ -2,10 +2,10 @@
 -- notification. In this order nothing is missed in between.
 -- Needs: tenantd_pipeline (deploy/postgres/roles.sql).
 --
--- A notification reads {"external_id","event":"ready"|"parked","phase","reason"}. It is a
--- hint, and anybody who may connect can send one: believe the view. One that comes while
--- nobody listens is lost, so look again every minute or so as well. LISTEN needs a session
--- of its own, not one of a transaction pooler.
+-- A notification reads {"external_id","event":"ready"|"parked"|"removed","phase","reason"};
+-- ready comes with every new version. It is a hint, and anybody who may connect can send
+-- one: believe the view. One that comes while nobody listens is lost, so look again every
+-- minute or so as well. LISTEN needs a session of its own, not one of a transaction pooler.
 
 LISTEN tenantd_events;
 

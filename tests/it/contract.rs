@@ -12,9 +12,11 @@ mod events;
 mod examples;
 mod hosts;
 mod owner;
+mod pauses;
 mod queue;
 mod removal;
 mod roles;
+mod rotation;
 mod status;
 
 use sqlx::PgPool;

@@ -17,27 +17,68 @@ use super::{given_pending, given_ready};
 /// The constraint, its SQLSTATE, and what it refuses. `P` stands for a pending
 /// row, `R` for a ready one.
 const ILLEGAL: &[(&str, &str, &str)] = &[
-    ("phase_is_known", "23514", "UPDATE tenantd.tenants SET phase = 'removed', due_at = now() WHERE R"),
+    ("phase_is_known", "23514", "UPDATE tenantd.tenants SET phase = 'lost', due_at = now() WHERE R"),
     ("client_is_known_once_created", "23514", "UPDATE tenantd.tenants SET client_id = NULL WHERE R"),
     ("client_is_known_once_created", "23514", "UPDATE tenantd.tenants SET client_id = 'client' WHERE P"),
+    ("unanswered_fits_the_phase", "23514", "UPDATE tenantd.tenants SET unanswered = 'create' WHERE P"),
     (
-        "unanswered_is_create_or_mint_while_creating",
-        "23514",
-        "UPDATE tenantd.tenants SET unanswered = 'create' WHERE P",
-    ),
-    (
-        "unanswered_is_create_or_mint_while_creating",
+        "unanswered_fits_the_phase",
         "23514",
         "UPDATE tenantd.tenants SET unanswered = 'create', phase = 'creating', due_at = now() WHERE R",
     ),
     (
-        "unanswered_is_create_or_mint_while_creating",
+        "unanswered_fits_the_phase",
         "23514",
         "UPDATE tenantd.tenants SET unanswered = 'mint', phase = 'creating', due_at = now() WHERE R",
+    ),
+    (
+        "client_is_known_once_created",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'removed', current_version = NULL, ready_at = NULL WHERE R",
+    ),
+    (
+        "client_is_known_once_created",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'proving', client_id = NULL, due_at = now() WHERE R",
+    ),
+    (
+        "unanswered_fits_the_phase",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'create', phase = 'removing', due_at = now() WHERE R",
+    ),
+    (
+        "unanswered_fits_the_phase",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'mint', phase = 'rotating', due_at = now() WHERE R",
+    ),
+    (
+        "unanswered_fits_the_phase",
+        "23514",
+        "UPDATE tenantd.tenants SET unanswered = 'mint', mint_snapshot = '{}' WHERE R",
     ),
     ("only_the_unanswered_settles", "23514", "UPDATE tenantd.tenants SET settles_at = now() WHERE P"),
     ("ready_has_a_proven_version", "23514", "UPDATE tenantd.tenants SET current_version = NULL WHERE R"),
     ("ready_has_a_proven_version", "23514", "UPDATE tenantd.tenants SET ready_at = NULL WHERE R"),
+    (
+        "ready_has_a_proven_version",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'rotating', current_version = NULL, due_at = now() WHERE R",
+    ),
+    (
+        "ready_has_a_proven_version",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'proving', ready_at = NULL, due_at = now() WHERE R",
+    ),
+    (
+        "removed_keeps_nothing",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'removed', client_id = NULL, ready_at = NULL WHERE R",
+    ),
+    (
+        "removed_keeps_nothing",
+        "23514",
+        "UPDATE tenantd.tenants SET phase = 'removed', client_id = NULL, current_version = NULL WHERE R",
+    ),
     ("current_version_is_positive", "23514", "UPDATE tenantd.tenants SET current_version = 0 WHERE R"),
     (
         "acknowledged_version_is_not_ahead",
@@ -61,6 +102,25 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "UPDATE tenantd.tenants SET parked_reason = 'GaveUp', message = 'm' WHERE P",
     ),
     ("nothing_waits_for_ever_in_silence", "23514", "UPDATE tenantd.tenants SET due_at = NULL WHERE P"),
+    // Once it was let through, a removal never stops by itself.
+    (
+        "nothing_waits_for_ever_in_silence",
+        "23514",
+        "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE R;
+         UPDATE tenantd.tenants SET phase = 'removing' WHERE R",
+    ),
+    (
+        "nothing_waits_for_ever_in_silence",
+        "23514",
+        "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE R;
+         UPDATE tenantd.tenants SET phase = 'created', removal_admitted_at = now() WHERE R",
+    ),
+    ("repair_scope_is_known", "23514", "UPDATE tenantd.tenants SET repair_scope = 'some' WHERE R"),
+    ("drift_has_a_beginning", "23514", "UPDATE tenantd.tenants SET drift = '{consent}' WHERE R"),
+    ("drift_has_a_beginning", "23514", "UPDATE tenantd.tenants SET drifted_at = now() WHERE R"),
+    ("a_pause_has_a_reason", "23514", "UPDATE tenantd.tenants SET paused_at = now() WHERE R"),
+    ("a_pause_has_a_reason", "23514", "UPDATE tenantd.tenants SET pause_reason = 'm' WHERE R"),
+    ("a_pause_has_a_reason", "23514", "UPDATE tenantd.tenants SET paused_until = now() WHERE R"),
     ("failures_are_counted_from_0", "23514", "UPDATE tenantd.tenants SET failures = -1 WHERE P"),
     ("lease_is_whole", "23514", "UPDATE tenantd.tenants SET lease_holder = gen_random_uuid() WHERE P"),
     ("lease_is_whole", "23514", "UPDATE tenantd.tenants SET lease_expires_at = now() WHERE P"),
@@ -85,8 +145,8 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
          SELECT tenant_id, client_id, 'previous', version, sealed, key_id, proven_at FROM tenantd.secrets",
     ),
     (
-        "secrets_one_current_one_unproven",
-        "23505",
+        "one_current_one_unproven",
+        "23P01",
         "INSERT INTO tenantd.secrets (tenant_id, client_id, standing, version, sealed, key_id, proven_at)
          SELECT tenant_id, client_id, 'current', 2, sealed, key_id, proven_at FROM tenantd.secrets",
     ),
@@ -101,6 +161,37 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "23514",
         "INSERT INTO tenantd.regions (region, opened_at) VALUES ('us', now())",
     ),
+    ("kind_is_known", "23514", "INSERT INTO tenantd.rollouts (kind) VALUES ('upgrade')"),
+    ("stage_is_known", "23514", "UPDATE tenantd.rollouts SET stage = 'done', started_at = now()"),
+    ("a_running_rollout_has_a_start", "23514", "UPDATE tenantd.rollouts SET stage = 'canary'"),
+    (
+        "a_halted_rollout_says_why",
+        "23514",
+        "UPDATE tenantd.rollouts SET stage = 'halted', started_at = now()",
+    ),
+    (
+        "outcome_is_known",
+        "23514",
+        "INSERT INTO tenantd.changes (kind, tenant_id, ended_at, outcome)
+         VALUES ('repair', gen_random_uuid(), now(), 'lost')",
+    ),
+    (
+        "what_ended_has_an_outcome",
+        "23514",
+        "INSERT INTO tenantd.changes (kind, tenant_id, ended_at) VALUES ('repair', gen_random_uuid(), now())",
+    ),
+    (
+        "what_ended_has_an_outcome",
+        "23514",
+        "INSERT INTO tenantd.changes (kind, tenant_id, outcome) VALUES ('repair', gen_random_uuid(), 'done')",
+    ),
+    (
+        "changes_kind_fkey",
+        "23503",
+        "INSERT INTO tenantd.changes (kind, tenant_id) VALUES ('upgrade', gen_random_uuid())",
+    ),
+    ("a_hold_has_a_reason", "23514", "UPDATE tenantd.installation SET deletions_held_at = now()"),
+    ("a_hold_has_a_reason", "23514", "UPDATE tenantd.installation SET held_reason = 'm'"),
     ("installation_has_one_row", "23514", "UPDATE tenantd.installation SET only_row = false"),
 ];
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tenantd::domain::ids::RegionName;
+use tenantd::ports::Clock;
 use tenantd::postgres::lease::Renewal;
 use tenantd::postgres::tenants::{Filter, NewTenant};
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
 use crate::support::rig::{LEASE, Rig, SETTLE};
-use crate::support::roles::{DAEMON, pool_as, test_db_with_roles};
+use crate::support::roles::{DAEMON, pool_as, test_db_with_roles, try_as};
 
 /// Every effect there is: a plain way, a lost create and a late one.
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +47,74 @@ async fn the_daemon_provisions_with_no_more_than_its_rights() {
             ready("plain")
         ]
     );
+}
+
+/// What the credential's later life needs: a rotation with its retirement, an audit with
+/// every repair, a removal.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_rotates_mends_and_removes_with_no_more_than_its_rights() {
+    let quiet = Behaviour { rate_limits: None, ..Behaviour::default() };
+    let rig = Rig::new(quiet, FaultPlan::none()).await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    let host = rig.given_tenant("acme").await;
+    let write = async |statement: &'static str| {
+        sqlx::raw_sql(statement).execute(replica.store.pool()).await.unwrap();
+        rig.work_until_quiet(&replica).await;
+    };
+    let ledger = || rig.world.at(rig.clock.now()).ledger();
+    rig.work_until_quiet(&replica).await;
+    let client = ledger().live_clients_of(&host).next().unwrap().clone();
+
+    write("UPDATE tenantd.tenants SET desired_version = 2").await;
+    assert_eq!((ledger().live_secrets, ledger().secrets_made), (1, 2));
+    {
+        let mut moment = rig.world.at(rig.clock.now());
+        let mut console = moment.console(&host, "ada").unwrap();
+        console.set_trusted(&client.client_id, false).unwrap();
+        console.edit(&client.client_id, |draft| draft.client_name = "renamed".into()).unwrap();
+        console.add_client(client.draft.clone(), false).unwrap();
+    }
+    write("UPDATE tenantd.tenants SET repair_scope = 'all', due_at = tenantd.clock()").await;
+    let live: Vec<_> =
+        ledger().live_clients_of(&host).map(|client| (client.name.clone(), client.is_trusted)).collect();
+    assert_eq!(live, [("portal".to_owned(), true)]);
+
+    write("UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+    write("UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()").await;
+    assert_eq!(ledger().live_clients, 0);
+    assert_eq!(replica.store.status("acme").await.unwrap().unwrap().phase, "removed");
+}
+
+/// What commands and budgets write, on tables of their own.
+#[tokio::test]
+async fn the_daemon_bounds_changes_and_pauses_regions_with_no_more_than_its_rights() {
+    let db = test_db_with_roles().await;
+    for (statement, rows) in [
+        ("SELECT FROM tenantd.rollouts WHERE kind = 'rotation' FOR UPDATE", 1),
+        ("UPDATE tenantd.rollouts SET stage = 'canary', since = now(), started_at = now(), message = NULL", 4),
+        (
+            "INSERT INTO tenantd.changes (kind, tenant_id, target_version) VALUES ('rotation', gen_random_uuid(), 2);
+             UPDATE tenantd.changes SET ended_at = now(), outcome = 'done';
+             DELETE FROM tenantd.changes WHERE started_at <= tenantd.clock()",
+            3,
+        ),
+        (
+            "INSERT INTO tenantd.pauses (region, reason) VALUES ('us', 'm')
+             ON CONFLICT (region) DO UPDATE SET reason = excluded.reason, paused_until = excluded.paused_until;
+             UPDATE tenantd.pauses SET reason = 'n', paused_at = now(), paused_until = now();
+             DELETE FROM tenantd.pauses",
+            3,
+        ),
+        (
+            "UPDATE tenantd.installation
+                SET database_id = current_database(), rejoined_at = now(), deletions_held_at = now(), held_reason = 'm',
+                    system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
+                    timeline = (SELECT timeline_id FROM pg_control_checkpoint())",
+            1,
+        ),
+    ] {
+        assert_eq!(try_as(&db.pool, DAEMON, statement).await, Ok(rows), "{statement}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use sqlx::postgres::PgListener;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
 use crate::support::postgres::test_db;
-use crate::support::rig::Rig;
+use crate::support::rig::{OVERLAP, Rig};
 use crate::support::roles::{CONSUMER, pool_as, test_db_with_roles};
 
 use super::{given_pending, given_ready};
@@ -58,6 +58,48 @@ async fn a_tenant_that_is_ready_and_one_that_is_parked_are_each_announced_once()
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_new_version_and_every_end_is_announced_once() {
+    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    rig.given_tenant("unsent").await;
+    sqlx::query("UPDATE tenantd.tenants SET not_before = '9999-01-01' WHERE external_id = 'unsent'")
+        .execute(rig.pool())
+        .await
+        .unwrap();
+    let mut events = listen(&rig.db.url, "tenantd_events").await;
+    let mut said = Vec::new();
+    for statement in [
+        "",
+        "UPDATE tenantd.tenants SET desired_version = 2 WHERE external_id = 'acme'",
+        "UPDATE tenantd.tenants SET desired_state = 'absent'",
+        "UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()
+          WHERE phase <> 'removed'",
+    ] {
+        sqlx::raw_sql(statement).execute(rig.pool()).await.unwrap();
+        // Until the overlap and the look after the removal are over, but not for ever.
+        while rig.until_due().await.is_some_and(|wait| wait < OVERLAP * 2) {
+            rig.work_once(&replica).await;
+        }
+        let heard = heard(&mut events, rig.pool(), "tenantd_events").await;
+        let heard: Vec<Value> = heard.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        said.push(heard);
+    }
+
+    let event =
+        |who: &str, what: &str| json!({"external_id": who, "event": what, "phase": what, "reason": null});
+    assert_eq!(
+        said,
+        [
+            vec![event("acme", "ready")],
+            vec![event("acme", "ready")],
+            vec![event("unsent", "removed")],
+            vec![event("acme", "removed")],
+        ]
+    );
+}
+
 #[tokio::test]
 async fn a_thousand_rows_in_one_statement_wake_the_daemon_once() {
     let db = test_db().await;
@@ -97,6 +139,7 @@ async fn every_owners_edit_that_makes_work_wakes_the_daemon_and_its_own_writes_d
         ("UPDATE tenantd.tenants SET priority = 3", 1),
         ("UPDATE tenantd.tenants SET not_before = now()", 1),
         ("UPDATE tenantd.tenants SET desired_state = 'absent'", 1),
+        ("UPDATE tenantd.tenants SET desired_state = 'absent', desired_version = 2", 0),
         ("UPDATE tenantd.tenants SET failures = 1, due_at = NULL", 0),
     ] {
         sqlx::query(statement).execute(&db.pool).await.unwrap();

@@ -1,26 +1,35 @@
-//! `desired_state = 'absent'`, as far as this version goes: readers see nothing of
-//! the tenant at once, workers stop at their next step, and back is back.
+//! `desired_state = 'absent'`: readers see nothing of the tenant at once, workers stop
+//! at their next step, the removal waits for its budget, and back is back.
 
+use sqlx::AssertSqlSafe;
 use tenantd::domain::effect::EffectKind;
 use tenantd::domain::transition::Next;
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, FaultPlan};
+use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
-use crate::support::rig::Rig;
+use crate::support::rig::{Replica, Rig, SETTLE};
+use crate::support::roles::Refused;
 
 const ABSENT: &str = "UPDATE tenantd.tenants SET desired_state = 'absent'";
 const PRESENT: &str = "UPDATE tenantd.tenants SET desired_state = 'present'";
+/// What the budget does when it lets a removal through.
+const ADMIT: &str =
+    "UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()";
 
 async fn rig() -> Rig {
     Rig::new(Behaviour::default(), FaultPlan::none()).await
 }
 
-async fn write(rig: &Rig, statement: &'static str) {
-    sqlx::query(statement).execute(rig.pool()).await.unwrap();
+async fn write(rig: &Rig, statement: &str) {
+    sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(rig.pool()).await.unwrap();
+}
+
+async fn count(rig: &Rig, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(rig.pool()).await.unwrap()
 }
 
 async fn credentials(rig: &Rig) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM tenantd.credentials").fetch_one(rig.pool()).await.unwrap()
+    count(rig, "SELECT count(*) FROM tenantd.credentials").await
 }
 
 /// Ready, reason, and whether anything is due.
@@ -31,6 +40,18 @@ async fn stand(rig: &Rig) -> (bool, Option<String>, bool) {
         .unwrap()
 }
 
+fn waiting(reason: &str, is_due: bool) -> (bool, Option<String>, bool) {
+    (false, Some(reason.to_owned()), is_due)
+}
+
+async fn phase(rig: &Rig) -> String {
+    sqlx::query_scalar("SELECT phase FROM tenantd.tenants").fetch_one(rig.pool()).await.unwrap()
+}
+
+fn requests(rig: &Rig, host: &str) -> u64 {
+    rig.world.at(rig.clock.now()).ledger().requests_to(host)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_credential_of_a_tenant_desired_absent_is_hidden_at_once_and_back_when_it_is_back() {
     let rig = rig().await;
@@ -39,10 +60,7 @@ async fn the_credential_of_a_tenant_desired_absent_is_hidden_at_once_and_back_wh
     assert_eq!((credentials(&rig).await, stand(&rig).await), (1, (true, None, false)));
 
     write(&rig, ABSENT).await;
-    assert_eq!(
-        (credentials(&rig).await, stand(&rig).await),
-        (0, (false, Some("NotYetSupported".into()), false))
-    );
+    assert_eq!((credentials(&rig).await, stand(&rig).await), (0, waiting("AwaitingBudget", false)));
     write(&rig, PRESENT).await;
     rig.work_until_quiet(&rig.replica().await).await;
 
@@ -56,16 +74,15 @@ async fn a_worker_stops_at_the_next_step_and_what_it_made_is_not_forgotten() {
     let rig = rig().await;
     let host = rig.given_tenant("acme").await;
     let replica = rig.replica().await;
-    sqlx::raw_sql(
+    write(
+        &rig,
         "CREATE FUNCTION tenantd_test.change_mind() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN NEW.desired_state := 'absent'; RETURN NEW; END $$;
          CREATE TRIGGER change_mind BEFORE UPDATE ON tenantd.tenants
              FOR EACH ROW WHEN (NEW.phase = 'created' AND OLD.phase = 'creating')
              EXECUTE FUNCTION tenantd_test.change_mind()",
     )
-    .execute(rig.pool())
-    .await
-    .unwrap();
+    .await;
 
     rig.work_once(&replica).await;
 
@@ -76,7 +93,7 @@ async fn a_worker_stops_at_the_next_step_and_what_it_made_is_not_forgotten() {
             .unwrap();
     let made = rig.world.at(rig.clock.now()).ledger().tenants[&host].clients[0].client_id.clone();
     assert_eq!(row, ("created".into(), Some(made), true, true));
-    assert_eq!(stand(&rig).await, (false, Some("NotYetSupported".into()), false));
+    assert_eq!(stand(&rig).await, waiting("AwaitingBudget", false));
     write(&rig, PRESENT).await;
     rig.work_until_quiet(&replica).await;
     let ledger = rig.world.at(rig.clock.now()).ledger();
@@ -100,22 +117,149 @@ async fn a_commit_tells_the_worker_what_the_owner_wants_now() {
     let desired = replica.commit(&mut work, &judged).await.unwrap();
 
     assert!(!desired.is_present);
-    let sealed: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM tenantd.secrets").fetch_one(rig.pool()).await.unwrap();
+    let sealed = count(&rig, "SELECT count(*) FROM tenantd.secrets").await;
     assert_eq!(sealed, 1, "a secret that Qlik returned is kept, whatever is wanted now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_born_absent_is_left_alone() {
+async fn what_was_never_sent_is_removed_at_once_without_a_word_to_qlik() {
     let rig = rig().await;
-    write(
-        &rig,
+    let replica = rig.replica().await;
+    for statement in [
         "INSERT INTO tenantd.tenants (external_id, host, desired_state) VALUES ('a', 'a.us.qlikcloud.com', 'absent')",
-    )
-    .await;
+        "INSERT INTO tenantd.tenants (external_id, host) VALUES ('a', 'a.us.qlikcloud.com'); \
+         UPDATE tenantd.tenants SET desired_state = 'absent'",
+        "INSERT INTO tenantd.tenants (external_id, host) VALUES ('a', 'a.elsewhere.example'); \
+         UPDATE tenantd.tenants SET parked_reason = 'HostNotAllowed', message = 'm', due_at = NULL; \
+         UPDATE tenantd.tenants SET desired_state = 'absent'",
+    ] {
+        write(&rig, statement).await;
 
+        assert_eq!(stand(&rig).await, waiting("Removed", false), "{statement}");
+        rig.work_until_quiet(&replica).await;
+        assert_eq!(stand(&rig).await, waiting("Removed", false), "{statement}");
+        assert_eq!(rig.world.at(rig.clock.now()).ledger().calls.len(), 0, "{statement}");
+        write(&rig, "DELETE FROM tenantd.tenants").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_is_not_claimed_before_its_budget_lets_it_through() {
+    let rig = rig().await;
+    let host = ready(&rig).await;
+    let replica = rig.replica().await;
+    write(&rig, ABSENT).await;
+    let before = requests(&rig, &host);
+
+    assert_eq!(rig.until_due().await, None);
+    assert_eq!(replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().touched, 0);
+    write(&rig, ADMIT).await;
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!((phase(&rig).await, stand(&rig).await), ("removed".into(), waiting("Removed", false)));
+    assert!(requests(&rig, &host) > before);
+}
+
+async fn ready(rig: &Rig) -> String {
+    let host = rig.given_tenant("acme").await;
+    rig.work_until_quiet(&rig.replica().await).await;
+    host
+}
+
+/// A pipeline that writes every row anew every night must not stop what was let through.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_edit_does_not_stop_a_removal_that_was_let_through() {
+    let rig = rig().await;
+    ready(&rig).await;
+    write(&rig, ABSENT).await;
+    write(&rig, ADMIT).await;
+
+    write(&rig, "UPDATE tenantd.tenants SET labels = '{\"left\": true}', priority = 7, client_name = 'x'")
+        .await;
     rig.work_until_quiet(&rig.replica().await).await;
 
-    assert_eq!(stand(&rig).await, (false, Some("NotYetSupported".into()), false));
-    assert_eq!(rig.world.at(rig.clock.now()).ledger().calls.len(), 0);
+    assert_eq!(phase(&rig).await, "removed");
+}
+
+/// Back before the removal began: nothing was lost. After that it ends, and then starts anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_wanted_back_during_its_removal_is_removed_and_starts_anew() {
+    let rig = rig().await;
+    let host = ready(&rig).await;
+    let replica = rig.replica().await;
+    write(&rig, ABSENT).await;
+    write(&rig, ADMIT).await;
+    rig.world.script(&host, Endpoint::DeleteUser, [Fault::status(503)]);
+    rig.work_once(&replica).await;
+    assert_eq!((phase(&rig).await, stand(&rig).await), ("removing".into(), waiting("Retrying", true)));
+
+    write(&rig, PRESENT).await;
+    assert!(!stand(&rig).await.0, "its client is gone");
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!(stand(&rig).await, (true, None, false));
+    let ledger = rig.world.at(rig.clock.now()).ledger();
+    assert_eq!((ledger.tenants[&host].clients.len(), ledger.live_clients, ledger.live_secrets), (2, 1, 1));
+    assert_eq!(count(&rig, "SELECT current_version::bigint FROM tenantd.tenants").await, 2, "never twice");
+}
+
+/// What was removed may have come to life again: a new life looks before it creates.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_life_is_pending_and_looks_before_it_creates() {
+    let rig = rig().await;
+    let host = ready(&rig).await;
+    let replica = rig.replica().await;
+    write(&rig, ABSENT).await;
+    write(&rig, ADMIT).await;
+    rig.work_until_quiet(&replica).await;
+
+    write(&rig, PRESENT).await;
+    let row: (String, bool, bool) =
+        sqlx::query_as("SELECT phase, must_look, removal_admitted_at IS NULL FROM tenantd.tenants")
+            .fetch_one(rig.pool())
+            .await
+            .unwrap();
+    assert_eq!((row, stand(&rig).await), (("pending".into(), true, true), waiting("Queued", true)));
+    let claimed = rig.claim(&replica).await.unwrap();
+    let work = replica.admit(claimed).unwrap();
+
+    let Next::Do(effect) = work.next() else { panic!("there is something to do") };
+    assert_eq!(effect.kind(), EffectKind::Look);
+    rig.advance(SETTLE).await;
+    rig.work_until_quiet(&replica).await;
+    assert_eq!(stand(&rig).await, (true, None, false));
+    assert_eq!(rig.world.at(rig.clock.now()).ledger().live_clients_of(&host).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_deleted_only_when_nothing_of_it_is_left_at_qlik() {
+    let rig = rig().await;
+    ready(&rig).await;
+    let replica = rig.replica().await;
+    let refused = async |rig: &Rig| {
+        let done = sqlx::query("DELETE FROM tenantd.tenants").execute(rig.pool()).await;
+        done.err().map(|error| Refused::from(&error).constraint.unwrap())
+    };
+    let only_removed = Some("only_removed_tenants_are_deleted".to_owned());
+
+    assert_eq!(refused(&rig).await, only_removed);
+    write(&rig, ABSENT).await;
+    assert_eq!(refused(&rig).await, only_removed);
+    write(&rig, ADMIT).await;
+    begin(&rig, &replica).await;
+    assert_eq!((phase(&rig).await.as_str(), refused(&rig).await), ("removing", only_removed));
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!(refused(&rig).await, None);
+    assert_eq!(count(&rig, "SELECT count(*) FROM tenantd.secrets").await, 0);
+}
+
+/// The first step of a removal, whose worker then dies.
+async fn begin(rig: &Rig, replica: &Replica) {
+    let claimed = rig.claim(replica).await.unwrap();
+    let mut work = replica.admit(claimed).unwrap();
+    let Next::Do(effect) = work.next() else { panic!("it is to be deleted") };
+    let acted = replica.act(&mut work, effect).await;
+    let judged = replica.judge(&work, acted).unwrap();
+    replica.commit(&mut work, &judged).await.unwrap();
 }

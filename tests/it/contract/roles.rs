@@ -141,6 +141,15 @@ const REFUSED_TO_A_PIPELINE: &[&str] = &[
     "UPDATE tenantd.tenants SET lease_holder = gen_random_uuid(), leased_at = now(), lease_expires_at = 'infinity'",
     "UPDATE tenantd.tenants SET lease_epoch = lease_epoch + 1",
     "UPDATE tenantd.tenants SET external_id = 'other'",
+    // To let its own removals through, or to keep the daemon away or nosy.
+    "UPDATE tenantd.tenants SET removal_admitted_at = now()",
+    "UPDATE tenantd.tenants SET repair_scope = 'all'",
+    "UPDATE tenantd.tenants SET paused_at = now(), pause_reason = 'mine'",
+    "UPDATE tenantd.tenants SET must_look = false",
+    "SELECT FROM tenantd.changes",
+    "UPDATE tenantd.rollouts SET stage = 'rolling', started_at = now()",
+    "INSERT INTO tenantd.pauses (region, reason) VALUES ('*', 'mine')",
+    "UPDATE tenantd.installation SET deletions_held_at = NULL, held_reason = NULL",
     "INSERT INTO tenantd.tenants (external_id, host, phase) VALUES ('x', 'x.us.qlikcloud.com', 'ready')",
     "INSERT INTO tenantd.tenants (tenant_id, external_id, host) VALUES (gen_random_uuid(), 'x', 'x.us.qlikcloud.com')",
     "INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.us.qlikcloud.com') RETURNING phase",
@@ -163,6 +172,8 @@ const REFUSED_TO_A_CONSUMER: &[&str] = &[
     "SELECT FROM tenantd.attempts",
     "INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.us.qlikcloud.com')",
     "UPDATE tenantd.tenants SET acknowledged_version = 1",
+    "UPDATE tenantd.secrets SET retire_at = now()",
+    "SELECT FROM tenantd.pauses",
 ];
 
 const REFUSED_TO_AN_OPERATOR: &[&str] = &[
@@ -172,12 +183,16 @@ const REFUSED_TO_AN_OPERATOR: &[&str] = &[
     "UPDATE tenantd.tenants SET parked_reason = NULL",
     "INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.us.qlikcloud.com')",
     "SELECT tenantd.acknowledge('customer-42', 1)",
+    "UPDATE tenantd.rollouts SET stage = 'idle'",
+    "DELETE FROM tenantd.pauses",
+    "DELETE FROM tenantd.changes",
 ];
 
 const REFUSED_TO_THE_DAEMON: &[&str] = &[
-    // What the owner wants is not the daemon's to say.
+    // Where a tenant is and what its client looks like is the owner's to say.
     "UPDATE tenantd.tenants SET host = 'x.us.qlikcloud.com'",
-    "UPDATE tenantd.tenants SET desired_state = 'absent'",
+    "UPDATE tenantd.tenants SET profile = 'x'",
+    "UPDATE tenantd.tenants SET redirect_uris = NULL",
     "UPDATE tenantd.tenants SET external_id = 'x'",
     "UPDATE tenantd.tenants SET tenant_id = gen_random_uuid()",
     "DELETE FROM tenantd.tenants",
@@ -185,6 +200,11 @@ const REFUSED_TO_THE_DAEMON: &[&str] = &[
     "UPDATE tenantd.attempts SET outcome = 'done'",
     "UPDATE tenantd.installation SET installation_id = gen_random_uuid()",
     "DELETE FROM tenantd.regions",
+    // Budgets are sums over what was let through, and rollouts are there from the start.
+    "UPDATE tenantd.changes SET started_at = '-infinity'",
+    "UPDATE tenantd.changes SET kind = 'census'",
+    "INSERT INTO tenantd.rollouts (kind) VALUES ('rotation')",
+    "DELETE FROM tenantd.rollouts",
     "INSERT INTO tenantd._sqlx_migrations VALUES (1, 'x', now(), true, '', 1)",
 ];
 
@@ -217,7 +237,13 @@ async fn an_operator_reads_everything_but_sealed_text() {
     ] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(1), "{statement}");
     }
-    for statement in ["SELECT * FROM tenantd.attempts", "SELECT * FROM tenantd.regions"] {
+    assert_eq!(try_as(&db.pool, OPERATOR, "SELECT * FROM tenantd.rollouts").await, Ok(4));
+    for statement in [
+        "SELECT * FROM tenantd.attempts",
+        "SELECT * FROM tenantd.regions",
+        "SELECT * FROM tenantd.changes",
+        "SELECT * FROM tenantd.pauses",
+    ] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(0), "{statement}");
     }
 }

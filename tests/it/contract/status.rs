@@ -14,7 +14,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Reasons that the view derives from the row and that are stored nowhere.
-const DERIVED: [&str; 5] = ["Queued", "Working", "NotBefore", "BreakerOpen", "NotYetSupported"];
+const DERIVED: [&str; 7] =
+    ["Queued", "Working", "NotBefore", "BreakerOpen", "Paused", "AwaitingBudget", "Removed"];
 
 /// A line of the view; `age` and `next` in seconds, before and after now.
 #[derive(Debug, PartialEq, sqlx::FromRow)]
@@ -164,15 +165,21 @@ async fn every_reason_of_the_closed_list_is_shown_and_no_other() {
         ),
         ("early", "not_before = tenantd.clock() + interval '1 hour'"),
         ("breaker", "region = 'broken'"),
-        ("absent", "desired_state = 'absent'"),
+        ("paused", "paused_at = tenantd.clock(), pause_reason = 'm'"),
+        ("unsent", "desired_state = 'absent'"),
+        ("unwanted", "phase = 'creating'"),
     ] {
         rig.given_tenant(name).await;
         if !edit.is_empty() {
             write(&rig, &format!("UPDATE tenantd.tenants SET {edit} WHERE external_id = '{name}'")).await;
         }
     }
-    write(&rig, "INSERT INTO tenantd.regions (region, opened_at, probe_at) VALUES ('broken', now(), now())")
-        .await;
+    write(
+        &rig,
+        "INSERT INTO tenantd.regions (region, opened_at, probe_at) VALUES ('broken', now(), now());
+         UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'unwanted'",
+    )
+    .await;
     for reason in WaitReason::ALL {
         let name = format!("wait-{reason}").to_lowercase();
         rig.given_tenant(&name).await;
@@ -220,4 +227,39 @@ async fn a_ready_tenant_that_is_parked_stays_ready_and_says_why_it_is_parked() {
 
     let line = line(&rig, "acme").await;
     assert_eq!((line.ready, line.parked, line.reason.as_deref()), (true, true, Some("ClientMissing")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_the_drift_and_the_last_audit_are_shown() {
+    let (rig, replica) = rig().await;
+    rig.given_tenant("acme").await;
+    let shown = async || -> (Option<i32>, Vec<String>, Option<i64>) {
+        sqlx::query_as(
+            "SELECT version, drift, extract(epoch FROM tenantd.clock() - audited_at)::bigint FROM tenantd.status",
+        )
+        .fetch_one(rig.pool())
+        .await
+        .unwrap()
+    };
+
+    assert_eq!(shown().await, (None, vec![], None));
+    rig.work_until_quiet(&replica).await;
+    assert_eq!(shown().await, (Some(1), vec![], None));
+    let mut moment = rig.world.at(rig.clock.now());
+    let client = moment.ledger().live_clients_of("acme.us.qlikcloud.com").next().unwrap().client_id.clone();
+    let mut console = moment.console("acme.us.qlikcloud.com", "ada").unwrap();
+    console.set_trusted(&client, false).unwrap();
+    console.edit(&client, |draft| draft.client_name = "renamed".into()).unwrap();
+    drop(moment);
+    write(&rig, "UPDATE tenantd.tenants SET audit_at = tenantd.clock(), due_at = tenantd.clock()").await;
+    rig.work_until_quiet(&replica).await;
+    rig.advance(MINUTE).await;
+
+    assert_eq!(shown().await, (Some(1), vec!["consent".into(), "name".into()], Some(60)));
+    let line = line(&rig, "acme").await;
+    assert_eq!(
+        (line.ready, line.reason),
+        (true, None),
+        "what differs is told, and nothing is touched unasked"
+    );
 }
