@@ -33,7 +33,8 @@ pub(super) fn compared_before_mint(
             snapshot: Some(snapshot),
             ..tenant
         }),
-        MintPlan::SlotsFull if tenant.stored.iter().any(|s| s.standing == Standing::Previous) => {
+        // Without a current one there is no ready tenant to wait as.
+        MintPlan::SlotsFull if series == Series::Rotation && has_previous(&tenant) => {
             // One of them retires by itself: rotate then.
             let state = State::Ready { client, duty: Duty::None };
             let message = "the client has five secrets; the next one is minted when a previous one has retired".to_owned();
@@ -140,6 +141,10 @@ pub(in super::super) fn mint_anew(mut tenant: Tenant, client: ClientId) -> Tenan
     tenant.discard_unproven();
     let series = tenant.series();
     Tenant { state: State::Minting { client, series, entry: MintEntry::Compare }, ..tenant }
+}
+
+fn has_previous(tenant: &Tenant) -> bool {
+    tenant.stored.iter().any(|secret| secret.standing == Standing::Previous)
 }
 
 fn compare<'a>(tenant: &'a Tenant, seen: &'a [SeenSecret], me: &'a UserId) -> Comparison<'a> {
