@@ -6,8 +6,9 @@
 //!
 //! The rule: a walk knows what a row keeps and nothing else ([`row`]).
 
+pub(super) mod by_hand;
 mod outcomes;
-mod row;
+pub(super) mod row;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(super) const POLICY: Policy = Policy {
 pub(super) const MARK: Mark =
     Mark { installation: InstallationId(Uuid::from_u128(1)), tenant: TenantId(Uuid::from_u128(2)) };
 
-pub(super) use outcomes::failed;
+pub(super) use outcomes::{FAILURES, failed};
 
 /// Where a walk's chance comes from; zero when it is used up.
 pub(super) struct Choices<'a>(std::slice::Iter<'a, u32>);

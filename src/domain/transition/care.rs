@@ -65,7 +65,12 @@ pub(super) fn audited(tenant: Tenant, client: ClientId, drifts: &[Drift], policy
 }
 
 /// After the first of the repairs.
-pub(super) fn mended(mut tenant: Tenant, client: ClientId, mut mends: Vec<Mend>, policy: &Policy) -> Decision {
+pub(super) fn mended(
+    mut tenant: Tenant,
+    client: ClientId,
+    mut mends: Vec<Mend>,
+    policy: &Policy,
+) -> Decision {
     let done = mends.remove(0);
     let is_left = |mend: &Mend| matches!(mend, Mend::Dedupe(_));
     let healed: Vec<_> = match &done {
@@ -105,12 +110,7 @@ fn missing(tenant: Tenant) -> Decision {
 
 /// A secret was deleted at Qlik. Without a current one the tenant starts over from
 /// its client; what else is to be mended waits until it is ready again.
-fn lost(
-    mut tenant: Tenant,
-    client: ClientId,
-    hint: super::super::ids::Hint,
-    standing: Standing,
-) -> Decision {
+fn lost(mut tenant: Tenant, client: ClientId, hint: super::super::ids::Hint, standing: Standing) -> Decision {
     tenant.lose(&hint, standing);
     let state = match standing {
         Standing::Current => State::Minting { client, series: Series::First, entry: MintEntry::Compare },
@@ -126,9 +126,7 @@ fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
     match drift {
         Drift::Duplicate(_) => true,
         Drift::Consent => tenant.due.repair.is_some() || tenant.must_look,
-        Drift::Field { wanted, .. } => {
-            is_let_through || tenant.due.edit && wanted.field.is_of_the_owner()
-        }
+        Drift::Field { wanted, .. } => is_let_through || tenant.due.edit && wanted.field.is_of_the_owner(),
         Drift::SecretMissing { .. } => is_let_through || tenant.must_look,
         Drift::ClientMissing | Drift::Disabled | Drift::SecretUnknown { .. } => false,
     }
@@ -166,3 +164,6 @@ impl Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {
     let mut ours = look::ours(&tenant.mark, seen).into_iter().map(|client| &client.client_id);
     ours.find(|id| !tenant.gone.contains(id)).cloned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,9 @@ pub(super) fn compared_before_mint(
         MintPlan::SlotsFull if series == Series::Rotation && has_previous(&tenant) => {
             // One of them retires by itself: rotate then.
             let state = State::Ready { client, duty: Duty::None };
-            let message = "the client has five secrets; the next one is minted when a previous one has retired".to_owned();
+            let message =
+                "the client has five secrets; the next one is minted when a previous one has retired"
+                    .to_owned();
             let rest = Rest::Wait { reason: WaitReason::SecretSlotsFull, due: policy.cap, message };
             Decision { rest, ..hold(Tenant { state, snapshot: None, ..tenant }) }
         }
@@ -151,3 +153,6 @@ fn compare<'a>(tenant: &'a Tenant, seen: &'a [SeenSecret], me: &'a UserId) -> Co
     let snapshot = tenant.snapshot.as_deref();
     Comparison { seen, stored: &tenant.stored, snapshot, is_adopted: tenant.is_adopted, me }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::look::SeenClient;
 use crate::domain::phase::Phase;
 use crate::domain::tenant::Unanswered;
+use crate::domain::walk::by_hand::{every_state, serving};
 use crate::domain::walk::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
 
 fn numbers() -> impl Strategy<Value = Vec<u32>> {
@@ -182,6 +183,39 @@ proptest! {
         };
 
         walk(&numbers, judge).unwrap();
+    }
+}
+
+#[test]
+fn while_deletions_are_held_no_deletion_is_ever_next() {
+    for state in every_state() {
+        let held = next_effect(&Tenant { is_held: true, ..serving(state.clone()) });
+        let free = next_effect(&serving(state));
+        let deletes = |next: &Next| match next {
+            Next::Do(effect) => match effect {
+                Effect::Tidy(..)
+                | Effect::Dedupe(_)
+                | Effect::Delete(_)
+                | Effect::Revoke(_)
+                | Effect::DeleteBot(_) => true,
+                Effect::Create
+                | Effect::Look
+                | Effect::Compare(_)
+                | Effect::Mint(_)
+                | Effect::Trust(_)
+                | Effect::Prove(_)
+                | Effect::Recheck(_)
+                | Effect::Audit(_)
+                | Effect::Amend(..) => false,
+            },
+            Next::Rest(_) => false,
+        };
+        assert!(!deletes(&held), "{held:?}");
+        if deletes(&free) {
+            assert!(matches!(held, Next::Rest(Rest::Wait { reason: WaitReason::DeletionsHeld, .. })));
+        } else {
+            assert_eq!(held, free, "nothing else waits");
+        }
     }
 }
 
