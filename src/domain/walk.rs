@@ -1,12 +1,14 @@
 //! Random walks through the state machine, as workers, crashes and takeovers go.
 //!
 //! A walk draws everything from a list of numbers, so that a failing one shrinks
-//! to a short list. After every decision it hands the step to a judge.
+//! to a short list. After every decision it hands the step to a judge. [`walk`]
+//! believes any outcome that fits; [`lives`] asks a Qlik that keeps its word.
 //!
-//! The rule: a walk knows what a row keeps and nothing else; whatever a worker
-//! only remembers is lost when it rests or dies, as in `postgres::rows`.
+//! The rule: a walk knows what a row keeps and nothing else ([`row`]).
 
+pub(super) mod by_hand;
 mod outcomes;
+pub(super) mod row;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,14 +17,13 @@ use uuid::Uuid;
 
 use super::effect::{Done, Effect, EffectKind};
 use super::failure::{Failure, FailureKind};
-use super::hints::StoredSecret;
 use super::ids::{InstallationId, TenantId};
 use super::mark::Mark;
-use super::phase::Phase;
 use super::retry::{Jitter, Policy};
 use super::setback::after_failure;
-use super::tenant::{Check, Entry, MintEntry, Recheck, State, Tenant};
-use super::transition::{Ailment, Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
+use super::tenant::{Due, State, Tenant};
+use super::transition::{Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
+use row::{Circumstances, Row};
 
 /// A trace id and a stranger's text, to be found in no message.
 pub(super) const NEVER_SHOWN: [&str; 2] = ["trace-0123456789", "a stranger's description"];
@@ -33,12 +34,14 @@ pub(super) const POLICY: Policy = Policy {
     give_up_after: Duration::from_hours(24),
     settle: Duration::from_mins(2),
     prove_patience: Duration::from_mins(10),
+    overlap: Duration::from_hours(48),
+    audit_every: Some(Duration::from_hours(24)),
 };
 
 pub(super) const MARK: Mark =
     Mark { installation: InstallationId(Uuid::from_u128(1)), tenant: TenantId(Uuid::from_u128(2)) };
 
-pub(super) use outcomes::failed;
+pub(super) use outcomes::{FAILURES, failed};
 
 /// Where a walk's chance comes from; zero when it is used up.
 pub(super) struct Choices<'a>(std::slice::Iter<'a, u32>);
@@ -74,29 +77,37 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) before: Tenant,
-    pub(super) effect: Effect,
+    /// `None` where there was nothing to be done now.
+    pub(super) effect: Option<Effect>,
+    pub(super) done: Option<Done>,
     pub(super) failure: Option<FailureKind>,
     pub(super) decision: Decision,
 }
 
-/// The acts since the last look at what became of them.
-#[derive(Debug, Default)]
-struct Unlooked {
-    create: bool,
-    mint: bool,
+impl Step {
+    pub(super) fn kind(&self) -> Option<EffectKind> {
+        self.effect.as_ref().map(Effect::kind)
+    }
 }
 
-impl Unlooked {
-    /// An act that cannot be repeated comes only after a look at its predecessor.
+/// What may be sent, as far as it was looked at.
+#[derive(Debug, Default)]
+struct Looked {
+    is_create_unseen: bool,
+    is_compared: bool,
+}
+
+impl Looked {
+    /// A create is repeated only after a look, and every mint needs a comparison of its own.
     fn sent(&mut self, effect: EffectKind) {
         match effect {
             EffectKind::Create => {
-                assert!(!self.create, "a create was repeated without a look");
-                self.create = true;
+                assert!(!self.is_create_unseen, "a create was repeated without a look");
+                self.is_create_unseen = true;
             }
             EffectKind::Mint => {
-                assert!(!self.mint, "a mint was repeated without a comparison");
-                self.mint = true;
+                assert!(self.is_compared, "a mint was sent without a comparison");
+                self.is_compared = false;
             }
             EffectKind::Look
             | EffectKind::Compare
@@ -104,14 +115,19 @@ impl Unlooked {
             | EffectKind::Trust
             | EffectKind::Prove
             | EffectKind::Recheck
-            | EffectKind::Dedupe => {}
+            | EffectKind::Dedupe
+            | EffectKind::Audit
+            | EffectKind::Amend
+            | EffectKind::Delete
+            | EffectKind::Revoke
+            | EffectKind::DeleteBot => {}
         }
     }
 
     fn seen(&mut self, done: &Done) {
         match done {
-            Done::Looked(_) => self.create = false,
-            Done::Compared { .. } => self.mint = false,
+            Done::Looked(_) => self.is_create_unseen = false,
+            Done::Compared { .. } => self.is_compared = true,
             Done::Created { .. }
             | Done::Minted { .. }
             | Done::Tidied
@@ -119,7 +135,12 @@ impl Unlooked {
             | Done::Proven
             | Done::Unopenable
             | Done::Rechecked(_)
-            | Done::Deduped => {}
+            | Done::Deduped
+            | Done::Audited(_)
+            | Done::Amended
+            | Done::Deleted
+            | Done::Revoked { .. }
+            | Done::BotDeleted => {}
         }
     }
 }
@@ -127,52 +148,62 @@ impl Unlooked {
 /// Walks until the numbers are used up. `judge` sees every decision.
 pub(super) fn walk(numbers: &[u32], judge: &mut impl FnMut(&Step)) -> Result<(), IllegalOutcome> {
     let mut choices = Choices::new(numbers);
-    let mut unlooked = Unlooked::default();
-    let mut row = fresh();
+    let mut looked = Looked::default();
+    let mut row = Row::inserted();
     let mut worker: Option<Tenant> = None;
     while !choices.are_used_up() {
-        let tenant = worker.take().unwrap_or_else(|| claimed(&row, &mut choices));
-        if row.state == State::Pending {
-            row = tenant.clone(); // The claim itself records the intent.
+        if choices.one_in(30) {
+            worker = worker.filter(|_| !row.is_unsent());
+            row.turn();
         }
-        let Next::Do(effect) = next_effect(&tenant) else {
-            row = checkpoint(tenant).tenant;
-            continue;
+        let tenant = worker.take().unwrap_or_else(|| row.claim(&Circumstances::drawn(&mut choices)));
+        let effect = match next_effect(&tenant) {
+            Next::Do(effect) => effect,
+            Next::Rest(rest) => {
+                let step = rested(tenant, rest);
+                judge(&step);
+                row.commit(&step.decision);
+                continue;
+            }
         };
-        if effect.kind() == EffectKind::Recheck && choices.one_in(2) {
-            // Ready and looked after: the way of another tenant says more.
-            (row, unlooked) = (fresh(), Unlooked::default());
-            continue;
-        }
-        if choices.one_in(12) {
+        if choices.one_in(15) {
             continue; // It died before the act.
         }
-        unlooked.sent(effect.kind());
+        looked.sent(effect.kind());
         let outcome = outcomes::of(&effect, &tenant, &mut choices);
-        if choices.one_in(12) {
+        if choices.one_in(15) {
             continue; // It died before the commit.
         }
         if let Outcome::Done(done) = &outcome {
-            unlooked.seen(done);
+            looked.seen(done);
         }
         let step = decide(tenant, effect, outcome)?;
         judge(&step);
-        row = committed(&step.decision);
-        worker = (step.decision.rest == Rest::Hold).then(|| row.clone());
+        let goes_on = row.commit(&step.decision);
+        worker = (goes_on && !choices.one_in(15)).then(|| step.decision.tenant.clone());
+        if step.decision.rest == Rest::Hold && worker.is_none() && !choices.one_in(4) {
+            row.commit(&checkpoint(step.decision.tenant)); // It gave the lease back, and did not die.
+        }
     }
     Ok(())
 }
 
+/// A worker found nothing to do now.
+fn rested(before: Tenant, rest: Rest) -> Step {
+    let decision = Decision { rest, ..checkpoint(before.clone()) };
+    Step { before, effect: None, done: None, failure: None, decision }
+}
+
 fn decide(before: Tenant, effect: Effect, outcome: Outcome) -> Result<Step, IllegalOutcome> {
     let tenant = before.clone();
-    let (decision, failure) = match outcome {
-        Outcome::Done(done) => (after(tenant, &effect, done, &POLICY)?, None),
+    let (decision, done, failure) = match outcome {
+        Outcome::Done(done) => (after(tenant, &effect, done.clone(), &POLICY)?, Some(done), None),
         Outcome::Failed(failure) => {
             let jitter = Jitter::from_bits(1 << 31);
-            (after_failure(tenant, &effect, &failure, &POLICY, jitter), Some(failure.kind))
+            (after_failure(tenant, &effect, &failure, &POLICY, jitter), None, Some(failure.kind))
         }
     };
-    Ok(Step { before, effect, failure, decision })
+    Ok(Step { before, effect: Some(effect), done, failure, decision })
 }
 
 /// A row just inserted.
@@ -184,58 +215,16 @@ pub(super) fn fresh() -> Tenant {
         snapshot: None,
         is_adopted: false,
         is_afresh: false,
+        must_look: false,
+        due: Due::default(),
+        drift: Vec::new(),
+        gone: Vec::new(),
+        is_held: false,
         failures: 0,
         without_progress: Duration::ZERO,
         refused_for: None,
         missing_for: None,
     }
-}
-
-/// What the row says after a commit.
-fn committed(decision: &Decision) -> Tenant {
-    let began = |age: Option<Duration>, what: Ailment| {
-        age.or_else(|| (decision.ailment == Some(what)).then_some(Duration::ZERO))
-    };
-    let refused_for = began(decision.tenant.refused_for, Ailment::ProofRefused);
-    let missing_for = began(decision.tenant.missing_for, Ailment::ClientMissing);
-    Tenant { refused_for, missing_for, ..decision.tenant.clone() }
-}
-
-/// The row as the next worker finds it, some time later. A parked one was retried.
-fn claimed(row: &Tenant, choices: &mut Choices<'_>) -> Tenant {
-    let later = |choices: &mut Choices<'_>| Duration::from_mins([1, 11, 25 * 60][choices.below(3)]);
-    let stand = row.stand();
-    let may_land = stand.unanswered.is_some() && choices.one_in(2);
-    let left = stand.settle.unwrap_or(POLICY.settle);
-    let state = match (stand.phase, stand.client.cloned()) {
-        (Phase::Pending, _) => State::Creating(Entry::Cleared),
-        (Phase::Creating, None) if may_land => State::Creating(Entry::Settling { left }),
-        (Phase::Creating, None) => State::Creating(Entry::Look { after_conflict: false }),
-        (Phase::Creating, Some(client)) if may_land => {
-            State::Adopting { client, entry: MintEntry::Settling { left } }
-        }
-        (Phase::Ready, Some(client)) => State::Ready { client, recheck: Recheck::Due },
-        (Phase::Created | Phase::Trusted, Some(client)) if row.unproven().is_some() => match stand.phase {
-            Phase::Trusted => State::Trusted { client },
-            Phase::Pending | Phase::Creating | Phase::Created | Phase::Ready => {
-                State::Created { client, check: check_of(row) }
-            }
-        },
-        (_, Some(client)) => State::Adopting { client, entry: MintEntry::Compare },
-        (phase, None) => panic!("a row in {phase} has no client"),
-    };
-    Tenant {
-        state,
-        without_progress: later(choices),
-        refused_for: row.refused_for.map(|_| later(choices)),
-        missing_for: row.missing_for.map(|_| later(choices)),
-        ..row.clone()
-    }
-}
-
-fn check_of(row: &Tenant) -> Check {
-    let is_hint_unknown = row.unproven().is_some_and(|secret: &StoredSecret| secret.hint.is_none());
-    if is_hint_unknown || row.snapshot.is_some() { Check::Compare } else { Check::Passed }
 }
 
 /// Numbers for `count` walks without a library's help, the same at every run.
@@ -246,9 +235,9 @@ pub(super) fn many_walks(count: u64) -> impl Iterator<Item = Vec<u32>> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            u32::try_from(state >> 40).unwrap_or(0)
+            u32::try_from(state >> 32).unwrap_or(0)
         };
-        (0..200).map(|_| draw()).collect()
+        (0..400).map(|_| draw()).collect()
     })
 }
 

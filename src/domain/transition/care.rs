@@ -164,3 +164,6 @@ impl Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::super::ids::ClientId;
 use super::super::look::{self, SeenClient};
 use super::super::retry::Policy;
 use super::super::tenant::{Removal, State, Tenant};
-use super::{Decision, RecheckChange, Rest, SecretChange, advance, hold};
+use super::{Decision, RecheckChange, Rest, SecretChange, hold};
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
     if let Some(client) = next_of_ours(&tenant, seen) {
@@ -44,7 +44,15 @@ pub(in super::super) fn nothing_came(tenant: Tenant) -> Decision {
     Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..hold(tenant) }
 }
 
+/// Nobody waits for a proof any more: a new life begins with all its patience.
+fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
+    super::advance(Tenant { is_afresh: false, refused_for: None, ..tenant }, state, secret)
+}
+
 fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {
     let mut ours = look::ours(&tenant.mark, seen).into_iter().map(|client| &client.client_id);
     ours.find(|id| !tenant.gone.contains(id)).cloned()
 }
+
+#[cfg(test)]
+mod tests;

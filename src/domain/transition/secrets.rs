@@ -33,7 +33,8 @@ pub(super) fn compared_before_mint(
             snapshot: Some(snapshot),
             ..tenant
         }),
-        MintPlan::SlotsFull if tenant.stored.iter().any(|s| s.standing == Standing::Previous) => {
+        // Without a current one there is no ready tenant to wait as.
+        MintPlan::SlotsFull if series == Series::Rotation && has_previous(&tenant) => {
             // One of them retires by itself: rotate then.
             let state = State::Ready { client, duty: Duty::None };
             let message =
@@ -144,7 +145,14 @@ pub(in super::super) fn mint_anew(mut tenant: Tenant, client: ClientId) -> Tenan
     Tenant { state: State::Minting { client, series, entry: MintEntry::Compare }, ..tenant }
 }
 
+fn has_previous(tenant: &Tenant) -> bool {
+    tenant.stored.iter().any(|secret| secret.standing == Standing::Previous)
+}
+
 fn compare<'a>(tenant: &'a Tenant, seen: &'a [SeenSecret], me: &'a UserId) -> Comparison<'a> {
     let snapshot = tenant.snapshot.as_deref();
     Comparison { seen, stored: &tenant.stored, snapshot, is_adopted: tenant.is_adopted, me }
 }
+
+#[cfg(test)]
+mod tests;

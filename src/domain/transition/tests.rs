@@ -6,12 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ids::TenantId;
+use crate::domain::look::SeenClient;
 use crate::domain::phase::Phase;
 use crate::domain::tenant::Unanswered;
+use crate::domain::walk::by_hand::{every_state, serving};
 use crate::domain::walk::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
 
 fn numbers() -> impl Strategy<Value = Vec<u32>> {
-    prop::collection::vec(any::<u32>(), 1..400)
+    prop::collection::vec(any::<u32>(), 1..800)
 }
 
 /// The constraints of `tenantd.tenants` and `tenantd.secrets`, by their names.
@@ -23,24 +25,34 @@ fn broken_constraint(tenant: &Tenant, rest: &Rest) -> Option<&'static str> {
         (
             "client_is_known_once_created",
             match stand.phase {
-                Phase::Pending => stand.client.is_none(),
-                Phase::Creating => true,
-                Phase::Created | Phase::Trusted | Phase::Ready => stand.client.is_some(),
+                Phase::Pending | Phase::Removed => stand.client.is_none(),
+                Phase::Creating | Phase::Removing => true,
+                Phase::Created | Phase::Trusted | Phase::Ready | Phase::Rotating | Phase::Proving => {
+                    stand.client.is_some()
+                }
             },
         ),
         (
-            "unanswered_is_create_or_mint_while_creating",
+            "unanswered_fits_the_phase",
             match stand.unanswered {
                 None => true,
-                Some(Unanswered::Create) => stand.phase == Phase::Creating && stand.client.is_none(),
+                Some(Unanswered::Create) => {
+                    matches!(stand.phase, Phase::Creating | Phase::Removing) && stand.client.is_none()
+                }
                 Some(Unanswered::Mint) => {
-                    stand.phase == Phase::Creating && stand.client.is_some() && tenant.snapshot.is_some()
+                    let is_minting = matches!(stand.phase, Phase::Creating | Phase::Rotating);
+                    is_minting && stand.client.is_some() && tenant.snapshot.is_some()
                 }
             },
         ),
         ("only_the_unanswered_settles", stand.settle.is_none() || stand.unanswered.is_some()),
-        ("ready_has_a_proven_version", stand.phase != Phase::Ready || count(Standing::Current) == 1),
-        ("secrets_one_current_one_unproven", count(Standing::Current) <= 1 && count(Standing::Unproven) <= 1),
+        (
+            "ready_has_a_proven_version",
+            !matches!(stand.phase, Phase::Ready | Phase::Rotating | Phase::Proving)
+                || count(Standing::Current) == 1,
+        ),
+        ("removed_keeps_nothing", stand.phase != Phase::Removed || tenant.stored.is_empty()),
+        ("one_current_one_unproven", count(Standing::Current) <= 1 && count(Standing::Unproven) <= 1),
         ("what nobody holds settles", is_held || stand.unanswered.is_none() || stand.settle.is_some()),
     ];
     rules.into_iter().find(|(_, holds)| !holds).map(|(name, _)| name)
@@ -54,7 +66,7 @@ fn message_of(rest: &Rest) -> Option<&str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Also: no act that cannot be repeated is, unless it was looked at; [`walk`] asserts it.
     #[test]
@@ -76,7 +88,8 @@ proptest! {
     fn a_known_client_is_never_forgotten(numbers in numbers()) {
         let judge = &mut |step: &Step| {
             let (before, after) = (step.before.stand().client, step.decision.tenant.stand().client);
-            assert!(before.is_none() || before == after, "{step:?}");
+            let is_removed = step.done == Some(Done::BotDeleted);
+            assert!(before.is_none() || before == after || is_removed && after.is_none(), "{step:?}");
         };
 
         walk(&numbers, judge).unwrap();
@@ -95,11 +108,52 @@ proptest! {
     }
 
     #[test]
-    fn a_ready_tenant_is_never_parked_and_stays_ready(numbers in numbers()) {
+    fn no_failure_moves_a_ready_tenant_and_only_a_lost_client_parks_it(numbers in numbers()) {
         let judge = &mut |step: &Step| {
-            if step.before.stand().phase == Phase::Ready {
-                assert_eq!(step.decision.tenant.stand().phase, Phase::Ready, "{step:?}");
+            if step.before.stand().phase != Phase::Ready {
+                return;
+            }
+            let phase = step.decision.tenant.stand().phase;
+            assert!(step.failure.is_none() || phase == Phase::Ready, "{step:?}");
+            if let Rest::Park { reason, .. } = &step.decision.rest {
+                assert!(matches!(reason, ParkReason::ClientMissing | ParkReason::SecretSlotsFull), "{step:?}");
+            }
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn what_is_handed_out_goes_only_by_withdrawal_loss_or_removal(numbers in numbers()) {
+        let handed_out = |tenant: &Tenant| {
+            let is_out = |standing| matches!(standing, Standing::Current | Standing::Previous);
+            tenant.stored.iter().filter(|secret| is_out(secret.standing)).count()
+        };
+        let judge = &mut |step: &Step| {
+            let (before, after) = (handed_out(&step.before), handed_out(&step.decision.tenant));
+            let may_shrink = match &step.decision.secret {
+                SecretChange::Withdraw | SecretChange::Lose { .. } | SecretChange::Shred => true,
+                SecretChange::Keep
+                | SecretChange::Seal { .. }
+                | SecretChange::Identify(_)
+                | SecretChange::Promote { .. }
+                | SecretChange::Discard
+                | SecretChange::Forget(_) => false,
+            };
+            assert!(after >= before || may_shrink, "{step:?}");
+        };
+
+        walk(&numbers, judge).unwrap();
+    }
+
+    #[test]
+    fn a_removal_is_never_parked_and_ends_in_removed_alone(numbers in numbers()) {
+        let judge = &mut |step: &Step| {
+            if step.before.stand().phase == Phase::Removing {
                 assert!(!matches!(step.decision.rest, Rest::Park { .. }), "{step:?}");
+                let phase = step.decision.tenant.stand().phase;
+                assert!(matches!(phase, Phase::Removing | Phase::Removed), "{step:?}");
+                assert_eq!(phase == Phase::Removed, step.decision.secret == SecretChange::Shred, "{step:?}");
             }
         };
 
@@ -129,6 +183,39 @@ proptest! {
         };
 
         walk(&numbers, judge).unwrap();
+    }
+}
+
+#[test]
+fn while_deletions_are_held_no_deletion_is_ever_next() {
+    for state in every_state() {
+        let held = next_effect(&Tenant { is_held: true, ..serving(state.clone()) });
+        let free = next_effect(&serving(state));
+        let deletes = |next: &Next| match next {
+            Next::Do(effect) => match effect {
+                Effect::Tidy(..)
+                | Effect::Dedupe(_)
+                | Effect::Delete(_)
+                | Effect::Revoke(_)
+                | Effect::DeleteBot(_) => true,
+                Effect::Create
+                | Effect::Look
+                | Effect::Compare(_)
+                | Effect::Mint(_)
+                | Effect::Trust(_)
+                | Effect::Prove(_)
+                | Effect::Recheck(_)
+                | Effect::Audit(_)
+                | Effect::Amend(..) => false,
+            },
+            Next::Rest(_) => false,
+        };
+        assert!(!deletes(&held), "{held:?}");
+        if deletes(&free) {
+            assert!(matches!(held, Next::Rest(Rest::Wait { reason: WaitReason::DeletionsHeld, .. })));
+        } else {
+            assert_eq!(held, free, "nothing else waits");
+        }
     }
 }
 

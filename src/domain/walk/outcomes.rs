@@ -6,9 +6,10 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use super::{Choices, MARK, NEVER_SHOWN, Outcome};
+use crate::domain::drift::{Change, Drift, Field, Value};
 use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
-use crate::domain::hints::{SLOTS, SeenSecret};
+use crate::domain::hints::{SLOTS, SeenSecret, Standing};
 use crate::domain::ids::{ClientId, Hint, TenantId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::mark::Mark;
@@ -60,7 +61,39 @@ pub(super) fn of(effect: &Effect, tenant: &Tenant, choices: &mut Choices<'_>) ->
         Effect::Prove(_) => Done::Proven,
         Effect::Recheck(_) => Done::Rechecked(clients(choices)),
         Effect::Dedupe(_) => Done::Deduped,
+        Effect::Audit(_) => Done::Audited(drifts(tenant, choices)),
+        Effect::Amend(..) => Done::Amended,
+        Effect::Delete(_) => Done::Deleted,
+        Effect::Revoke(_) => Done::Revoked { is_more: choices.one_in(4) },
+        Effect::DeleteBot(_) => Done::BotDeleted,
     })
+}
+
+/// Up to three differences, among them the loss of a secret that is stored.
+fn drifts(tenant: &Tenant, choices: &mut Choices<'_>) -> Vec<Drift> {
+    let field = |field| Drift::Field {
+        wanted: Change { field, value: Value::Text("wanted".to_owned()) },
+        found: Value::Text(NEVER_SHOWN[1].to_owned()),
+    };
+    let mut serving = tenant.stored.iter().filter_map(|stored| match stored.standing {
+        Standing::Current | Standing::Previous => Some((stored.hint.clone()?, stored.standing)),
+        Standing::Unproven | Standing::Discarded => None,
+    });
+    let mut drifts = Vec::new();
+    for _ in 0..choices.below(4) {
+        let drift = match choices.below(8) {
+            0 => Some(Drift::ClientMissing),
+            1 => Some(Drift::Duplicate(ClientId::new("other"))),
+            2 => Some(Drift::Consent),
+            3 => Some(Drift::Disabled),
+            4 => Some(field(Field::Name)),
+            5 => Some(field(Field::Description)),
+            6 => Some(Drift::SecretUnknown { hint: hint(choices), created_by: None }),
+            _ => serving.next().map(|(hint, standing)| Drift::SecretMissing { hint, standing }),
+        };
+        drifts.extend(drift);
+    }
+    drifts
 }
 
 fn hint(choices: &mut Choices<'_>) -> Hint {

@@ -1,0 +1,213 @@
+//! What a ready tenant is due for, and what of its drift is mended.
+
+use super::*;
+use crate::domain::drift::Value;
+use crate::domain::effect::{Done, Effect, EffectKind as E};
+use crate::domain::ids::Hint;
+use crate::domain::tenant::Due;
+use crate::domain::transition::{Next, next_effect};
+use crate::domain::walk::POLICY;
+use crate::domain::walk::by_hand::{
+    at_its_duty, change, client, compared, hint, marked, next_of, ready, run, step, stored,
+};
+
+const LIVE: (&str, Standing) = ("live", Standing::Current);
+
+/// A Qlik on which nothing is wrong.
+fn healthy(effect: &Effect) -> Done {
+    match effect {
+        Effect::Recheck(_) => Done::Rechecked(vec![marked("made")]),
+        Effect::Audit(_) => Done::Audited(vec![]),
+        Effect::Compare(_) => compared(&["live"]),
+        Effect::Mint(_) => Done::Minted { hint: Some(hint("next")) },
+        Effect::Prove(_) => Done::Proven,
+        other => panic!("{other:?} was not to be done"),
+    }
+}
+
+fn duties(due: Due, must_look: bool) -> Vec<E> {
+    let tenant = Tenant { due, must_look, ..ready(&[LIVE]) };
+    let (kinds, decision) = run(Tenant { state: tenant.ready(client()), ..tenant }, healthy);
+    assert_eq!((decision.rest, decision.tenant.due), (Rest::Settled, Due::default()), "{due:?}");
+    assert!(!decision.tenant.must_look, "{due:?}");
+    kinds
+}
+
+#[test]
+fn duties_are_taken_in_order_and_each_clears_itself() {
+    const ROTATION: [E; 4] = [E::Compare, E::Mint, E::Compare, E::Prove];
+    let none = Due::default();
+    let all = Due {
+        recheck: true,
+        edit: true,
+        repair: Some(RepairScope::All),
+        rotation: true,
+        audit: true,
+        leavings: true,
+    };
+
+    assert_eq!(duties(Due { recheck: true, ..none }, false), [E::Recheck]);
+    assert_eq!(duties(Due { edit: true, ..none }, false), [E::Audit]);
+    assert_eq!(duties(Due { repair: Some(RepairScope::Consent), ..none }, false), [E::Audit]);
+    assert_eq!(duties(Due { audit: true, ..none }, false), [E::Audit]);
+    assert_eq!(duties(none, true), [E::Audit]);
+    assert_eq!(duties(Due { leavings: true, ..none }, false), [E::Compare]);
+    assert_eq!(duties(Due { rotation: true, ..none }, false), ROTATION);
+    assert_eq!(duties(all, true), [&[E::Recheck, E::Audit, E::Compare], &ROTATION[..]].concat());
+    // A look for its own sake comes last.
+    assert_eq!(
+        duties(Due { rotation: true, audit: true, ..none }, false),
+        [&ROTATION[..], &[E::Audit]].concat()
+    );
+}
+
+fn drift(kind: DriftKind) -> Drift {
+    let field = |field| Drift::Field { wanted: change(field), found: Value::Text("found".to_owned()) };
+    match kind {
+        DriftKind::ClientMissing => Drift::ClientMissing,
+        DriftKind::Duplicate => Drift::Duplicate(ClientId::new("other")),
+        DriftKind::Consent => Drift::Consent,
+        DriftKind::Disabled => Drift::Disabled,
+        DriftKind::Name => field(Field::Name),
+        DriftKind::Mark => field(Field::Description),
+        DriftKind::Scopes => field(Field::Scopes),
+        DriftKind::Grants => field(Field::Grants),
+        DriftKind::RedirectUris => field(Field::RedirectUris),
+        DriftKind::Origins => field(Field::Origins),
+        DriftKind::SecretMissing => lost_secret("live", Standing::Current),
+        DriftKind::SecretUnknown => Drift::SecretUnknown { hint: hint("whose"), created_by: None },
+    }
+}
+
+fn lost_secret(text: &str, standing: Standing) -> Drift {
+    Drift::SecretMissing { hint: Hint::new(text), standing }
+}
+
+/// Audits a ready tenant that differs so, under one of the five allowances.
+fn audit(drifts: Vec<Drift>, allowance: usize) -> Decision {
+    let none = Due { audit: true, ..Due::default() };
+    let due = match allowance {
+        1 => Due { repair: Some(RepairScope::Consent), ..none },
+        2 => Due { repair: Some(RepairScope::All), ..none },
+        3 => Due { edit: true, ..none },
+        _ => none,
+    };
+    let tenant = Tenant { due, must_look: allowance == 4, ..ready(&[LIVE, ("prev", Standing::Previous)]) };
+    step(at_its_duty(tenant), Done::Audited(drifts))
+}
+
+/// What follows an audit at once, by difference and allowance.
+#[test]
+fn only_what_was_let_through_is_mended() {
+    let (no, trust, amend) = (None, Some(E::Trust), Some(E::Amend));
+    // nothing, repair_scope consent, all, an owner's edit, must_look
+    let table = |kind| match kind {
+        DriftKind::Duplicate => [Some(E::Dedupe); 5],
+        DriftKind::Consent => [no, trust, trust, no, trust],
+        DriftKind::Name | DriftKind::Scopes | DriftKind::RedirectUris | DriftKind::Origins => {
+            [no, no, amend, amend, no]
+        }
+        DriftKind::Mark | DriftKind::Grants => [no, no, amend, no, no],
+        // Mints a first secret again, and looks at the secrets before.
+        DriftKind::SecretMissing => [no, no, Some(E::Compare), no, Some(E::Compare)],
+        DriftKind::ClientMissing | DriftKind::Disabled | DriftKind::SecretUnknown => [no; 5],
+    };
+    for kind in DriftKind::ALL {
+        for (allowance, expected) in table(kind).into_iter().enumerate() {
+            let decision = audit(vec![drift(kind)], allowance);
+
+            let next = match (&decision.rest, next_effect(&decision.tenant)) {
+                (Rest::Hold, Next::Do(effect)) => Some(effect.kind()),
+                (_, _) => None,
+            };
+            assert_eq!(next, expected, "{kind}, allowance {allowance}");
+            assert_eq!(decision.tenant.drift, [kind], "{kind}: what was found is kept");
+            let is_done = matches!(decision.audit, AuditChange::Done { next } if next == POLICY.audit_every);
+            assert_eq!(is_done, expected.is_none() && kind != DriftKind::ClientMissing, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn consent_is_mended_first_all_fields_at_once_and_duplicates_last() {
+    use DriftKind as K;
+    let found = [K::Duplicate, K::Name, K::Scopes, K::Consent, K::Disabled].map(drift);
+    let audited = audit([&found[..], &[Drift::Duplicate(ClientId::new("third"))]].concat(), 2);
+
+    let trust = audited.tenant;
+    assert_eq!(next_of(&trust), Effect::Trust(client()));
+    let amend = step(trust, Done::Trusted).tenant;
+    assert_eq!(next_of(&amend), Effect::Amend(client(), vec![change(Field::Name), change(Field::Scopes)]));
+    assert_eq!(amend.drift, [K::Duplicate, K::Disabled, K::Name, K::Scopes]);
+    let dedupe = step(amend, Done::Amended).tenant;
+    assert_eq!(next_of(&dedupe), Effect::Dedupe(ClientId::new("other")));
+    let another = step(dedupe, Done::Deduped).tenant;
+    assert_eq!(next_of(&another), Effect::Dedupe(ClientId::new("third")));
+    assert_eq!(another.drift, [K::Duplicate, K::Disabled], "one is left");
+    let settled = step(another, Done::Deduped);
+    assert_eq!((settled.rest, settled.tenant.drift), (Rest::Settled, vec![K::Disabled]));
+    assert_eq!(settled.audit, AuditChange::Done { next: POLICY.audit_every });
+    assert_eq!(settled.tenant.due, Due::default());
+}
+
+#[test]
+fn a_missing_client_is_looked_for_again_for_ten_minutes_and_then_parked() {
+    let due = Due { audit: true, ..Due::default() };
+    let missing = |missing_for| {
+        let tenant = Tenant { missing_for, due, must_look: true, ..ready(&[LIVE]) };
+        step(at_its_duty(tenant), Done::Audited(vec![Drift::ClientMissing]))
+    };
+    let almost = Policy::MISSING_PATIENCE.checked_sub(Duration::from_millis(1));
+
+    for lag in [missing(None), missing(almost)] {
+        assert!(matches!(lag.rest, Rest::Wait { due: MISSING_AGAIN, .. }), "{lag:?}");
+        assert_eq!((lag.ailment, lag.audit), (Some(Ailment::ClientMissing), AuditChange::Keep));
+    }
+    let gone = missing(Some(Policy::MISSING_PATIENCE));
+    assert!(matches!(gone.rest, Rest::Park { reason: ParkReason::ClientMissing, .. }), "{gone:?}");
+    assert_eq!(gone.secret, SecretChange::Keep, "it is never made again by itself");
+    let found = Tenant { missing_for: almost, due, ..ready(&[LIVE]) };
+    assert_eq!(step(at_its_duty(found), Done::Audited(vec![])).tenant.missing_for, None);
+}
+
+#[test]
+fn a_lost_current_secret_starts_over_on_the_same_client_and_ends_with_another_audit() {
+    let lost = audit(vec![drift(DriftKind::SecretMissing), Drift::Consent], 4);
+
+    assert_eq!(lost.secret, SecretChange::Lose { hint: hint("live"), standing: Standing::Current });
+    assert_eq!(lost.tenant.stored, stored(&[("prev", Standing::Previous)]));
+    let (kinds, settled) = run(lost.tenant, |effect| match effect {
+        Effect::Trust(_) => Done::Trusted,
+        Effect::Compare(_) => compared(&["prev"]),
+        other => healthy(other),
+    });
+    assert_eq!(kinds, [E::Compare, E::Mint, E::Compare, E::Trust, E::Prove, E::Audit]);
+    assert_eq!(settled.tenant.stored, stored(&[("prev", Standing::Previous), ("next", Standing::Current)]));
+    assert!(!settled.tenant.must_look);
+}
+
+#[test]
+fn a_lost_previous_secret_is_only_forgotten() {
+    let lost = audit(vec![lost_secret("prev", Standing::Previous)], 2);
+
+    assert_eq!(lost.secret, SecretChange::Lose { hint: hint("prev"), standing: Standing::Previous });
+    assert_eq!(lost.tenant.stored, stored(&[LIVE]));
+    assert_eq!(lost.tenant.state, State::Ready { client: client(), duty: Duty::Audit });
+}
+
+#[test]
+fn every_surplus_client_is_deleted_before_the_recheck_is_done() {
+    let due = Due { recheck: true, ..Due::default() };
+    let mut seen = vec![marked("made"), marked("a"), marked("b")];
+    let (kinds, settled) = run(at_its_duty(Tenant { due, ..ready(&[LIVE]) }), |effect| match effect {
+        Effect::Dedupe(surplus) => {
+            assert_ne!(*surplus, client(), "the committed one wins");
+            seen.retain(|client| client.client_id != *surplus);
+            Done::Deduped
+        }
+        _ => Done::Rechecked(seen.clone()),
+    });
+
+    assert_eq!(kinds, [E::Recheck, E::Dedupe, E::Dedupe]);
+    assert_eq!((settled.recheck, settled.rest), (RecheckChange::Done, Rest::Settled));
+}
