@@ -231,8 +231,10 @@ BEGIN
         WHEN NEW.phase = 'pending' AND (is_corrected OR is_turned OR NEW.not_before IS DISTINCT FROM OLD.not_before)
             THEN greatest(tenantd.clock(), NEW.not_before)
         WHEN is_corrected OR is_turned THEN tenantd.clock()
-        WHEN NEW.phase = 'ready' AND (is_edited OR NEW.desired_version > NEW.current_version) AND NEW.failures = 0
-            THEN least(NEW.due_at, tenantd.clock())
+        -- What waits after a failure keeps its backoff.
+        WHEN NEW.phase = 'ready' AND (is_edited OR NEW.desired_version > NEW.current_version)
+            THEN CASE WHEN NEW.failures = 0 THEN least(NEW.due_at, tenantd.clock())
+                      ELSE coalesce(NEW.due_at, tenantd.clock()) END
         ELSE NEW.due_at
     END;
     NEW.updated_at := tenantd.clock();
