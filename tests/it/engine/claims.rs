@@ -228,7 +228,8 @@ async fn the_claim_reads_what_is_due_and_not_the_fleet() {
                 "EXPLAIN (ANALYZE, FORMAT JSON)
                  EXECUTE claim(ARRAY['us'], ARRAY['*.us.qlikcloud.com'], ARRAY['us'], ARRAY['default'],
                                '1 min', '2 min', 64, '00000000-0000-0000-0000-000000000001',
-                               ARRAY['pending', 'creating', 'created', 'trusted', 'ready'])",
+                               ARRAY['pending', 'creating', 'created', 'trusted', 'ready', 'rotating', 'proving',
+                                     'removing', 'removed'])",
             )
             .await
             .unwrap();
@@ -256,7 +257,7 @@ async fn rows_of_a_newer_version_are_left_alone_and_the_others_go_on() {
     for statement in [
         "ALTER TABLE tenantd.tenants DROP CONSTRAINT phase_is_known",
         "ALTER TABLE tenantd.secrets DROP CONSTRAINT standing_is_known",
-        "UPDATE tenantd.tenants SET phase = 'rotating', client_id = 'c' WHERE external_id = 'newer-phase'",
+        "UPDATE tenantd.tenants SET phase = 'archived', client_id = 'c' WHERE external_id = 'newer-phase'",
         "INSERT INTO tenantd.secrets (tenant_id, client_id, standing, sealed, key_id)
          SELECT tenant_id, 'c', 'retired', 'a.b.c.d.e', 'k' FROM tenantd.tenants WHERE external_id = 'newer-standing'",
     ] {
@@ -268,5 +269,5 @@ async fn rows_of_a_newer_version_are_left_alone_and_the_others_go_on() {
     let names: Vec<_> = claims.rows.iter().map(|row| row.external_id.as_str()).collect();
     assert_eq!(names, ["plain"]);
     let newer = row(&rig, "newer-phase").await;
-    assert_eq!((newer.phase.as_str(), newer.is_held), ("rotating", false), "nobody touched it");
+    assert_eq!((newer.phase.as_str(), newer.is_held), ("archived", false), "nobody touched it");
 }
