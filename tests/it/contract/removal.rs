@@ -7,7 +7,7 @@ use tenantd::domain::transition::Next;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
-use crate::support::rig::{Replica, Rig, SETTLE};
+use crate::support::rig::{LEASE, Replica, Rig, SETTLE};
 use crate::support::roles::Refused;
 
 const ABSENT: &str = "UPDATE tenantd.tenants SET desired_state = 'absent'";
@@ -178,6 +178,34 @@ async fn an_owners_edit_does_not_stop_a_removal_that_was_let_through() {
         .await;
     rig.work_until_quiet(&rig.replica().await).await;
 
+    assert_eq!(phase(&rig).await, "removed");
+}
+
+/// The budget lets the removal through while a worker finds that the secret is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_commits_does_not_stop_a_removal_that_was_let_through() {
+    let rig = rig().await;
+    let host = ready(&rig).await;
+    let replica = rig.replica().await;
+    let mut moment = rig.world.at(rig.clock.now());
+    let client = moment.ledger().live_clients_of(&host).next().unwrap().clone();
+    let hint = client.live_secrets().next().unwrap().hint.clone();
+    moment.console(&host, "ada").unwrap().delete_secret(&client.client_id, &hint).unwrap();
+    drop(moment);
+    write(&rig, "UPDATE tenantd.tenants SET repair_scope = 'all', due_at = tenantd.clock()").await;
+    let claimed = rig.claim(&replica).await.unwrap();
+    let mut work = replica.admit(claimed).unwrap();
+    let Next::Do(effect) = work.next() else { panic!("it is to be audited") };
+    let acted = replica.act(&mut work, effect).await;
+    let judged = replica.judge(&work, acted).unwrap();
+
+    write(&rig, ABSENT).await;
+    write(&rig, ADMIT).await;
+    let desired = replica.commit(&mut work, &judged).await.unwrap();
+
+    assert!(!desired.is_present);
+    rig.advance(LEASE).await;
+    rig.work_until_quiet(&replica).await;
     assert_eq!(phase(&rig).await, "removed");
 }
 
