@@ -231,6 +231,29 @@ async fn a_tenant_wanted_back_during_its_removal_is_removed_and_starts_anew() {
     assert_eq!(count(&rig, "SELECT current_version::bigint FROM tenantd.tenants").await, 2, "never twice");
 }
 
+/// Later than anybody expected one: after the recheck of its row, and after the removal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_lands_after_the_removal_is_found_by_the_look_behind_it() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let host = rig.given_tenant("acme").await;
+    let lands = rig.clock.elapsed() + SETTLE * 6;
+    rig.world.script(&host, Endpoint::CreateClient, [Fault::late(SETTLE * 6)]);
+    rig.work_until_quiet(&replica).await;
+    rig.advance(lands - LEASE - rig.clock.elapsed()).await;
+    write(&rig, ABSENT).await;
+    write(&rig, ADMIT).await;
+
+    rig.work_once(&replica).await;
+    let live = || rig.world.at(rig.clock.now()).ledger().live_clients_of(&host).count();
+    assert_eq!((phase(&rig).await.as_str(), live()), ("removed", 0));
+    rig.advance(LEASE).await;
+    assert_eq!(live(), 1);
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!((phase(&rig).await.as_str(), live()), ("removed", 0));
+}
+
 /// What was removed may have come to life again: a new life looks before it creates.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_life_is_pending_and_looks_before_it_creates() {
