@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::effect::{Effect, EffectKind};
 use super::failure::{Failure, FailureKind};
 use super::reason::{ParkReason, WaitReason};
-use super::retry::{Jitter, RetryClass, Policy};
+use super::retry::{Jitter, Policy, RetryClass};
 use super::tenant::{Entry, MintEntry, State, Tenant};
 use super::transition::{
     Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, mint_anew, nothing_came, park,

@@ -365,9 +365,9 @@ impl Tenant {
             State::Ready { client, duty: Duty::Compare | Duty::Tidy(_) } => {
                 State::Ready { client, duty: Duty::Compare }
             }
-            State::Removing(Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client)) => {
-                State::Removing(Removal::Delete(client))
-            }
+            State::Removing(
+                Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client),
+            ) => State::Removing(Removal::Delete(client)),
             same @ (State::Pending
             | State::Creating(Entry::Settling { .. })
             | State::Minting { entry: MintEntry::Settling { .. }, .. }

@@ -178,7 +178,7 @@ pub struct IllegalOutcome {
 pub fn next_effect(tenant: &Tenant) -> Next {
     match wanted_effect(tenant) {
         Next::Do(effect) if tenant.is_held && effect.kind().is_deletion() => Next::Rest(held()),
-        next => next,
+        next @ (Next::Do(_) | Next::Rest(_)) => next,
     }
 }
 
@@ -241,7 +241,12 @@ fn care_for(client: &ClientId, duty: &Duty) -> Next {
 /// # Errors
 ///
 /// [`IllegalOutcome`] when the outcome does not belong to the tenant's state.
-pub fn after(tenant: Tenant, effect: &Effect, done: Done, policy: &Policy) -> Result<Decision, IllegalOutcome> {
+pub fn after(
+    tenant: Tenant,
+    effect: &Effect,
+    done: Done,
+    policy: &Policy,
+) -> Result<Decision, IllegalOutcome> {
     let state = tenant.state.clone();
     let decision = match (state, done) {
         (State::Creating(Entry::Cleared), Done::Created { client, hint }) => {
@@ -292,10 +297,9 @@ pub fn after(tenant: Tenant, effect: &Effect, done: Done, policy: &Policy) -> Re
         (State::Ready { client, duty: Duty::Audit }, Done::Audited(drifts)) => {
             care::audited(tenant, client, &drifts, policy)
         }
-        (
-            State::Ready { client, duty: Duty::Mend(mends) },
-            Done::Trusted | Done::Amended | Done::Deduped,
-        ) => care::mended(tenant, client, mends, policy),
+        (State::Ready { client, duty: Duty::Mend(mends) }, Done::Trusted | Done::Amended | Done::Deduped) => {
+            care::mended(tenant, client, mends, policy)
+        }
         (State::Ready { client, duty: Duty::Compare }, Done::Compared { secrets, me }) => {
             secrets::compared_when_ready(tenant, client, &secrets, &me)
         }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::{Store, StoreError, bounded, interval};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
-use crate::domain::ids::{Fence, Hint, TenantId};
 use crate::domain::hints::Standing;
-use crate::domain::transition::{Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange};
+use crate::domain::ids::{Fence, Hint, TenantId};
+use crate::domain::transition::{
+    Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange,
+};
 
 /// A sealed secret on its way into the store.
 #[derive(Debug, Clone)]
@@ -283,10 +285,8 @@ impl Store {
         )
         .fetch_optional(&self.pool))
         .await?;
-        Ok(written.map(|row| Desired {
-            is_present: row.desired_state == "present",
-            is_paused: row.is_paused,
-        }))
+        Ok(written
+            .map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused }))
     }
 }
 

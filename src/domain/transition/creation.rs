@@ -15,12 +15,7 @@ pub(super) fn created(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) 
     advance(tenant, State::Created { client, check }, SecretChange::Seal { hint })
 }
 
-pub(super) fn looked(
-    tenant: Tenant,
-    seen: &[SeenClient],
-    after_conflict: bool,
-    policy: &Policy,
-) -> Decision {
+pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], after_conflict: bool, policy: &Policy) -> Decision {
     let tenant = Tenant { must_look: false, ..tenant };
     match look::find(&tenant.mark, seen) {
         Finding::Ours(client) => {
