@@ -10,7 +10,7 @@ fn numbers() -> impl Strategy<Value = Vec<u32>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::with_cases(1000) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(1000) })]
 
     /// The rules are those of [`Life::judge_act`], [`Life::judge_service`] and [`Life::judge_rest`].
     #[test]
