@@ -143,11 +143,13 @@ impl Comparison<'_> {
     }
 
     /// The hint of the one live stored secret that came without, where what Qlik
-    /// shows leaves exactly one candidate.
+    /// shows leaves exactly one candidate. It is deleted by that hint one day, so it must
+    /// be one that we made.
     #[must_use]
     pub fn missing_hint(&self) -> Option<Hint> {
         let mut candidates = self.seen.iter().filter(|secret| {
-            !self.is_stored(secret) && !self.snapshot.is_some_and(|known| known.contains(&secret.hint))
+            let is_known = self.snapshot.is_some_and(|known| known.contains(&secret.hint));
+            self.is_mine(secret) && !self.is_stored(secret) && !is_known
         });
         match (candidates.next(), candidates.next()) {
             (Some(only), None) => Some(only.hint.clone()),
@@ -284,6 +286,17 @@ mod tests {
         assert_eq!(both.before_mint(true), MintPlan::Delete(Hint::new("bad")));
         assert_eq!(alone.before_mint(true), MintPlan::Mint { snapshot: hints(&["bad"]) });
         assert_eq!(both.after_mint(), Some(Hint::new("bad")));
+    }
+
+    #[test]
+    fn a_secret_of_somebody_else_is_never_taken_for_the_one_without_a_hint() {
+        let mut admins = seen(&["new"]);
+        admins[0].created_by = Some(UserId::new("admin"));
+        let unknown = [StoredSecret::new(None, Standing::Unproven)];
+        let compare =
+            Comparison { seen: &admins, stored: &unknown, snapshot: Some(&[]), is_adopted: false, me: &me() };
+
+        assert_eq!(compare.missing_hint(), None);
     }
 
     #[test]

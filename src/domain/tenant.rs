@@ -16,6 +16,7 @@ use super::phase::Phase;
 
 /// Everything the core needs to know to choose the next effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 pub struct Tenant {
     /// Where the row stands.
     pub state: State,

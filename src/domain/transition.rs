@@ -178,7 +178,7 @@ pub struct IllegalOutcome {
 pub fn next_effect(tenant: &Tenant) -> Next {
     match wanted_effect(tenant) {
         Next::Do(effect) if tenant.is_held && effect.kind().is_deletion() => Next::Rest(held()),
-        next => next,
+        next @ (Next::Do(_) | Next::Rest(_)) => next,
     }
 }
 
@@ -188,7 +188,9 @@ fn wanted_effect(tenant: &Tenant) -> Next {
         State::Pending => Next::Rest(Rest::Requeue),
         State::Creating(Entry::Cleared) => Next::Do(Effect::Create),
         State::Creating(Entry::Settling { left }) => settling(*left, EffectKind::Create),
-        State::Creating(Entry::Look { .. }) => Next::Do(Effect::Look),
+        State::Creating(Entry::Look { .. }) | State::Removed { is_recheck_due: true } => {
+            Next::Do(Effect::Look)
+        }
         State::Minting { client, series: _, entry } => match entry {
             MintEntry::Cleared => Next::Do(Effect::Mint(client.clone())),
             MintEntry::Settling { left } => settling(*left, EffectKind::Mint),
@@ -206,7 +208,6 @@ fn wanted_effect(tenant: &Tenant) -> Next {
             Removal::Revoke(client) => Next::Do(Effect::Revoke(client.clone())),
             Removal::DeleteBot(client) => Next::Do(Effect::DeleteBot(client.clone())),
         },
-        State::Removed { is_recheck_due: true } => Next::Do(Effect::Look),
         State::Removed { is_recheck_due: false } => Next::Rest(Rest::Settled),
     }
 }
@@ -241,6 +242,7 @@ fn care_for(client: &ClientId, duty: &Duty) -> Next {
 /// # Errors
 ///
 /// [`IllegalOutcome`] when the outcome does not belong to the tenant's state.
+#[expect(clippy::too_many_lines, reason = "one table, a line for each pair that can occur")]
 pub fn after(
     tenant: Tenant,
     effect: &Effect,

@@ -2,12 +2,15 @@
 //!
 //! A walk draws everything from a list of numbers, so that a failing one shrinks
 //! to a short list. After every decision it hands the step to a judge. [`walk`]
-//! believes any outcome that fits; [`lives`] asks a Qlik that keeps its word.
+//! believes any outcome that fits; [`life`] asks a Qlik that keeps its word.
 //!
 //! The rule: a walk knows what a row keeps and nothing else ([`row`]).
 
 pub(super) mod by_hand;
+mod kept;
+mod life;
 mod outcomes;
+mod qlik;
 pub(super) mod row;
 
 use std::collections::BTreeSet;

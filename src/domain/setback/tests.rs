@@ -212,9 +212,9 @@ fn a_removal_that_fails_for_too_long_slows_down_and_says_for_how_long() {
         let tenant = Tenant { failures: 30, ..tenant };
         fails(tenant, &Effect::Delete(client()), FailureKind::ServerError).rest
     };
-    let waits = |rest: &Rest| match rest {
-        Rest::Wait { due, .. } => *due,
-        other => panic!("{other:?}"),
+    let waits = |rest: &Rest| {
+        let Rest::Wait { due, .. } = rest else { panic!("{rest:?}") };
+        *due
     };
 
     let (soon, late) = (removal(DAY.saturating_sub(Duration::from_millis(1))), removal(DAY));

@@ -124,7 +124,7 @@ impl Row {
         let refused_for = began(decision.tenant.refused_for, Ailment::ProofRefused);
         let missing_for = began(decision.tenant.missing_for, Ailment::ClientMissing);
         let must_look = decision.tenant.must_look || decision.secret == SecretChange::Shred;
-        self.tenant = Tenant { refused_for, missing_for, must_look, ..decision.tenant.clone() };
+        self.tenant = Tenant { must_look, refused_for, missing_for, ..decision.tenant.clone() };
         let phase = self.tenant.stand().phase;
         if phase == Phase::Removed && self.is_wanted {
             self.tenant.state = State::Pending;
@@ -154,7 +154,7 @@ impl Row {
             (true, true) => State::Creating(Entry::Look { after_conflict: false }),
             (false, _) => self.taken_up(&tenant, found),
         };
-        if is_admitted {
+        if is_admitted || matches!(tenant.state, State::Removing(_)) {
             self.tenant.state = tenant.state.clone(); // The claim itself records the intent.
         }
         tenant
