@@ -181,7 +181,8 @@ pub fn other_tenants(
     row: Option<TenantId>,
     seen: &[SeenClient],
 ) -> Vec<TenantId> {
-    let marks = seen.iter().filter(|client| !client.is_deleted).flat_map(|client| marks_in(&client.description));
+    let marks =
+        seen.iter().filter(|client| !client.is_deleted).flat_map(|client| marks_in(&client.description));
     let mut others: Vec<_> = marks
         .filter(|mark| mark.installation == installation && Some(mark.tenant) != row)
         .map(|mark| mark.tenant)
@@ -234,7 +235,7 @@ impl<S: BuildHasher> HostView<'_, S> {
                 // What one row may need, another does not take.
                 Whose::Ours => return Whose::Ours,
                 duplicate @ Whose::Duplicate(_) => whose = Some(duplicate),
-                other => whose = whose.or(Some(other)),
+                other @ (Whose::Foreign | Whose::LookAlike | Whose::Orphan(_)) => whose = whose.or(Some(other)),
             }
         }
         whose.unwrap_or(Whose::Foreign)
@@ -250,10 +251,9 @@ impl<S: BuildHasher> HostView<'_, S> {
                 (_, Some(_)) => Whose::Duplicate(tenant),
             },
             Some(_) | None => match self.known.get(&tenant) {
-                None | Some(Known::Removed) => Whose::Orphan(tenant),
                 Some(Known::WithoutClient) => Whose::Ours,
                 Some(Known::WithClient(theirs)) if *theirs == client.client_id => Whose::Ours,
-                Some(Known::WithClient(_)) => Whose::Orphan(tenant),
+                None | Some(Known::Removed | Known::WithClient(_)) => Whose::Orphan(tenant),
             },
         }
     }
@@ -273,7 +273,8 @@ impl<S: BuildHasher> HostView<'_, S> {
 
     fn stale<'c>(&'c self, client: &'c SeenClient) -> impl Iterator<Item = Found> + 'c {
         let tenant = self.row.as_ref().map(|row| row.tenant);
-        let by_us = self.unknown(client).filter(|secret| self.me.is_some() && secret.created_by.as_ref() == self.me);
+        let by_us =
+            self.unknown(client).filter(|secret| self.me.is_some() && secret.created_by.as_ref() == self.me);
         by_us.map(move |secret| Found {
             class: Class::StaleSecret,
             client: client.client_id.clone(),

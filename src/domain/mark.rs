@@ -87,8 +87,10 @@ pub fn without(description: &str, is_unwanted: impl Fn(&Mark) -> bool) -> String
 fn read(text: &str) -> Option<(Mark, &str)> {
     let (body, rest) = text.split_once(']')?;
     let (installation, tenant) = body.split_once(':')?;
-    let mark =
-        Mark { installation: InstallationId(hyphenated(installation)?), tenant: TenantId(hyphenated(tenant)?) };
+    let mark = Mark {
+        installation: InstallationId(hyphenated(installation)?),
+        tenant: TenantId(hyphenated(tenant)?),
+    };
     Some((mark, rest))
 }
 

@@ -15,7 +15,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn spend_change(&self, kind: &str, tenant: TenantId, per_hour: u32) -> Result<bool, StoreError> {
+    pub async fn spend_change(
+        &self,
+        kind: &str,
+        tenant: TenantId,
+        per_hour: u32,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!(
             r#"

@@ -51,7 +51,8 @@ fn sorted(phase: Phase, committed: Option<&str>, known: &[(TenantId, Known)], se
     let names = HashSet::from(["portal".to_owned()]);
     let known: HashMap<_, _> = known.iter().cloned().collect();
     let me = UserId::new("me");
-    HostView { installation: INSTALLATION, row: Some(row), names: &names, known: &known, me: Some(&me) }.sort(seen)
+    HostView { installation: INSTALLATION, row: Some(row), names: &names, known: &known, me: Some(&me) }
+        .sort(seen)
 }
 
 fn classes(sorted: &Sorted) -> Vec<Class> {
@@ -105,7 +106,8 @@ fn what_a_row_may_still_need_is_no_orphan() {
 
 #[test]
 fn a_secret_is_stale_only_when_we_made_it_and_do_not_know_it_and_it_occurs_once() {
-    let secret = |hint: &str, by: Option<&str>| SeenSecret { hint: Hint::new(hint), created_by: by.map(UserId::new) };
+    let secret =
+        |hint: &str, by: Option<&str>| SeenSecret { hint: Hint::new(hint), created_by: by.map(UserId::new) };
     let mut ours = client("c", "portal", &mark(ROW));
     ours.secrets = vec![
         secret("kept", Some("me")),
