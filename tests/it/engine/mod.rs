@@ -16,6 +16,7 @@ mod outage;
 mod proof;
 mod secrets;
 mod stop;
+mod visits;
 mod waiting;
 
 use std::time::Duration;
