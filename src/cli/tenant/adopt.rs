@@ -8,6 +8,7 @@ use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::secret::os_user;
 use crate::cli::source::Source;
+use crate::domain::drift::DriftKind;
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::ClientId;
 use crate::engine::adopt::{Adopted, Fate, Takeover};
@@ -104,9 +105,12 @@ fn told(target: &Target, adopted: &Adopted, format: Format) -> anyhow::Result<Co
     }
     if !differences.is_empty() {
         output::note(&format!(
-            "the client differs from the tenant's profile in {}; `tenantd tenant drift {id} --repair` mends it once the tenant is ready, and without our grants and scopes it does not become so: set those in Qlik",
+            "the client differs from the tenant's profile in {}; `tenantd tenant drift {id} --repair` mends it once the tenant is ready",
             differences.join(", ")
         ));
+    }
+    if differences.contains(&DriftKind::Grants.as_str()) {
+        output::note("without our grants its new secret gets no token: set them in Qlik now");
     }
     Ok(Code::Done)
 }

@@ -12,7 +12,7 @@ use super::{not_done, target};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
-use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::drift::{Drift, DriftKind, Value};
 use crate::domain::phase::Phase;
 use crate::engine::inspect::{Audited, NotDone};
 use crate::postgres::inspect::Target;
@@ -208,13 +208,18 @@ fn sides(drift: &Drift) -> (Option<String>, Option<String>) {
         Drift::Duplicate(client) => (None, Some(client.to_string())),
         Drift::Consent => (text("trusted"), text("not trusted")),
         Drift::Disabled => (text("enabled"), text("disabled")),
-        Drift::Field { wanted, found } => (Some(wanted.value.to_string()), Some(found.to_string())),
+        Drift::Field { wanted, found } => (said(&wanted.value), said(found)),
         Drift::SecretMissing { hint, standing } => (Some(format!("{hint} ({})", standing.as_str())), None),
         Drift::SecretUnknown { hint, created_by } => {
             let by = created_by.as_ref().map(|user| format!(" (made by {user})")).unwrap_or_default();
             (None, Some(format!("{hint}{by}")))
         }
     }
+}
+
+/// `None` of an empty list.
+fn said(value: &Value) -> Option<String> {
+    Some(value.to_string()).filter(|text| !text.is_empty())
 }
 
 /// What to do about a difference that the daemon cannot mend.

@@ -22,6 +22,10 @@ impl Visited {
     /// A fleet of so many tenants, all ready, and nobody at work.
     async fn new(tenants: u32) -> Self {
         let (fleet, scratch, config) = given_fleet().await;
+        // As the daemon below makes its clients.
+        let profile = "[profiles.default]\nclient_name = \"portal\"\ndescription = \"Made by tenantd.\"\n\
+                       redirect_uris = [\"https://portal.example.com/callback\"]\nscopes = [\"user_default\"]\n";
+        let config = scratch.file("visits.toml", &(std::fs::read_to_string(&config).unwrap() + profile));
         fleet.given_tenants(tenants).await;
         fleet.run_until(brisk(), Duration::from_secs(60), || fleet.is_quiet()).await;
         Self { fleet, scratch, config }
