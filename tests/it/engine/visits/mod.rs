@@ -8,8 +8,13 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenantd::domain::ids::TenantId;
+use tenantd::domain::ids::{ClientId, TenantId};
+use tenantd::domain::mark::Mark;
+use tenantd::engine::adopt::Takeover;
+use tenantd::engine::census::Scope;
+use tenantd::engine::census::apply::Applied;
 use tenantd::engine::inspect::Inspector;
+use tenantd::engine::tokens::Revoke;
 use tenantd::engine::{Engine, Terms};
 use tenantd::ports::Clock;
 use tenantd::simulator::memory::Door;
@@ -67,4 +72,36 @@ pub(super) fn accepts(rig: &Rig, name: &str, id: &str, secret: &str) -> bool {
 
 pub(super) async fn execute(rig: &Rig, statement: &'static str) {
     sqlx::query(statement).execute(rig.pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_daemons_role_suffices_for_every_visit() {
+    let rig = super::rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    for name in ["acme", "hand"] {
+        rig.given_tenant(name).await;
+    }
+    execute(&rig, "UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 year' WHERE external_id = 'hand'")
+        .await;
+    let made = made_by_hand(&rig, "hand", "portal", "x");
+    let inspector = inspector(&rig).await;
+    let takeover =
+        Takeover { client: ClientId::new(made.client_id.clone()), replace: false, by: "a test".into() };
+    inspector.adopt(tenant(&rig, "hand").await, &takeover).await.unwrap();
+    rig.work_until_quiet(&replica).await;
+    inspector.old_secrets(tenant(&rig, "hand").await, Some("a test")).await.unwrap();
+    let (acme, id) = (tenant(&rig, "acme").await, row(&rig, "acme").await.client_id.unwrap());
+    console(&rig, "acme", |console| console.set_trusted(&id, false).unwrap());
+    let mark = Mark { installation: inspector.store.installation(), tenant: acme }.to_string();
+    let second = made_by_hand(&rig, "acme", "portal", &mark).client_id;
+
+    assert!(inspector.drift(acme, true).await.unwrap().repair.is_some());
+    inspector.revoke_tokens(acme, &Revoke::OfClient, "a test").await.unwrap();
+    let plan = inspector.census(&Scope::default()).await.unwrap();
+    inspector
+        .apply(&plan, "a test", |entry, applied| assert_eq!(*applied, Applied::Done, "{entry:?}"))
+        .await
+        .unwrap();
+
+    assert!(client(&rig, "acme", &second).deleted_at.is_some());
 }
