@@ -235,7 +235,9 @@ impl<S: BuildHasher> HostView<'_, S> {
                 // What one row may need, another does not take.
                 Whose::Ours => return Whose::Ours,
                 duplicate @ Whose::Duplicate(_) => whose = Some(duplicate),
-                other @ (Whose::Foreign | Whose::LookAlike | Whose::Orphan(_)) => whose = whose.or(Some(other)),
+                other @ (Whose::Foreign | Whose::LookAlike | Whose::Orphan(_)) => {
+                    whose = whose.or(Some(other))
+                }
             }
         }
         whose.unwrap_or(Whose::Foreign)

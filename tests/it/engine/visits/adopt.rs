@@ -1,5 +1,7 @@
 //! A client that somebody else made, taken over without harm to whoever uses it.
 
+use std::task::Poll;
+
 use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
 use tenantd::domain::mark::Mark;
 use tenantd::engine::adopt::{Fate, Takeover};
@@ -244,4 +246,59 @@ async fn old_secrets_go_only_when_told_and_never_one_that_is_stored() {
     let secrets = client(&rig, "acme", &made.client_id);
     let hints: Vec<_> = secrets.live_secrets().map(|secret| Some(secret.hint.clone())).collect();
     assert_eq!(hints, [stored(&rig, "acme").await[0].hint.clone()]);
+}
+
+/// Drops a future after so many polls, as a death of its process would. `None` when that came first.
+async fn cut<T>(act: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let (mut act, mut left) = (Box::pin(act), polls);
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        act.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn wherever_a_takeover_dies_the_client_and_its_secret_live_on() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let mut taken = 0;
+    for polls in 0.. {
+        let name = format!("acme{polls}");
+        given_early(&rig, &name).await;
+        let made = made_by_hand(&rig, &name, "portal", "Team blue's.");
+        let (dying, tenant) = (inspector(&rig).await, tenant(&rig, &name).await);
+
+        let ended = cut(dying.adopt(tenant, &takeover(&made)), polls).await;
+        rig.work_until_quiet(&replica).await;
+
+        let kept = client(&rig, &name, &made.client_id);
+        let row = row(&rig, &name).await;
+        assert_eq!((row.phase.as_str(), kept.deleted_at), ("ready", None), "{polls}");
+        assert!(accepts_untrusted(&rig, &name, &made), "{polls}: its secret");
+        if row.client_id.as_deref() == Some(made.client_id.as_str()) {
+            taken += usize::from(ended.is_none());
+            inspector(&rig).await.adopt(tenant, &takeover(&made)).await.unwrap();
+            assert_taken_over(&rig, &name, &made).await;
+            let described = client(&rig, &name, &made.client_id).description;
+            assert_eq!(described, format!("Team blue's. {}", mark(&rig, &replica, &name).await), "{polls}");
+        } else {
+            assert!(ended.is_none(), "{polls}");
+            assert_eq!(kept.description, "Team blue's.", "{polls}: it was never taken over");
+        }
+        if ended.is_some() {
+            break;
+        }
+    }
+    assert!(taken > 0, "no death fell between the commit and the end");
+}
+
+/// Whether the secret still stands; a client that was not taken over is not trusted.
+fn accepts_untrusted(rig: &Rig, name: &str, made: &Created) -> bool {
+    let secret = made.secret.as_ref().unwrap().reveal();
+    let kept = client(rig, name, &made.client_id);
+    kept.live_secrets().any(|live| live.matches(secret))
 }

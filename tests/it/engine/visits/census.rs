@@ -11,7 +11,7 @@ use tenantd::engine::census::plan::{Entry, Plan};
 use tenantd::engine::inspect::Inspector;
 use tenantd::ports::{Clock as _, QlikApi as _};
 use tenantd::simulator::memory::Door;
-use tenantd::simulator::{ClientLedger, Endpoint};
+use tenantd::simulator::{ClientLedger, Endpoint, Fault, Grant, TokenRequest};
 use uuid::Uuid;
 
 use super::{client, console, execute, inspector, inspector_with, made_by_hand, tenant};
@@ -202,4 +202,34 @@ async fn what_could_not_be_asked_is_in_the_plan() {
     let hosts: Vec<_> = plan.not_asked.iter().map(|not| not.host.as_str()).collect();
     assert_eq!(hosts, [host_of("sane").as_str(), "a.elsewhere.example"]);
     assert!(plan.not_asked[1].reason.contains("no region"), "{:?}", plan.not_asked);
+}
+
+#[tokio::test]
+async fn what_outlives_a_client_is_ended_too_also_when_the_first_attempt_dies() {
+    let rig = rig().await;
+    let inspector = inspector(&rig).await;
+    let host = host_of("norow");
+    rig.world.at(rig.clock.now()).add_tenant(&host);
+    let unknown =
+        Mark { installation: inspector.store.installation(), tenant: TenantId(Uuid::from_u128(77)) };
+    let made = made_by_hand(&rig, "norow", "x", &unknown.to_string());
+    console(&rig, "norow", |console| console.set_trusted(&made.client_id, true).unwrap());
+    let secret = made.secret.as_ref().unwrap().reveal();
+    let request =
+        TokenRequest { client_id: &made.client_id, secret, grant: Grant::ClientCredentials, scope: None };
+    rig.world.at(rig.clock.now()).grant_token(&host, &request).unwrap();
+    assert!(ledger(&rig).tenants[&host].has_bot_of(&made.client_id));
+    let plan = inspector.census(&Scope { region: None, hosts: vec![host.clone()] }).await.unwrap();
+    rig.world.script(&host, Endpoint::ListTokens, [Fault::status(500)]);
+
+    let (first, _) = apply(&inspector, &plan).await;
+    let is_deleted = client(&rig, "norow", &made.client_id).deleted_at.is_some();
+    let (second, _) = apply(&inspector, &plan).await;
+    let (third, _) = apply(&inspector, &plan).await;
+
+    assert!(is_deleted && matches!(first[0].1, Applied::NotAsked(_)), "{first:?}");
+    assert_eq!((&second[0].1, &third[0].1), (&Applied::Done, &Applied::Gone));
+    let tenant = &ledger(&rig).tenants[&host];
+    assert!(!tenant.has_bot_of(&made.client_id));
+    assert_eq!(tenant.tokens, 1, "the region's own");
 }
