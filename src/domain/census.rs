@@ -236,7 +236,7 @@ impl<S: BuildHasher> HostView<'_, S> {
                 Whose::Ours => return Whose::Ours,
                 duplicate @ Whose::Duplicate(_) => whose = Some(duplicate),
                 other @ (Whose::Foreign | Whose::LookAlike | Whose::Orphan(_)) => {
-                    whose = whose.or(Some(other))
+                    whose = whose.or(Some(other));
                 }
             }
         }

@@ -27,7 +27,7 @@ impl Visited {
                        redirect_uris = [\"https://portal.example.com/callback\"]\nscopes = [\"user_default\"]\n";
         let config = scratch.file("visits.toml", &(std::fs::read_to_string(&config).unwrap() + profile));
         fleet.given_tenants(tenants).await;
-        fleet.run_until(brisk(), Duration::from_secs(60), || fleet.is_quiet()).await;
+        fleet.run_until(brisk(), Duration::from_mins(1), || fleet.is_quiet()).await;
         Self { fleet, scratch, config }
     }
 
@@ -112,7 +112,7 @@ async fn drift_is_exit_code_3_until_the_daemon_is_told_to_mend_it() {
 
     let is_trusted =
         async || visited.fleet.ledger().tenants[&format!("t1.{SUFFIX}")].client(&id).unwrap().is_trusted;
-    visited.fleet.run_until(brisk(), Duration::from_secs(60), is_trusted).await;
+    visited.fleet.run_until(brisk(), Duration::from_mins(1), is_trusted).await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_takeover_says_what_comes_next_and_a_refusal_what_to_do() {
     let has = visited.tenantd(&["tenant", "adopt", "customer-1", "--client-id", &made]).await;
     let taken = visited.tenantd(&["tenant", "adopt", "hand", "--client-id", &made]).await;
     let again = visited.tenantd(&["tenant", "adopt", "hand", "--client-id", &made, "--output", "json"]).await;
-    visited.fleet.run_until(brisk(), Duration::from_secs(60), || visited.fleet.is_quiet()).await;
+    visited.fleet.run_until(brisk(), Duration::from_mins(1), || visited.fleet.is_quiet()).await;
     let listed = visited.tenantd(&["tenant", "adopt", "hand", "--drop-old-secrets"]).await;
     let dropped = visited.tenantd(&["tenant", "adopt", "hand", "--drop-old-secrets", "--yes"]).await;
     let left = visited.tenantd(&["tenant", "adopt", "hand", "--drop-old-secrets"]).await;
@@ -201,7 +201,7 @@ async fn a_census_is_a_plan_in_a_file_and_its_application_another_command() {
     let newer = visited.scratch.file("newer.json", &text.replace("\"version\": 1", "\"version\": 2"));
     let newer = visited.tenantd(&["census", "--apply", newer.to_str().unwrap(), "--yes"]).await;
     visited.console("t1", |console| {
-        console.edit(&orphan, |draft| draft.description.push_str(" keep!")).unwrap()
+        console.edit(&orphan, |draft| draft.description.push_str(" keep!")).unwrap();
     });
     let changed = visited.tenantd(&["census", "--apply", plan, "--yes"]).await;
     visited
