@@ -8,6 +8,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
@@ -17,6 +18,7 @@ use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
 use crate::domain::tenant::RepairScope;
 use crate::engine::dispatch::{Left, Mode, Pulse};
+use crate::engine::inspect::Inspector;
 use crate::engine::shutdown::Stop;
 use crate::engine::{Bounds, Engine, Proof, Terms};
 use crate::ports::Clock;
@@ -31,6 +33,9 @@ pub use start::{
     StartError, daemon_pool, holder, is_read_only, open_store, open_writable, pool, reach, recognise,
     started, wait_for_store,
 };
+
+/// How long a command waits for a tenant that somebody works on: longer than most steps take.
+const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Qlik Cloud as the settings reach it. Consumes the regions' credentials.
 ///
@@ -53,6 +58,17 @@ pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, St
     let credentials: HashMap<_, _> =
         regions.into_iter().map(|region| (region.name, region.credential)).collect();
     Ok(Cloud::new(&options, credentials, clock)?)
+}
+
+/// What commands that visit tenants at Qlik work with. Opens no connection.
+///
+/// # Errors
+///
+/// [`StartError::CaFile`], [`StartError::Qlik`].
+pub fn inspector(mut settings: Settings, store: Store) -> Result<Arc<Inspector<Cloud>>, StartError> {
+    let terms = terms(&settings);
+    let api = cloud(&mut settings, Arc::new(SystemClock::start()))?;
+    Ok(Arc::new(Inspector { api, store, terms, patience: LEASE_PATIENCE }))
 }
 
 /// What the engine is told.

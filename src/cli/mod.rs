@@ -7,6 +7,7 @@
 //! only grows.
 
 mod ages;
+mod census;
 mod checked;
 mod config;
 mod constraints;
@@ -66,6 +67,8 @@ enum Command {
     /// Add, list, watch and retry tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Hold every client of the fleet against the database, and clean up by a plan
+    Census(census::CensusArgs),
     /// Show a tenant's secret
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -101,6 +104,7 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Doctor(args) => doctor::run(&args, source).await,
         Command::Rejoin(args) => rejoin::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
+        Command::Census(args) => census::run(args, source).await,
         Command::Secret(command) => secret::run(command, source).await,
         Command::Keys(command) => keys::run(command, source),
         Command::Config(command) => config::run(&command, source),

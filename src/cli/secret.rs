@@ -89,7 +89,7 @@ fn explained(error: OpenError) -> anyhow::Error {
 }
 
 /// Who runs this, as the system knows it and not as a variable says it.
-fn os_user() -> String {
+pub(super) fn os_user() -> String {
     let asked = Command::new("id").arg("-un").output();
     let name = asked.ok().filter(|answer| answer.status.success());
     let name = name.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned());

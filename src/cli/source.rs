@@ -4,11 +4,14 @@
 //! `tenantd migrate` does not fail over a secret that only the daemon may read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::PgPool;
 
 use crate::app::{self, StartError};
+use crate::engine::inspect::Inspector;
 use crate::postgres::Store;
+use crate::qlik::Cloud;
 use crate::settings::{InvalidSettings, Layered};
 use crate::vault::{Keyring, Vault};
 
@@ -39,6 +42,14 @@ impl Source {
     pub(super) async fn store(&self) -> anyhow::Result<Store> {
         let pool = app::pool(&self.layered()?.database()?)?;
         Ok(app::open_store(&pool).await?)
+    }
+
+    /// What a command that asks Qlik works with: all of the settings, and the store.
+    pub(super) async fn inspector(&self) -> anyhow::Result<Arc<Inspector<Cloud>>> {
+        let (settings, _) = self.layered()?.settings()?;
+        let pool = app::pool(&settings.database)?;
+        let store = app::open_writable(&pool).await?;
+        Ok(app::inspector(settings, store)?)
     }
 
     /// The vault over the keyring in this file, or else in the configured one.

@@ -61,15 +61,37 @@ impl fmt::Display for Mark {
     }
 }
 
-fn marks_in(description: &str) -> impl Iterator<Item = Mark> {
-    description.split(OPEN).skip(1).filter_map(|rest| {
-        let (body, _) = rest.split_once(']')?;
-        let (installation, tenant) = body.split_once(':')?;
-        Some(Mark {
-            installation: InstallationId(hyphenated(installation)?),
-            tenant: TenantId(hyphenated(tenant)?),
-        })
-    })
+/// Every mark in a description, of whatever installation.
+pub fn marks_in(description: &str) -> impl Iterator<Item = Mark> {
+    description.split(OPEN).skip(1).filter_map(|rest| read(rest).map(|(mark, _)| mark))
+}
+
+/// The description without the marks that are unwanted; whatever else was written stays.
+#[must_use]
+pub fn without(description: &str, is_unwanted: impl Fn(&Mark) -> bool) -> String {
+    let mut parts = description.split(OPEN);
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match read(part) {
+            Some((mark, rest)) if is_unwanted(&mark) => kept.push_str(rest),
+            Some(_) | None => {
+                kept.push_str(OPEN);
+                kept.push_str(part);
+            }
+        }
+    }
+    kept
+}
+
+/// A mark whose opening was read, and what follows it.
+fn read(text: &str) -> Option<(Mark, &str)> {
+    let (body, rest) = text.split_once(']')?;
+    let (installation, tenant) = body.split_once(':')?;
+    let mark = Mark {
+        installation: InstallationId(hyphenated(installation)?),
+        tenant: TenantId(hyphenated(tenant)?),
+    };
+    Some((mark, rest))
 }
 
 /// Only the form we write: the parser of `uuid` would also take braces and URNs.
@@ -103,5 +125,17 @@ mod tests {
         assert_eq!(MINE.owner_of(&format!("{sibling}{MINE}")), Owner::ThisTenant);
         assert_eq!(MINE.owner_of("[tenantd:2:nothing]"), Owner::Stranger);
         assert_eq!(MINE.owner_of("created by tenantd"), Owner::Stranger);
+    }
+
+    #[test]
+    fn marks_are_taken_out_and_words_are_not() {
+        let sibling = Mark { tenant: TenantId(Uuid::from_u128(3)), ..MINE };
+        let text = format!("a {sibling}b [tenantd:1:broken] {MINE}");
+
+        let kept = without(&text, |mark| *mark == sibling);
+
+        assert_eq!(kept, format!("a b [tenantd:1:broken] {MINE}"));
+        assert_eq!(marks_in(&text).collect::<Vec<_>>(), [sibling, MINE]);
+        assert_eq!(without(&text, |_| false), text);
     }
 }

@@ -8,15 +8,19 @@
 //! The rules: nothing here knows HTTP; every failure is classified in the core;
 //! what a worker knows but has not committed may be lost at any instant.
 
+pub mod adopt;
 pub mod breaker;
+pub mod census;
 pub mod dispatch;
 mod in_hand;
+pub mod inspect;
 pub mod lease;
 pub mod outage;
 pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
 pub mod step;
+pub mod tokens;
 pub mod work;
 pub mod worker;
 

@@ -25,7 +25,7 @@ use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
 use super::work::Work;
-use super::{Engine, Proof, outage};
+use super::{Engine, Proof, inspect, outage};
 
 /// Tokens revoked by one effect: what the pacing of writes lets pass within a lease.
 const REVOKE_BATCH: usize = 20;
@@ -143,10 +143,7 @@ impl<Q: QlikApi> Engine<Q> {
 
     /// One GET where the list says all, which Qlik's does.
     async fn audit(&self, work: &Work, client: &ClientId) -> Result<Vec<Drift>, Failure> {
-        let mut seen = self.api.list_clients(&work.host).await?;
-        for ours in seen.iter_mut().filter(|seen| seen.client_id == *client && seen.is_trusted.is_none()) {
-            ours.is_trusted = Some(self.api.is_trusted(&work.host, client).await?);
-        }
+        let seen = inspect::look_closely(&self.api, &work.host, client).await?;
         let (tenant, wanted) = (&work.tenant, work.wanted.as_ref());
         Ok(Expected { client, mark: &tenant.mark, wanted, stored: &tenant.stored }.drifts(&seen))
     }

@@ -115,4 +115,28 @@ impl Store {
         .await?;
         Ok(())
     }
+
+    /// Writes down what an operator's command did at Qlik for a tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn record(&self, tenant: TenantId, effect: &str, message: &str) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            -- attempts.record
+            INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, message, started_at, duration_ms, holder)
+            SELECT tenant_id, phase, $2, 'done', $3, tenantd.clock(), 0, $4
+              FROM tenantd.tenants
+             WHERE tenant_id = $1
+            "#,
+            tenant.0,
+            effect,
+            message,
+            self.holder.0
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
 }

@@ -8,12 +8,15 @@
 //! The rules: **every write to a claimed row is fenced** ([`commit`]), every
 //! decision is one statement, and no transaction is ever open across a request to Qlik.
 
+pub mod adopt;
 pub mod attempts;
 pub mod budget;
+pub mod census;
 pub mod checkup;
 pub mod claim;
 pub mod commit;
 pub mod error;
+pub mod inspect;
 pub mod lease;
 pub mod listener;
 pub mod regions;

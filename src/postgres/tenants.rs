@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::types::Uuid;
 
 use super::{Store, StoreError};
+use crate::domain::ids::{Fence, TenantId};
 
 /// A line of `tenantd.status`.
 #[derive(Debug, Clone, Serialize)]
@@ -96,6 +97,17 @@ pub struct Rest {
     pub next_at: Option<DateTime<Utc>>,
     /// Tenants that are not ready and wait for somebody.
     pub parked: i64,
+}
+
+/// What may keep the daemon from a repair that was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Why the tenant is parked.
+    pub parked: Option<String>,
+    /// Why it is paused.
+    pub paused: Option<String>,
+    /// The daemon was called.
+    pub woken: Option<String>,
 }
 
 impl Store {
@@ -311,6 +323,40 @@ impl Store {
             reason
         )
         .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Lets every repair of a tenant through and makes it due, under the caller's lease:
+    /// an audit that is under way would otherwise end the permission unused. `None` when
+    /// the lease is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn allow_repair(&self, tenant: TenantId, fence: Fence) -> Result<Option<Allowed>, StoreError> {
+        Ok(sqlx::query_as!(
+            Allowed,
+            r#"
+            -- tenants.allow_repair
+            WITH allowed AS (
+                UPDATE tenantd.tenants
+                   SET repair_scope = 'all',
+                       due_at = CASE WHEN phase = 'ready' AND parked_reason IS NULL
+                                     THEN tenantd.clock() ELSE due_at END,
+                       updated_at = tenantd.clock()
+                 WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
+                RETURNING parked_reason, pause_reason, paused_at, paused_until
+            )
+            SELECT parked_reason AS parked,
+                   CASE WHEN paused_until IS NULL OR paused_until > tenantd.clock() THEN pause_reason END AS paused,
+                   pg_notify('tenantd_work', '')::text AS woken
+              FROM allowed
+            "#,
+            tenant.0,
+            fence.epoch,
+            self.holder.0
+        )
+        .fetch_optional(&self.pool)
         .await?)
     }
 }

@@ -1,13 +1,17 @@
 //! `tenantd tenant`: the tenants, one or many.
 //!
-//! The rule: nothing here talks to Qlik. These commands read the contract's
-//! views and write what an owner may write; the daemon does the rest.
+//! The rule: what can be left to the daemon is. Most of these commands read the
+//! contract's views and write what an owner may write; only `drift`, `adopt` and `tokens`
+//! ask Qlik, and they hold the tenant's lease while they do.
 
 mod add;
+mod adopt;
+mod drift;
 mod history;
 mod list;
 mod retry;
 mod show;
+mod tokens;
 mod wait;
 
 use anyhow::anyhow;
@@ -19,7 +23,9 @@ use super::output;
 use super::source::Source;
 use crate::domain::phase::Phase;
 use crate::domain::reason::{ParkReason, WaitReason};
+use crate::engine::inspect::NotDone;
 use crate::postgres::Store;
+use crate::postgres::inspect::Target;
 use crate::postgres::tenants::Status;
 
 /// Reasons that `tenantd.status` derives from the row.
@@ -39,6 +45,13 @@ pub(super) enum TenantCommand {
     Wait(wait::WaitArgs),
     /// Un-park tenants, or bring their next attempt forward
     Retry(retry::RetryArgs),
+    /// Hold clients against what they should be, now, and have the daemon mend them
+    Drift(drift::DriftArgs),
+    /// Take over a client that somebody else made
+    Adopt(adopt::AdoptArgs),
+    /// List and revoke the tokens issued on a tenant
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
 }
 
 pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Result<Code> {
@@ -50,16 +63,37 @@ pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Resu
         TenantCommand::History(args) => history::run(&args, &store).await,
         TenantCommand::Wait(args) => wait::run(&args, &store).await,
         TenantCommand::Retry(args) => retry::run(args, &store).await,
+        TenantCommand::Drift(args) => drift::run(&args, source).await,
+        TenantCommand::Adopt(args) => adopt::run(&args, source).await,
+        TenantCommand::Tokens(command) => tokens::run(&command, source).await,
     }
 }
 
 /// The tenant of this key.
 pub(super) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {
     let found = store.status(external_id).await?;
-    found.ok_or_else(|| {
-        let shown = output::plain(external_id);
-        anyhow!("there is no tenant with the external_id {shown:?}; `tenantd tenant list` shows all")
-    })
+    found.ok_or_else(|| unknown(external_id))
+}
+
+/// The tenant of this key, to be visited.
+pub(super) async fn target(store: &Store, external_id: &str) -> anyhow::Result<Target> {
+    let found = store.target(external_id).await?;
+    found.ok_or_else(|| unknown(external_id))
+}
+
+fn unknown(external_id: &str) -> anyhow::Error {
+    let shown = output::plain(external_id);
+    anyhow!("there is no tenant with the external_id {shown:?}; `tenantd tenant list` shows all")
+}
+
+/// A visit's failure, as the end of a command.
+pub(super) fn not_done(external_id: &str) -> impl Fn(NotDone) -> anyhow::Error + '_ {
+    move |error| match error {
+        NotDone::Store(error) => error.into(),
+        NotDone::Qlik { .. } | NotDone::Busy(_) | NotDone::Refused(_) => {
+            anyhow!("{}: {error}", output::plain(external_id))
+        }
+    }
 }
 
 /// One line on where a tenant stands.

@@ -23,7 +23,7 @@ async fn doctor(fleet: &Fleet, scratch: &Scratch, config: &std::path::Path) -> R
     }
 }
 
-async fn given_fleet() -> (Fleet, Scratch, std::path::PathBuf) {
+pub(super) async fn given_fleet() -> (Fleet, Scratch, std::path::PathBuf) {
     let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::default(), 7)).await;
     let scratch = Scratch::new();
     let ca = scratch.file("ca.pem", fleet.server.ca_pem());

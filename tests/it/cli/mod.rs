@@ -9,4 +9,5 @@ mod secret;
 mod shell;
 mod support;
 mod tenants;
+mod visits;
 mod waiting;

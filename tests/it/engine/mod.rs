@@ -18,6 +18,7 @@ mod proof;
 mod rollouts;
 mod secrets;
 mod stop;
+mod visits;
 mod waiting;
 
 use std::time::Duration;
