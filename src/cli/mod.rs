@@ -13,10 +13,13 @@ mod constraints;
 mod demo;
 mod doctor;
 mod exit;
+mod fleet;
 mod keys;
 mod manuals;
 mod migrate;
+mod os_user;
 mod output;
+mod pause;
 mod run;
 mod secret;
 mod source;
@@ -60,9 +63,12 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Check configuration, database, keyring and each region's credential
     Doctor(doctor::DoctorArgs),
-    /// Add, list, watch and retry tenants
+    /// Add, list, watch and change tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// See what bounds changes to the fleet, pause and resume it
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     /// Show a tenant's secret
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -97,6 +103,7 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Migrate(args) => migrate::run(&args, source).await,
         Command::Doctor(args) => doctor::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
+        Command::Fleet(command) => fleet::run(command, source).await,
         Command::Secret(command) => secret::run(command, source).await,
         Command::Keys(command) => keys::run(command, source),
         Command::Config(command) => config::run(&command, source),

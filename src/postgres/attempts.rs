@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
@@ -93,26 +94,43 @@ impl Store {
         Ok(pruned.rows_affected())
     }
 
+    /// Writes down what a person had done to a tenant, in the transaction that does it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub(super) async fn record(
+        &self,
+        connection: &mut PgConnection,
+        tenant: TenantId,
+        effect: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            -- attempts.record
+            INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, message, started_at, duration_ms, holder)
+            SELECT tenant_id, phase, $2, 'done', $3, tenantd.clock(), 0, $4
+              FROM tenantd.tenants
+             WHERE tenant_id = $1
+            "#,
+            tenant.0,
+            effect,
+            message,
+            self.holder.0
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
     /// Writes down that somebody was shown a secret.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
     pub async fn record_reveal(&self, tenant: TenantId, message: &str) -> Result<(), StoreError> {
-        sqlx::query!(
-            r#"
-            -- attempts.reveal
-            INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, message, started_at, duration_ms, holder)
-            SELECT tenant_id, phase, 'reveal', 'done', $2, tenantd.clock(), 0, $3
-              FROM tenantd.tenants
-             WHERE tenant_id = $1
-            "#,
-            tenant.0,
-            message,
-            self.holder.0
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        let mut connection = self.pool.acquire().await?;
+        self.record(&mut connection, tenant, "reveal", message).await
     }
 }

@@ -57,6 +57,16 @@ impl ClaimTerms {
     pub(super) fn patterns(&self) -> (&[String], &[String]) {
         (&self.patterns, &self.pattern_regions)
     }
+
+    /// Every configured region.
+    pub(super) fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// Every configured profile.
+    pub(super) fn profiles(&self) -> &[String] {
+        &self.profiles
+    }
 }
 
 /// A row that is ours until its lease runs out.

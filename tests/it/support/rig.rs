@@ -17,7 +17,8 @@ use tenantd::domain::profile::Profile;
 use tenantd::domain::region::RegionMap;
 use tenantd::domain::retry::Policy;
 use tenantd::domain::secret::RegionCredential;
-use tenantd::engine::{Engine, Proof, Terms};
+use tenantd::domain::tenant::RepairScope;
+use tenantd::engine::{Bounds, Engine, Proof, Terms};
 use tenantd::ports::{Clock, Entropy};
 use tenantd::postgres::Store;
 use tenantd::postgres::claim::Claimed;
@@ -34,6 +35,7 @@ use super::roles;
 pub(crate) const SUFFIX: &str = "us.qlikcloud.com";
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 pub(crate) const SETTLE: Duration = Duration::from_mins(2);
+pub(crate) const OVERLAP: Duration = Duration::from_hours(24);
 
 /// A clock for process and world; the database's is moved along by [`Rig::advance`].
 #[derive(Debug, Clone)]
@@ -213,8 +215,14 @@ pub(crate) fn terms() -> Terms {
             give_up_after: Duration::from_hours(24),
             settle: SETTLE,
             prove_patience: Duration::from_mins(10),
+            overlap: OVERLAP,
+            audit_every: None,
         },
         proof: Proof::Token,
+        revoke_by_filter: false,
+        bounds: Bounds { removals_per_hour: None, changes_per_hour: 100, canary: 0, max_failure_ratio: 0.1 },
+        rotate_every: None,
+        repair: RepairScope::Consent,
         concurrency: 8,
         lease: LEASE,
         poll: Duration::from_secs(1),
