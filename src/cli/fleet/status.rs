@@ -51,7 +51,11 @@ pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyh
     Ok(Code::Done)
 }
 
-async fn budgets(rollouts: &[RolloutStatus], budget: &Budget, store: &Store) -> anyhow::Result<Vec<HourlyBudget>> {
+async fn budgets(
+    rollouts: &[RolloutStatus],
+    budget: &Budget,
+    store: &Store,
+) -> anyhow::Result<Vec<HourlyBudget>> {
     let spent = |is_removal: bool| {
         let counted = rollouts.iter().filter(|rollout| (rollout.kind == REMOVAL) == is_removal);
         counted.map(|rollout| rollout.spent).sum()
@@ -59,7 +63,12 @@ async fn budgets(rollouts: &[RolloutStatus], budget: &Budget, store: &Store) -> 
     let removals = store.removals().await?;
     let limit = budget.removals_per_hour.map_or(removals.default_limit, i64::from);
     Ok(vec![
-        HourlyBudget { name: "removals_per_hour", spent: spent(true), limit, waiting: Some(removals.waiting) },
+        HourlyBudget {
+            name: "removals_per_hour",
+            spent: spent(true),
+            limit,
+            waiting: Some(removals.waiting),
+        },
         HourlyBudget {
             name: "changes_per_hour",
             spent: spent(false),
