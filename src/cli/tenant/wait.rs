@@ -21,7 +21,9 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Ends when each tenant is ready or needs a human: with 0 when all are ready,
 /// 4 when one needs a human or is removed, 5 when the time is up before that.
+// `--version` is that of a credential here, not of the program.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(in crate::cli) struct WaitArgs {
     /// The tenants, by the pipeline's keys
     #[arg(required = true, value_name = "EXTERNAL_ID")]
