@@ -98,7 +98,6 @@ const CASES: &[Case] = &[
         world: "PAUSE ('us', 'why', tenantd.clock(), tenantd.clock() + interval '1 s')",
         undo: RESUME,
         blockers: &[RegionPaused],
-        ..PLAIN
     },
     Case {
         name: "beside-a-paused-region",
@@ -119,7 +118,6 @@ const CASES: &[Case] = &[
         world: OPEN,
         undo: CLOSE,
         blockers: &[BreakerOpen],
-        ..PLAIN
     },
     Case { name: "sorted", row: "region = 'us'", ..PLAIN },
     Case { name: "of-a-gone-region", row: "region = 'gone'", blockers: &[RegionNotConfigured], ..PLAIN },
