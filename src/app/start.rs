@@ -50,7 +50,7 @@ pub enum StartError {
     },
     /// The daemon's role may not do what it must.
     #[error(
-        "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history and wait tenantd_operator suffices), or run deploy/postgres/roles.sql again"
+        "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again"
     )]
     Forbidden(String),
     /// The database is away.

@@ -13,8 +13,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::exit::{Code, Misuse};
+use super::os_user::os_user;
 use super::output::{self, Format, OutputArg, or_dash};
-use super::secret::os_user;
 use super::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;

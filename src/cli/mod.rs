@@ -14,10 +14,13 @@ mod constraints;
 mod demo;
 mod doctor;
 mod exit;
+mod fleet;
 mod keys;
 mod manuals;
 mod migrate;
+mod os_user;
 mod output;
+mod pause;
 mod rejoin;
 mod run;
 mod secret;
@@ -64,11 +67,14 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Find the way back to what Qlik Cloud knows after a restore from a backup
     Rejoin(rejoin::RejoinArgs),
-    /// Add, list, watch and retry tenants
-    #[command(subcommand)]
-    Tenant(tenant::TenantCommand),
     /// Hold every client of the fleet against the database, and clean up by a plan
     Census(census::CensusArgs),
+    /// Add, list, watch and change tenants
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// See what bounds changes to the fleet, pause and resume it
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     /// Show a tenant's secret
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -105,6 +111,7 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Rejoin(args) => rejoin::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
         Command::Census(args) => census::run(args, source).await,
+        Command::Fleet(command) => fleet::run(command, source).await,
         Command::Secret(command) => secret::run(command, source).await,
         Command::Keys(command) => keys::run(command, source),
         Command::Config(command) => config::run(&command, source),

@@ -4,12 +4,12 @@
 //! the tenant's history before it is shown.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::exit::{Code, Misuse};
+use super::os_user::os_user;
 use super::output;
 use super::source::Source;
 use super::tenant;
@@ -60,7 +60,7 @@ async fn reveal(args: &RevealArgs, source: &Source) -> anyhow::Result<Code> {
     let row = SealedFor { tenant_id: credential.tenant_id, host: &host, client_id: &client_id };
     let secret = vault.open(&credential.sealed, &row).map_err(explained)?;
     let message = format!("version {} was shown to {}", credential.version, os_user());
-    store.record_reveal(credential.tenant_id, &message).await?;
+    store.record(credential.tenant_id, "reveal", &message).await?;
     output::line(secret.expose_to_reveal())?;
     Ok(Code::Done)
 }
@@ -86,16 +86,4 @@ fn explained(error: OpenError) -> anyhow::Error {
         );
     }
     error.into()
-}
-
-/// Who runs this, as the system knows it and not as a variable says it.
-pub(super) fn os_user() -> String {
-    let asked = Command::new("id").arg("-un").output();
-    let name = asked.ok().filter(|answer| answer.status.success());
-    let name = name.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned());
-    let user = name.unwrap_or_else(|| "an unnamed OS user".to_owned());
-    match std::env::var("SUDO_USER") {
-        Ok(before) => format!("{user} (through sudo, by {before})"),
-        Err(_) => user,
-    }
 }

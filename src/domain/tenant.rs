@@ -394,15 +394,16 @@ impl Tenant {
     #[must_use]
     pub fn ready(&self, client: ClientId) -> State {
         let due = &self.due;
-        let duty = if due.recheck {
-            Duty::Recheck
-        } else if self.must_look || due.edit || due.repair.is_some() {
+        // What may fail for ever, such as an edit that Qlik refuses, comes last.
+        let duty = if self.must_look {
             Duty::Audit
+        } else if due.recheck && !self.is_held {
+            Duty::Recheck
         } else if due.leavings && !self.is_held {
             Duty::Compare
         } else if due.rotation {
             return State::Minting { client, series: Series::Rotation, entry: MintEntry::Compare };
-        } else if due.audit {
+        } else if due.edit || due.repair.is_some() || due.audit {
             Duty::Audit
         } else {
             Duty::None

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
@@ -93,35 +94,18 @@ impl Store {
         Ok(pruned.rows_affected())
     }
 
-    /// Writes down that somebody was shown a secret.
+    /// Writes down what a person had done to a tenant, in the transaction that does it.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn record_reveal(&self, tenant: TenantId, message: &str) -> Result<(), StoreError> {
-        sqlx::query!(
-            r#"
-            -- attempts.reveal
-            INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, message, started_at, duration_ms, holder)
-            SELECT tenant_id, phase, 'reveal', 'done', $2, tenantd.clock(), 0, $3
-              FROM tenantd.tenants
-             WHERE tenant_id = $1
-            "#,
-            tenant.0,
-            message,
-            self.holder.0
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Writes down what an operator's command did at Qlik for a tenant.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn record(&self, tenant: TenantId, effect: &str, message: &str) -> Result<(), StoreError> {
+    pub(super) async fn record_in(
+        &self,
+        connection: &mut PgConnection,
+        tenant: TenantId,
+        effect: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             r#"
             -- attempts.record
@@ -135,8 +119,19 @@ impl Store {
             message,
             self.holder.0
         )
-        .execute(&self.pool)
+        .execute(connection)
         .await?;
         Ok(())
+    }
+
+    /// Writes down what a person's command did for a tenant: showed its secret, took over
+    /// its client, deleted something at Qlik.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn record(&self, tenant: TenantId, effect: &str, message: &str) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        self.record_in(&mut connection, tenant, effect, message).await
     }
 }

@@ -3,6 +3,8 @@
 //! Folded into it, so that they cost no commit of their own:
 //! * *sorting*: a row's first claim finds its region among the configured patterns;
 //! * *the intent*: an admitted `pending` row becomes `creating`, because a create may now be sent;
+//! * *the intent to remove*: a row that is claimed to be removed is `removing` from then
+//!   on, because its client may be deleted now;
 //! * *the takeover*: whoever takes over a row with an unanswered request lets it
 //!   settle from the moment the dead holder's lease ran out.
 //!
@@ -56,6 +58,16 @@ impl ClaimTerms {
     /// Host patterns, and beside each its region.
     pub(super) fn patterns(&self) -> (&[String], &[String]) {
         (&self.patterns, &self.pattern_regions)
+    }
+
+    /// Every configured region.
+    pub(super) fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// Every configured profile.
+    pub(super) fn profiles(&self) -> &[String] {
+        &self.profiles
     }
 }
 
@@ -123,7 +135,8 @@ impl Store {
                 SELECT t.*
                   FROM closed
                  CROSS JOIN LATERAL (
-                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder, must_look
+                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder, must_look,
+                              desired_state
                          FROM tenantd.tenants
                         WHERE region = closed.region
                           AND claim_rank <= tenantd.clock() + interval '100 minutes'
@@ -142,6 +155,9 @@ impl Store {
                        coalesce(matched.region IN (SELECT region FROM closed), true) AS is_leased,
                        due.phase = 'pending' AND matched.region IN (SELECT region FROM closed)
                            AND due.profile = ANY ($4::text[]) AS is_admitted,
+                       -- Also an intent: whatever happens now, this life ends in removed.
+                       due.desired_state = 'absent' AND due.phase NOT IN ('pending', 'removed')
+                           AND coalesce(matched.region IN (SELECT region FROM closed), false) AS is_removal,
                        -- Ever since a restore there may be clients of rows that the backup did not know.
                        due.must_look OR EXISTS (SELECT FROM tenantd.installation AS i
                                                  WHERE i.rejoined_at IS NOT NULL) AS looks_first
@@ -155,10 +171,14 @@ impl Store {
             )
             UPDATE tenantd.tenants AS t
                SET region = s.matched,
-                   phase = CASE WHEN s.is_admitted THEN 'creating' ELSE t.phase END,
-                   reason_since = CASE WHEN s.is_admitted THEN tenantd.clock() ELSE t.reason_since END,
-                   unanswered = CASE WHEN s.is_admitted AND NOT s.looks_first THEN 'create' ELSE t.unanswered END,
-                   settles_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
+                   phase = CASE WHEN s.is_admitted THEN 'creating' WHEN s.is_removal THEN 'removing' ELSE t.phase END,
+                   reason_since = CASE WHEN s.is_admitted OR s.is_removal AND t.phase <> 'removing'
+                                       THEN tenantd.clock() ELSE t.reason_since END,
+                   unanswered = CASE WHEN s.is_admitted AND NOT s.looks_first THEN 'create'
+                                     WHEN s.is_removal AND t.unanswered = 'mint' THEN NULL
+                                     ELSE t.unanswered END,
+                   settles_at = CASE WHEN s.is_removal AND t.unanswered = 'mint' THEN NULL
+                                     WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
                                      THEN coalesce(t.settles_at, t.lease_expires_at + $6)
                                      ELSE t.settles_at END,
                    recheck_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'

@@ -45,6 +45,14 @@ pub struct Status {
     pub updated_at: DateTime<Utc>,
     /// The pipeline's labels.
     pub labels: serde_json::Value,
+    /// Version of the current credential.
+    pub version: Option<i32>,
+    /// Whether an operator keeps the daemon away from it or its region.
+    pub paused: bool,
+    /// How the client differed at the last audit.
+    pub drift: Vec<String>,
+    /// When that was.
+    pub audited_at: Option<DateTime<Utc>>,
 }
 
 /// A new tenant as `tenantd tenant add` takes it.
@@ -188,7 +196,8 @@ impl Store {
             SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
                    ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
                    failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!"
+                   updated_at AS "updated_at!", labels AS "labels!",
+                   version, paused AS "paused!", drift AS "drift!", audited_at
               FROM tenantd.status
              WHERE external_id = $1
             "#,
@@ -211,7 +220,8 @@ impl Store {
             SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
                    ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
                    failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!"
+                   updated_at AS "updated_at!", labels AS "labels!",
+                   version, paused AS "paused!", drift AS "drift!", audited_at
               FROM tenantd.status
              WHERE ($1::text IS NULL OR phase = $1)
                AND ($2::text IS NULL OR reason = $2)
@@ -271,6 +281,9 @@ impl Store {
     /// Un-parks a tenant, or brings its next attempt forward: it is due at once and
     /// its patience starts anew. Returns whether there was something to do.
     ///
+    /// What waits for the removal budget goes on waiting for it, and what a tenant that
+    /// is well is planned for later stays planned.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
@@ -289,12 +302,15 @@ impl Store {
                        proof_refused_at = NULL,
                        client_missing_at = NULL,
                        is_minted_afresh = false,
-                       due_at = greatest(tenantd.clock(), CASE WHEN phase = 'pending' THEN not_before END),
+                       due_at = CASE WHEN desired_state = 'present' OR phase IN ('removing', 'removed')
+                                          OR removal_admitted_at IS NOT NULL
+                                     THEN greatest(tenantd.clock(), CASE WHEN phase = 'pending' THEN not_before END)
+                                     END,
                        updated_at = tenantd.clock()
                  WHERE external_id = $1
-                   AND desired_state = 'present'
                    AND lease_holder IS NULL
-                   AND (parked_reason IS NOT NULL OR due_at > tenantd.clock())
+                   AND (parked_reason IS NOT NULL
+                        OR due_at > tenantd.clock() AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
                 RETURNING tenant_id
             )
             SELECT count(*) AS "retried!", max(pg_notify('tenantd_work', '')::text) AS woken FROM retried

@@ -27,6 +27,7 @@ mod show;
 mod tests;
 mod warnings;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -37,6 +38,10 @@ pub use checked::{
 };
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use show::ShownKey;
+
+use crate::domain::host::HostPattern;
+use crate::domain::ids::{ProfileName, RegionName};
+use crate::domain::profile::Profile;
 
 use layers::ConfigFile;
 use raw::Tree;
@@ -124,6 +129,42 @@ impl Layered {
     /// [`InvalidSettings`] with the faults of `[vault]` and every unknown key.
     pub fn vault(&self) -> Result<Vault, InvalidSettings> {
         self.section(sections::vault)
+    }
+
+    /// Only `[rotation]`, for commands that promote a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[rotation]` and every unknown key.
+    pub fn rotation(&self) -> Result<Rotation, InvalidSettings> {
+        self.section(sections::rotation)
+    }
+
+    /// Only `[budget]`, for commands that show what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[budget]` and every unknown key.
+    pub fn budget(&self) -> Result<Budget, InvalidSettings> {
+        self.section(sections::budget)
+    }
+
+    /// Only which hosts belong to which of the `[[regions]]`, without their credentials.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of names and hosts and every unknown key.
+    pub fn region_hosts(&self) -> Result<Vec<(HostPattern, RegionName)>, InvalidSettings> {
+        self.section(regions::hosts)
+    }
+
+    /// Only `[profiles.…]`, for commands that judge a row.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of the profiles and every unknown key.
+    pub fn profiles(&self) -> Result<BTreeMap<ProfileName, Profile>, InvalidSettings> {
+        self.section(profiles::profiles)
     }
 
     /// Only `[log]`, for commands that run before or without the rest.

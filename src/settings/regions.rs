@@ -17,6 +17,19 @@ use crate::domain::secret::RegionCredential;
 
 /// All regions, in the order of the file; at least one.
 pub(super) fn regions(from: &mut Reader<'_>) -> Read<Vec<Region>> {
+    each(from, region)
+}
+
+/// Every host pattern with its region, without a look at any credential.
+pub(super) fn hosts(from: &mut Reader<'_>) -> Read<Vec<(HostPattern, RegionName)>> {
+    let regions = each(from, name_and_hosts)?;
+    let beside = |(name, hosts): (RegionName, Vec<HostPattern>)| {
+        hosts.into_iter().map(move |host| (host, name.clone())).collect::<Vec<_>>()
+    };
+    Ok(regions.into_iter().flat_map(beside).collect())
+}
+
+fn each<T>(from: &mut Reader<'_>, read: fn(&mut Reader<'_>, &str) -> Read<T>) -> Read<Vec<T>> {
     let count = from.tables("regions");
     if count == 0 {
         let remedy = "add a [[regions]] table with name, hosts, client_id and client_secret_file to the file of --config";
@@ -26,22 +39,24 @@ pub(super) fn regions(from: &mut Reader<'_>) -> Read<Vec<Region>> {
             remedy,
         ));
     }
-    let all: Vec<_> = (0..count).map(|index| region(from, &format!("regions[{index}]"))).collect();
+    let all: Vec<_> = (0..count).map(|index| read(from, &format!("regions[{index}]"))).collect();
     refuse_repeated_names(from, count);
     refuse_repeated_hosts(from, count);
     all.into_iter().collect()
 }
 
-fn region(from: &mut Reader<'_>, at: &str) -> Read<Region> {
+fn name_and_hosts(from: &mut Reader<'_>, at: &str) -> Read<(RegionName, Vec<HostPattern>)> {
     let name = from.required(&format!("{at}.name"), name);
     let hosts = from.required(&format!("{at}.hosts"), host_patterns);
+    Ok((RegionName::new(name?), hosts?))
+}
+
+fn region(from: &mut Reader<'_>, at: &str) -> Read<Region> {
+    let named = name_and_hosts(from, at);
     let client_id = from.required(&format!("{at}.client_id"), filled);
     let secret = from.required_secret(&format!("{at}.client_secret"));
-    Ok(Region {
-        name: RegionName::new(name?),
-        hosts: hosts?,
-        credential: RegionCredential::new(client_id?, secret?),
-    })
+    let (name, hosts) = named?;
+    Ok(Region { name, hosts, credential: RegionCredential::new(client_id?, secret?) })
 }
 
 fn host_patterns(value: &Value) -> Result<Vec<HostPattern>, Misfit> {

@@ -115,7 +115,8 @@ fn prove(from: &mut Reader<'_>) -> Read<Prove> {
     Ok(Prove { method: method?, patience: patience? })
 }
 
-fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
+/// `[rotation]`
+pub(super) fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
     let every = from.required("rotation.every", interval(HOUR..=10 * YEAR));
     let overlap = from.required("rotation.overlap", duration(MINUTE..=YEAR));
     Ok(Rotation { every: every?, overlap: overlap? })
@@ -127,7 +128,8 @@ fn audit(from: &mut Reader<'_>) -> Read<Audit> {
     Ok(Audit { every: every?, repair: repair? })
 }
 
-fn budget(from: &mut Reader<'_>) -> Read<Budget> {
+/// `[budget]`
+pub(super) fn budget(from: &mut Reader<'_>) -> Read<Budget> {
     let removals_per_hour = from.optional("budget.removals_per_hour", count(1..=1_000_000));
     let changes_per_hour = from.required("budget.changes_per_hour", count(1..=1_000_000));
     Ok(Budget { removals_per_hour: removals_per_hour?, changes_per_hour: changes_per_hour? })

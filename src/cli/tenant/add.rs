@@ -59,7 +59,9 @@ pub(super) async fn run(args: AddArgs, store: &Store) -> anyhow::Result<Code> {
         .into());
     }
     match patience {
-        Some(timeout) => wait::until_settled(store, vec![external_id], timeout, format).await,
+        Some(timeout) => {
+            wait::until_settled(store, &[wait::Wanted::ready(external_id)], timeout, format).await
+        }
         None => told(&status, is_new, format),
     }
 }

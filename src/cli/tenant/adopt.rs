@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::{not_done, target};
 use crate::cli::exit::Code;
+use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
-use crate::cli::secret::os_user;
 use crate::cli::source::Source;
 use crate::domain::drift::DriftKind;
 use crate::domain::hints::SeenSecret;

@@ -7,9 +7,14 @@
 mod add;
 mod adopt;
 mod drift;
+mod explain;
+mod forget;
 mod history;
 mod list;
+mod pause;
+mod remove;
 mod retry;
+mod rotate;
 mod show;
 mod tokens;
 mod wait;
@@ -29,7 +34,10 @@ use crate::postgres::inspect::Target;
 use crate::postgres::tenants::Status;
 
 /// Reasons that `tenantd.status` derives from the row.
-const DERIVED: [&str; 5] = ["Queued", "Working", "NotBefore", "BreakerOpen", "NotYetSupported"];
+const DERIVED: [&str; 7] =
+    ["Queued", "Working", "NotBefore", "BreakerOpen", "AwaitingBudget", "Paused", REMOVED];
+/// What a tenant stays until its owner wants it back.
+const REMOVED: &str = "Removed";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
@@ -52,6 +60,18 @@ pub(super) enum TenantCommand {
     /// List and revoke the tokens issued on a tenant
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
+    /// Say where a tenant stands, what is next, and what keeps it from going on
+    Explain(explain::ExplainArgs),
+    /// Keep the daemon away from a tenant
+    Pause(pause::PauseArgs),
+    /// End a tenant's pause
+    Resume(pause::ResumeArgs),
+    /// Ask for another secret, or go back to the previous one
+    Rotate(rotate::RotateArgs),
+    /// Delete tenants' clients in Qlik, and all that is kept of them
+    Remove(remove::RemoveArgs),
+    /// End a tenant whose host no longer exists, without a word to Qlik
+    Forget(forget::ForgetArgs),
 }
 
 pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Result<Code> {
@@ -66,6 +86,12 @@ pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Resu
         TenantCommand::Drift(args) => drift::run(&args, source).await,
         TenantCommand::Adopt(args) => adopt::run(&args, source).await,
         TenantCommand::Tokens(command) => tokens::run(&command, source).await,
+        TenantCommand::Explain(args) => explain::run(&args, source, &store).await,
+        TenantCommand::Pause(args) => pause::pause(&args, &store).await,
+        TenantCommand::Resume(args) => pause::resume(&args, &store).await,
+        TenantCommand::Rotate(args) => rotate::run(args, source, &store).await,
+        TenantCommand::Remove(args) => remove::run(&args, &store).await,
+        TenantCommand::Forget(args) => forget::run(&args, &store).await,
     }
 }
 
@@ -113,7 +139,25 @@ fn standing(status: &Status) -> String {
 
 /// Whether the tenant stays as it is until somebody acts.
 fn needs_human(status: &Status) -> bool {
-    !status.ready && (status.parked || status.reason.as_deref() == Some("NotYetSupported"))
+    !status.ready && (status.parked || status.reason.as_deref() == Some(REMOVED))
+}
+
+/// Does something for each tenant; one that cannot be does not keep it from the others.
+async fn for_each(
+    external_ids: &[String],
+    mut act: impl AsyncFnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Code> {
+    let mut first = None;
+    for external_id in external_ids {
+        if let Err(error) = act(external_id).await {
+            match &first {
+                // The last word is the first error; the others are told as they come.
+                None => first = Some(error),
+                Some(_) => output::note(&format!("error: {error:#}")),
+            }
+        }
+    }
+    first.map_or(Ok(Code::Done), Err)
 }
 
 fn phases() -> PossibleValuesParser {

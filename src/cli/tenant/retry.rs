@@ -1,9 +1,11 @@
 //! `tenantd tenant retry`: after the cause is mended.
 
+use anyhow::anyhow;
 use clap::Args;
 
-use super::{one, park_reasons, standing};
+use super::{for_each, one, park_reasons, standing};
 use crate::cli::exit::Code;
+use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::postgres::Store;
 
@@ -13,7 +15,8 @@ use crate::postgres::Store;
 #[command(after_help = "\
 Examples:
   tenantd tenant retry customer-42
-  tenantd tenant retry --all-parked --reason CredentialRefused")]
+  tenantd tenant retry --all-parked --reason CredentialRefused
+  tenantd tenant retry --recreate customer-42")]
 pub(in crate::cli) struct RetryArgs {
     /// The tenants, by the pipeline's keys
     #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked", value_name = "EXTERNAL_ID")]
@@ -21,6 +24,10 @@ pub(in crate::cli) struct RetryArgs {
     /// Every tenant that is parked
     #[arg(long)]
     all_parked: bool,
+    /// Have another client made where somebody deleted ours: only for tenants parked as
+    /// `ClientMissing`. The new client has another id; every secret of the old one is shredded
+    #[arg(long, conflicts_with = "all_parked")]
+    recreate: bool,
     /// With --all-parked: only those parked for this reason
     #[arg(long, requires = "all_parked", value_parser = park_reasons(), hide_possible_values = true)]
     reason: Option<String>,
@@ -30,30 +37,40 @@ pub(super) async fn run(args: RetryArgs, store: &Store) -> anyhow::Result<Code> 
     if args.all_parked {
         return all_parked(store, args.reason.as_deref()).await;
     }
-    let mut unknown = None;
-    for external_id in &args.external_ids {
-        if let Err(error) = retry(store, external_id).await {
-            // The others are not to suffer for it.
-            unknown = Some(error);
-        }
+    if args.recreate {
+        let asked = os_user();
+        return for_each(&args.external_ids, async |id| recreate(store, id, &asked).await).await;
     }
-    unknown.map_or(Ok(Code::Done), Err)
+    for_each(&args.external_ids, async |id| retry(store, id).await).await
 }
 
 async fn retry(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let is_retried = store.retry(external_id).await?;
     let status = one(store, external_id).await?;
-    let line = if is_retried {
-        format!("{} is due at once", output::plain(external_id))
-    } else if status.reason.as_deref() == Some("NotYetSupported") {
-        let id = output::plain(external_id);
-        format!(
-            "nothing to do: {id} has desired_state absent, and removal is not built in this version; set it back to present, or delete the client by hand in Qlik"
-        )
-    } else {
+    let id = output::plain(external_id);
+    let line = if !is_retried {
         format!("nothing to do: {}", standing(&status))
+    } else if status.next_attempt_at.is_none() && status.reason.as_deref() == Some("AwaitingBudget") {
+        format!("{id} is no longer parked and waits for the removal budget")
+    } else {
+        format!("{id} is due at once")
     };
     Ok(output::line(&line)?)
+}
+
+async fn recreate(store: &Store, external_id: &str, asked: &str) -> anyhow::Result<()> {
+    let is_begun = store.recreate(external_id, asked).await?;
+    let status = one(store, external_id).await?;
+    if !is_begun {
+        return Err(anyhow!(
+            "only a tenant that is parked as ClientMissing gets another client: {}",
+            standing(&status)
+        ));
+    }
+    let id = output::plain(external_id);
+    Ok(output::line(&format!(
+        "{id} gets another client, with another id, unless a look finds one of ours; `tenantd tenant wait {id}` waits for it"
+    ))?)
 }
 
 async fn all_parked(store: &Store, reason: Option<&str>) -> anyhow::Result<Code> {

@@ -20,12 +20,17 @@ const EVENTS: &str = "tenantd_events";
 const POLL: Duration = Duration::from_secs(1);
 
 /// Ends when each tenant is ready or needs a human: with 0 when all are ready,
-/// 4 when one needs a human, 5 when the time is up before that.
+/// 4 when one needs a human or is removed, 5 when the time is up before that.
+// `--version` is that of a credential here, not of the program.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(in crate::cli) struct WaitArgs {
     /// The tenants, by the pipeline's keys
     #[arg(required = true, value_name = "EXTERNAL_ID")]
     external_ids: Vec<String>,
+    /// Wait until the current credential has this version or a later one
+    #[arg(long, value_name = "N")]
+    version: Option<i32>,
     /// Give up after this long
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "DURATION")]
     timeout: Duration,
@@ -34,35 +39,75 @@ pub(in crate::cli) struct WaitArgs {
 }
 
 pub(super) async fn run(args: &WaitArgs, store: &Store) -> anyhow::Result<Code> {
-    until_settled(store, args.external_ids.clone(), args.timeout, args.format.output).await
+    let wanted: Vec<_> = args
+        .external_ids
+        .iter()
+        .map(|id| Wanted { external_id: id.clone(), version: args.version })
+        .collect();
+    until_settled(store, &wanted, args.timeout, args.format.output).await
+}
+
+/// What is waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) external_id: String,
+    /// At least this version; any, where none is named.
+    pub(super) version: Option<i32>,
+}
+
+impl Wanted {
+    /// Any version of this tenant.
+    pub(super) fn ready(external_id: String) -> Self {
+        Self { external_id, version: None }
+    }
+
+    fn is_there(&self, status: &Status) -> bool {
+        status.ready && self.version.is_none_or(|version| status.version >= Some(version))
+    }
+
+    /// It stays away until somebody acts. A tenant that serves may be parked for the next version.
+    fn needs_human(&self, status: &Status) -> bool {
+        !self.is_there(status) && (needs_human(status) || status.parked)
+    }
 }
 
 /// Waits, and says where each tenant stands in the end.
 pub(super) async fn until_settled(
     store: &Store,
-    external_ids: Vec<String>,
+    wanted: &[Wanted],
     timeout: Duration,
     format: Format,
 ) -> anyhow::Result<Code> {
-    let in_time = tokio::time::timeout(timeout, settle(store, &external_ids)).await;
+    let in_time = tokio::time::timeout(timeout, settle(store, wanted)).await;
     let is_late = in_time.is_err();
     let last = match in_time {
         Ok(settled) => settled?,
-        Err(_) => standings(store, &external_ids).await?,
+        Err(_) => standings(store, wanted).await?,
     };
     match format {
         Format::Json => output::json(&last)?,
         Format::Table => {
-            for status in &last {
-                output::line(&standing(status))?;
+            for (wanted, status) in wanted.iter().zip(&last) {
+                output::line(&line(wanted, status))?;
             }
         }
     }
-    Ok(verdict(&last, is_late))
+    Ok(verdict(wanted, &last, is_late))
 }
 
-fn verdict(last: &[Status], is_late: bool) -> Code {
-    if last.iter().all(|status| status.ready) {
+fn line(wanted: &Wanted, status: &Status) -> String {
+    match wanted.version {
+        Some(version) if status.ready && !wanted.is_there(status) => {
+            let message = output::plain(status.message.as_deref().unwrap_or("the next one is under way"));
+            let (id, current) = (output::plain(&status.external_id), output::or_dash(status.version));
+            format!("{id} has version {current} and not {version} yet: {message}")
+        }
+        Some(_) | None => standing(status),
+    }
+}
+
+fn verdict(wanted: &[Wanted], last: &[Status], is_late: bool) -> Code {
+    if wanted.iter().zip(last).all(|(wanted, status)| wanted.is_there(status)) {
         Code::Done
     } else if is_late {
         Code::TimedOut
@@ -71,12 +116,14 @@ fn verdict(last: &[Status], is_late: bool) -> Code {
     }
 }
 
-async fn settle(store: &Store, external_ids: &[String]) -> anyhow::Result<Vec<Status>> {
+async fn settle(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>> {
     // Listening before looking: what happens in between is not missed.
     let mut events = listen(store).await?;
     loop {
-        let now = standings(store, external_ids).await?;
-        if now.iter().all(|status| status.ready || needs_human(status)) {
+        let now = standings(store, wanted).await?;
+        let is_settled =
+            |(wanted, status): (&Wanted, &Status)| wanted.is_there(status) || wanted.needs_human(status);
+        if wanted.iter().zip(&now).all(is_settled) {
             return Ok(now);
         }
         tokio::select! {
@@ -94,10 +141,10 @@ async fn listen(store: &Store) -> Result<PgListener, StoreError> {
     Ok(events)
 }
 
-async fn standings(store: &Store, external_ids: &[String]) -> anyhow::Result<Vec<Status>> {
-    let mut found = Vec::with_capacity(external_ids.len());
-    for external_id in external_ids {
-        found.push(one(store, external_id).await?);
+async fn standings(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>> {
+    let mut found = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        found.push(one(store, &wanted.external_id).await?);
     }
     Ok(found)
 }

@@ -124,7 +124,7 @@ fn lost(mut tenant: Tenant, client: ClientId, hint: super::super::ids::Hint, sta
 fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
     let is_let_through = tenant.due.repair == Some(RepairScope::All);
     match drift {
-        Drift::Duplicate(_) => true,
+        Drift::Duplicate(_) => !tenant.is_held,
         Drift::Consent => tenant.due.repair.is_some() || tenant.must_look,
         Drift::Field { wanted, .. } => is_let_through || tenant.due.edit && wanted.field.is_of_the_owner(),
         Drift::SecretMissing { .. } => is_let_through || tenant.must_look,

@@ -3,8 +3,12 @@
 
 mod daemon;
 mod doctor;
+mod explaining;
 mod faults;
+mod fleet;
 mod keys;
+mod pausing;
+mod requests;
 mod secret;
 mod shell;
 mod support;

@@ -139,7 +139,7 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     let fence = store.lease_one(tenant, LEASE).await.unwrap().expect("nobody has it");
     store.give_back(tenant, fence).await.unwrap();
     store.recheck_later(tenant, minute).await.unwrap();
-    store.record_reveal(tenant, "shown").await.unwrap();
+    store.record(tenant, "reveal", "shown").await.unwrap();
     assert_eq!(store.history(tenant, 10).await.unwrap().len(), 1);
     rig.advance(minute * 2).await;
     assert_eq!(store.prune_history(minute, 10).await.unwrap(), 1);

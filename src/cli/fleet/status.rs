@@ -1,0 +1,165 @@
+//! `tenantd fleet status`: every brake on the fleet, and how much is left of each budget.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::cli::ages::relative;
+use crate::cli::exit::Code;
+use crate::cli::output::{self, Format, or_dash};
+use crate::domain::phase::Phase;
+use crate::postgres::Store;
+use crate::postgres::fleet::{Hold, RolloutStatus};
+use crate::postgres::pauses::Pause;
+use crate::settings::Budget;
+
+/// The kind of change that has a budget of its own.
+const REMOVAL: &str = "removal";
+
+#[derive(Serialize)]
+struct FleetStatus {
+    deletions_held: Option<Hold>,
+    pauses: Vec<Pause>,
+    rollouts: Vec<RolloutStatus>,
+    budgets: Vec<HourlyBudget>,
+    phases: BTreeMap<String, i64>,
+}
+
+/// A budget of an hour.
+#[derive(Serialize)]
+struct HourlyBudget {
+    name: &'static str,
+    spent: i64,
+    limit: i64,
+    waiting: Option<i64>,
+}
+
+pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyhow::Result<Code> {
+    let rollouts = store.rollouts().await?;
+    let status = FleetStatus {
+        deletions_held: store.hold().await?,
+        pauses: store.pauses().await?,
+        budgets: budgets(&rollouts, budget, store).await?,
+        rollouts,
+        phases: phases(store).await?,
+    };
+    match format {
+        Format::Json => output::json(&status)?,
+        Format::Table => output::print(&sheet(&status, store.now().await?))?,
+    }
+    Ok(Code::Done)
+}
+
+async fn budgets(
+    rollouts: &[RolloutStatus],
+    budget: &Budget,
+    store: &Store,
+) -> anyhow::Result<Vec<HourlyBudget>> {
+    let spent = |is_removal: bool| {
+        let counted = rollouts.iter().filter(|rollout| (rollout.kind == REMOVAL) == is_removal);
+        counted.map(|rollout| rollout.spent).sum()
+    };
+    let removals = store.removals().await?;
+    let limit = budget.removals_per_hour.map_or(removals.default_limit, i64::from);
+    Ok(vec![
+        HourlyBudget {
+            name: "removals_per_hour",
+            spent: spent(true),
+            limit,
+            waiting: Some(removals.waiting),
+        },
+        HourlyBudget {
+            name: "changes_per_hour",
+            spent: spent(false),
+            limit: budget.changes_per_hour.into(),
+            waiting: None,
+        },
+    ])
+}
+
+async fn phases(store: &Store) -> anyhow::Result<BTreeMap<String, i64>> {
+    let mut phases = BTreeMap::new();
+    for count in store.counts().await? {
+        *phases.entry(count.phase).or_default() += count.tenants;
+    }
+    Ok(phases)
+}
+
+fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {
+    let held = match &status.deletions_held {
+        Some(hold) => {
+            format!(
+                "deletions at Qlik are held, {}: {}\n\n",
+                relative(hold.since, now),
+                output::plain(&hold.reason)
+            )
+        }
+        None => String::new(),
+    };
+    format!(
+        "{held}{}\n{}\n{}\n{}",
+        pauses(&status.pauses, now),
+        rollouts(&status.rollouts, now),
+        spending(&status.budgets),
+        tenants(&status.phases)
+    )
+}
+
+fn pauses(pauses: &[Pause], now: DateTime<Utc>) -> String {
+    if pauses.is_empty() {
+        return "no region is paused\n".to_owned();
+    }
+    output::table(
+        &["PAUSED", "SINCE", "UNTIL", "REASON"],
+        pauses.iter().map(|pause| {
+            vec![
+                super::spoken(&pause.region),
+                relative(pause.since, now),
+                or_dash(pause.until.map(|until| relative(until, now))),
+                pause.reason.clone(),
+            ]
+        }),
+    )
+}
+
+fn rollouts(rollouts: &[RolloutStatus], now: DateTime<Utc>) -> String {
+    output::table(
+        &["ROLLOUT", "STAGE", "SINCE", "LAST HOUR", "MESSAGE"],
+        rollouts.iter().map(|rollout| {
+            vec![
+                rollout.kind.clone(),
+                rollout.stage.clone(),
+                relative(rollout.since, now),
+                rollout.spent.to_string(),
+                rollout.message.clone().unwrap_or_default(),
+            ]
+        }),
+    )
+}
+
+fn spending(budgets: &[HourlyBudget]) -> String {
+    output::table(
+        &["BUDGET", "SPENT", "LIMIT", "WAITING"],
+        budgets.iter().map(|budget| {
+            vec![
+                budget.name.to_owned(),
+                budget.spent.to_string(),
+                budget.limit.to_string(),
+                or_dash(budget.waiting),
+            ]
+        }),
+    )
+}
+
+/// In the order of the way; what a newer version may have comes last.
+fn tenants(phases: &BTreeMap<String, i64>) -> String {
+    let known = Phase::ALL.map(Phase::as_str);
+    let place = |phase: &str| known.iter().position(|known| *known == phase).unwrap_or(known.len());
+    let mut sorted: Vec<_> = phases.iter().collect();
+    sorted.sort_by_key(|(phase, _)| place(phase));
+    output::table(
+        &["PHASE", "TENANTS"],
+        sorted.into_iter().map(|(phase, tenants)| vec![phase.clone(), tenants.to_string()]),
+    )
+}

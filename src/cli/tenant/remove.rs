@@ -1,0 +1,75 @@
+//! `tenantd tenant remove`: the owner's `desired_state = 'absent'`, by hand.
+//!
+//! The rule: nothing is asked for before `--yes`, and without it every tenant is named
+//! with what would be deleted.
+
+use clap::Args;
+
+use super::{for_each, one, standing};
+use crate::cli::exit::{Code, Misuse};
+use crate::cli::output;
+use crate::postgres::Store;
+use crate::postgres::tenants::Status;
+
+/// Consumers lose the credential at once. The daemon then deletes the client, its tokens
+/// and its bot user in Qlik and shreds its secrets, as the removal budget allows.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tenantd tenant remove customer-42 --yes")]
+pub(in crate::cli) struct RemoveArgs {
+    /// The tenants, by the pipeline's keys
+    #[arg(required = true, value_name = "EXTERNAL_ID")]
+    external_ids: Vec<String>,
+    /// Yes, delete them
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(args: &RemoveArgs, store: &Store) -> anyhow::Result<Code> {
+    if !args.yes {
+        return Err(warning(&args.external_ids, store).await?.into());
+    }
+    for_each(&args.external_ids, async |id| remove(store, id).await).await
+}
+
+async fn warning(external_ids: &[String], store: &Store) -> anyhow::Result<Misuse> {
+    let mut lines = Vec::with_capacity(external_ids.len());
+    for external_id in external_ids {
+        lines.push(format!("  {}", what_goes(&one(store, external_id).await?)));
+    }
+    let tenants = output::count(i64::try_from(lines.len()).unwrap_or(i64::MAX), "tenant");
+    Ok(Misuse(format!(
+        "this removes {tenants} for good, as [budget] removals_per_hour allows; add --yes if you mean it:\n{}",
+        lines.join("\n")
+    )))
+}
+
+/// What a removal deletes.
+pub(super) fn what_goes(status: &Status) -> String {
+    let (id, host) = (output::plain(&status.external_id), &status.host);
+    match &status.client_id {
+        Some(client) => {
+            let client = output::plain(client);
+            format!(
+                "{id}: client {client} on {host}, its tokens, its bot user, and every secret that is kept"
+            )
+        }
+        None => format!("{id}: no client is known on {host}; phase {}", status.phase),
+    }
+}
+
+async fn remove(store: &Store, external_id: &str) -> anyhow::Result<()> {
+    let removed = store.remove(external_id).await?;
+    let status = one(store, external_id).await?;
+    let id = output::plain(external_id);
+    let line = match removed {
+        None => format!("nothing to do: {}", standing(&status)),
+        Some(unwanted) if unwanted.awaits_budget => format!(
+            "{id} is to be removed, as [budget] removals_per_hour allows; `tenantd fleet status` shows what is left of it"
+        ),
+        Some(unwanted) if unwanted.phase == "removed" => {
+            format!("{id} is removed: nothing was ever sent for it")
+        }
+        Some(_) => format!("{id} is to be removed"),
+    };
+    Ok(output::line(&line)?)
+}

@@ -1,0 +1,91 @@
+//! `tenantd tenant rotate`: another secret, or the previous one again.
+//!
+//! The rule: consumers are never without a credential that works. The old secret lives
+//! on as the previous one until it is acknowledged or `rotation.overlap` is over.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::wait::{self, Wanted};
+use super::{for_each, one, standing};
+use crate::cli::exit::Code;
+use crate::cli::os_user::os_user;
+use crate::cli::output::{self, Format};
+use crate::cli::source::Source;
+use crate::postgres::Store;
+use crate::postgres::rollback::{Rollback, Versions};
+
+/// Same as `UPDATE tenantd.tenants SET desired_version = desired_version + 1`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenantd tenant rotate customer-42 --wait
+  tenantd tenant rotate --rollback customer-42")]
+pub(in crate::cli) struct RotateArgs {
+    /// The tenants, by the pipeline's keys
+    #[arg(required = true, value_name = "EXTERNAL_ID")]
+    external_ids: Vec<String>,
+    /// Make the previous secret the current one again, under the next version, while it lives
+    #[arg(long, conflicts_with = "wait")]
+    rollback: bool,
+    /// Wait until the new versions serve, as `tenantd tenant wait --version` does
+    #[arg(long)]
+    wait: bool,
+    /// With --wait: give up after this long
+    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    timeout: Duration,
+}
+
+pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> anyhow::Result<Code> {
+    if args.rollback {
+        let overlap = source.layered()?.rotation()?.overlap;
+        let asked = os_user();
+        return for_each(&args.external_ids, async |id| roll_back(store, id, overlap, &asked).await).await;
+    }
+    let mut wanted = Vec::new();
+    let code = for_each(&args.external_ids, async |id| {
+        wanted.push(rotate(store, id).await?);
+        Ok(())
+    })
+    .await?;
+    if args.wait {
+        return wait::until_settled(store, &wanted, args.timeout, Format::Table).await;
+    }
+    Ok(code)
+}
+
+async fn rotate(store: &Store, external_id: &str) -> anyhow::Result<Wanted> {
+    let id = output::plain(external_id);
+    let Some(version) = store.rotate(external_id).await? else {
+        let status = one(store, external_id).await?;
+        return Err(anyhow!("{id} has no secret to rotate: {}", standing(&status)));
+    };
+    output::line(&format!(
+        "{id} gets version {version}; `tenantd tenant wait {id} --version {version}` waits for it"
+    ))?;
+    Ok(Wanted { external_id: external_id.to_owned(), version: Some(version) })
+}
+
+async fn roll_back(store: &Store, external_id: &str, overlap: Duration, asked: &str) -> anyhow::Result<()> {
+    let id = output::plain(external_id);
+    let why_not = match store.roll_back(external_id, overlap, asked).await? {
+        Rollback::Done(Versions { promoted, version, replaced }) => {
+            return Ok(output::line(&format!(
+                "{id}: the secret of version {promoted} is current again, as version {version}; version {replaced} lives on for {}",
+                humantime::format_duration(overlap)
+            ))?);
+        }
+        Rollback::Unknown => return one(store, external_id).await.map(drop),
+        Rollback::Unwanted => "its desired_state is absent".to_owned(),
+        Rollback::Leased => "a daemon works on it at this moment; try again".to_owned(),
+        Rollback::NotReady(phase) => format!(
+            "its phase is {phase}, and only a tenant that is ready turns back; `tenantd tenant explain {id}` says what it waits for"
+        ),
+        Rollback::NoPrevious => {
+            "no previous secret of it lives: it was retired, acknowledged away, or never there; `tenantd tenant rotate` makes a new one".to_owned()
+        }
+    };
+    Err(anyhow!("{id} is not rolled back: {why_not}"))
+}

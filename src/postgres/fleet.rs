@@ -1,0 +1,126 @@
+//! What an operator sees of the whole fleet: rollouts, what the budgets let through, and
+//! whether deletions are held.
+//!
+//! The rule: the limit that is shown is the one that admits: [`Store::removals`] counts
+//! as the admission of removals does.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Store, StoreError};
+
+/// A kind of change that is bounded, and where its rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RolloutStatus {
+    /// `rotation`, `repair`, `removal`, `census`.
+    pub kind: String,
+    /// `idle`, `canary`, `rolling`, `halted`.
+    pub stage: String,
+    /// Start of the stage.
+    pub since: DateTime<Utc>,
+    /// Why it halted, with what to do.
+    pub message: Option<String>,
+    /// How many changes were let through in the last hour.
+    pub spent: i64,
+}
+
+/// What of the fleet counts for the budget of removals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removals {
+    /// The limit where none is configured: 50, or a tenth of the fleet, whichever is more.
+    pub default_limit: i64,
+    /// How many wait for their place.
+    pub waiting: i64,
+}
+
+/// Deletions at Qlik are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Store {
+    /// Every rollout with what it spent in the last hour.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn rollouts(&self) -> Result<Vec<RolloutStatus>, StoreError> {
+        Ok(sqlx::query_as!(
+            RolloutStatus,
+            r#"
+            -- rollouts.list
+            SELECT r.kind, r.stage, r.since, r.message,
+                   (SELECT count(*) FROM tenantd.changes AS c
+                     WHERE c.kind = r.kind AND c.started_at > tenantd.clock() - interval '1 hour') AS "spent!"
+              FROM tenantd.rollouts AS r
+             ORDER BY r.kind
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// What the budget of removals is measured by.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn removals(&self) -> Result<Removals, StoreError> {
+        Ok(sqlx::query_as!(
+            Removals,
+            r#"
+            -- removals.measure
+            SELECT greatest(50, ceil(count(*) / 10.0)::bigint) AS "default_limit!",
+                   count(*) FILTER (WHERE desired_state = 'absent' AND removal_admitted_at IS NULL
+                                          AND phase <> 'removing') AS "waiting!"
+              FROM tenantd.tenants
+             WHERE phase <> 'removed'
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Since when, and why, nothing is deleted at Qlik; `None` when it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn hold(&self) -> Result<Option<Hold>, StoreError> {
+        Ok(sqlx::query_as!(
+            Hold,
+            r#"
+            -- installation.hold
+            SELECT deletions_held_at AS "since!", held_reason AS "reason!"
+              FROM tenantd.installation
+             WHERE deletions_held_at IS NOT NULL
+            "#
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Lets a halted rollout begin anew when it is next due. Returns whether it was halted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn resume_rollout(&self, kind: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            -- rollouts.resume
+            UPDATE tenantd.rollouts
+               SET stage = 'idle', since = tenantd.clock(), message = NULL
+             WHERE kind = $1 AND stage = 'halted'
+            "#,
+            kind
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
