@@ -185,6 +185,9 @@ impl Store {
                 SELECT region, probed_tenant_id
                   FROM tenantd.regions
                  WHERE region = $1 AND opened_at IS NOT NULL AND probe_at <= tenantd.clock()
+                   AND NOT EXISTS (
+                       SELECT FROM tenantd.pauses AS p
+                        WHERE p.region IN ('*', $1) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                    FOR UPDATE SKIP LOCKED
             ), chosen AS (
                 SELECT t.tenant_id, t.host
@@ -195,6 +198,7 @@ impl Store {
                         OR t.lease_expires_at <= tenantd.clock()
                            AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
                    AND t.parked_reason IS NULL
+                   AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
                    AND t.desired_state = 'present'
                    AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock())
                  ORDER BY last.tenant_id IS NOT NULL
