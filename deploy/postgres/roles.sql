@@ -66,6 +66,8 @@ GRANT EXECUTE ON FUNCTION
     tenantd.rank_of(timestamptz, integer), tenantd.all_match(text[], text), tenantd.are_unique(text[]),
     tenantd.longest(text[])
     TO tenantd_pipeline, tenantd_daemon;
+-- By which the daemon spreads what comes of a tenant's age.
+GRANT EXECUTE ON FUNCTION tenantd.spread(interval, uuid) TO tenantd_daemon;
 
 -- tenantd_pipeline: says what should be, and reads how it stands. ------------------------
 
@@ -135,6 +137,10 @@ GRANT UPDATE (stage, since, started_at, message) ON tenantd.rollouts TO tenantd_
 GRANT SELECT, DELETE ON tenantd.changes TO tenantd_daemon;
 GRANT INSERT (kind, tenant_id, target_version, started_at, ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
 GRANT UPDATE (ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
+-- What is done for the whole fleet from time to time: whoever moves the due time does it.
+-- Its rows are there from the start.
+GRANT SELECT ON tenantd.schedules TO tenantd_daemon;
+GRANT UPDATE (due_at, taken_at, holder) ON tenantd.schedules TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.
 GRANT SELECT, DELETE ON tenantd.pauses TO tenantd_daemon;
 GRANT INSERT (region, reason, paused_at, paused_until) ON tenantd.pauses TO tenantd_daemon;
@@ -145,7 +151,8 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 -- tenantd_operator: sees why, changes nothing. -------------------------------------------
 
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rollouts,
-                tenantd.changes, tenantd.pauses, tenantd.installation, tenantd._sqlx_migrations
+                tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation,
+                tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

@@ -205,6 +205,8 @@ const REFUSED_TO_THE_DAEMON: &[&str] = &[
     "UPDATE tenantd.changes SET kind = 'census'",
     "INSERT INTO tenantd.rollouts (kind) VALUES ('rotation')",
     "DELETE FROM tenantd.rollouts",
+    "UPDATE tenantd.schedules SET job = 'x'",
+    "DELETE FROM tenantd.schedules",
     "INSERT INTO tenantd._sqlx_migrations VALUES (1, 'x', now(), true, '', 1)",
 ];
 
@@ -237,7 +239,9 @@ async fn an_operator_reads_everything_but_sealed_text() {
     ] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(1), "{statement}");
     }
-    assert_eq!(try_as(&db.pool, OPERATOR, "SELECT * FROM tenantd.rollouts").await, Ok(4));
+    for (statement, rows) in [("SELECT * FROM tenantd.rollouts", 4), ("SELECT * FROM tenantd.schedules", 3)] {
+        assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(rows), "{statement}");
+    }
     for statement in [
         "SELECT * FROM tenantd.attempts",
         "SELECT * FROM tenantd.regions",

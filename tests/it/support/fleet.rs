@@ -133,11 +133,13 @@ impl Fleet {
         assert!(is_done.is_ok(), "not within {limit:?}: {:?}", self.counts().await);
     }
 
-    /// Whether every tenant is ready and nothing is due, planned or held any more.
+    /// Whether every tenant is ready and nothing but its next audit is due, planned or
+    /// held any more.
     pub(crate) async fn is_quiet(&self) -> bool {
         sqlx::query_scalar(
             "SELECT NOT EXISTS (SELECT FROM tenantd.tenants
-                                 WHERE phase <> 'ready' OR due_at IS NOT NULL OR lease_holder IS NOT NULL)",
+                                 WHERE phase <> 'ready' OR due_at < coalesce(audit_at, 'infinity')
+                                    OR lease_holder IS NOT NULL)",
         )
         .fetch_one(self.pool())
         .await
