@@ -76,7 +76,8 @@ fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
         }
         (_, _) => "deletions are not held\n".to_owned(),
     };
-    text += &format!("{} to look at\n", output::count(rejoining.to_look_at, "tenant"));
+    text.push_str(&output::count(rejoining.to_look_at, "tenant"));
+    text.push_str(" to look at\n");
     if rejoining.findings.is_empty() {
         return text + "nothing was found that this database does not know\n";
     }

@@ -16,7 +16,8 @@ impl<Q: QlikApi> Engine<Q> {
     ///
     /// [`StoreError`].
     pub async fn admit_removals(&self) -> Result<(), StoreError> {
-        let admitted = self.store.admit_removals(self.terms.bounds.removals_per_hour).await?;
+        // Boxed, here and below: transactions make large futures, and every claim holds this one.
+        let admitted = Box::pin(self.store.admit_removals(self.terms.bounds.removals_per_hour)).await?;
         if admitted > 0 {
             tracing::info!(admitted, "{admitted} removals begin");
         }
@@ -39,7 +40,7 @@ impl<Q: QlikApi> Engine<Q> {
         let rotation = self.terms.rotate_every.map(|every| Rollout::Rotation { every });
         let repair = self.terms.policy.audit_every.map(|_| Rollout::Repair { scope: self.terms.repair });
         for rollout in [rotation, repair].into_iter().flatten() {
-            let (kind, turned) = (rollout.kind(), self.store.turn_rollout(rollout, &limits).await?);
+            let (kind, turned) = (rollout.kind(), Box::pin(self.store.turn_rollout(rollout, &limits)).await?);
             if turned.stage == Stage::Halted && turned.before != Stage::Halted {
                 let why = turned.message.unwrap_or_default();
                 tracing::error!(%kind, "the rollout of {kind} has halted: {why}");

@@ -4,16 +4,17 @@
 //! commits under it. A worker that was taken over writes nothing; a commit whose
 //! answer was lost may be sent again and is recognised when it had landed.
 
+mod columns;
+
 use std::time::Duration;
+
+use self::columns::Columns;
 
 use super::{Store, StoreError, bounded, interval};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
-use crate::domain::hints::Standing;
 use crate::domain::ids::{Fence, Hint, TenantId};
-use crate::domain::transition::{
-    Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange,
-};
+use crate::domain::transition::Decision;
 
 /// A sealed secret on its way into the store.
 #[derive(Debug, Clone)]
@@ -291,111 +292,6 @@ impl Store {
         .await?;
         Ok(written
             .map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused }))
-    }
-}
-
-/// A decision in the words of the statement.
-#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
-struct Columns<'a> {
-    is_progress: bool,
-    excused: Duration,
-    is_proof_refused: bool,
-    is_client_missing: bool,
-    is_credential_refused: bool,
-    is_rechecked: bool,
-    recheck_after: Option<Duration>,
-    secret: &'static str,
-    hint: Option<&'a Hint>,
-    overlap: Option<Duration>,
-    is_audited: bool,
-    audit_after: Option<Duration>,
-    rest: &'static str,
-    due: Option<Duration>,
-    wait_reason: Option<&'static str>,
-    parked_reason: Option<&'static str>,
-    message: Option<&'a str>,
-    /// More to do, but nothing gained yet: what the row waited for stays its story.
-    is_reason_kept: bool,
-}
-
-impl<'a> Columns<'a> {
-    fn of(decision: &'a Decision) -> Self {
-        let (secret, hint) = match &decision.secret {
-            SecretChange::Keep => ("keep", None),
-            SecretChange::Seal { hint } => ("seal", hint.as_ref()),
-            SecretChange::Identify(hint) => ("identify", Some(hint)),
-            SecretChange::Promote { overlap: _ } => ("promote", None),
-            SecretChange::Discard => ("discard", None),
-            SecretChange::Withdraw => ("withdraw", None),
-            SecretChange::Forget(hint) => ("forget", Some(hint)),
-            SecretChange::Lose { hint, standing: Standing::Current } => ("lose_current", Some(hint)),
-            SecretChange::Lose {
-                hint,
-                standing: Standing::Previous | Standing::Unproven | Standing::Discarded,
-            } => ("lose_previous", Some(hint)),
-            SecretChange::Shred => ("shred", None),
-        };
-        let overlap = match &decision.secret {
-            SecretChange::Promote { overlap } => Some(*overlap),
-            SecretChange::Keep
-            | SecretChange::Seal { .. }
-            | SecretChange::Identify(_)
-            | SecretChange::Discard
-            | SecretChange::Withdraw
-            | SecretChange::Forget(_)
-            | SecretChange::Lose { .. }
-            | SecretChange::Shred => None,
-        };
-        let (is_audited, audit_after) = match decision.audit {
-            AuditChange::Keep => (false, None),
-            AuditChange::Done { next } => (true, next),
-        };
-        let (is_rechecked, recheck_after) = match decision.recheck {
-            RecheckChange::Keep => (false, None),
-            RecheckChange::After(duration) => (false, Some(duration)),
-            RecheckChange::Done => (true, None),
-        };
-        let columns = Self {
-            is_progress: decision.progress == Progress::Made,
-            excused: match decision.progress {
-                Progress::Excused(waited) => waited,
-                Progress::Made | Progress::None => Duration::ZERO,
-            },
-            is_proof_refused: decision.tenant.refused_for.is_some()
-                || decision.ailment == Some(Ailment::ProofRefused),
-            is_client_missing: decision.tenant.missing_for.is_some()
-                || decision.ailment == Some(Ailment::ClientMissing),
-            is_credential_refused: decision.ailment == Some(Ailment::CredentialRefused),
-            is_rechecked,
-            recheck_after,
-            secret,
-            hint,
-            overlap,
-            is_audited,
-            audit_after,
-            rest: "hold",
-            due: None,
-            wait_reason: None,
-            parked_reason: None,
-            message: None,
-            is_reason_kept: false,
-        };
-        let is_reason_kept = decision.progress != Progress::Made;
-        match &decision.rest {
-            Rest::Hold => Self { is_reason_kept, ..columns },
-            Rest::Requeue => Self { rest: "wait", due: Some(Duration::ZERO), is_reason_kept, ..columns },
-            Rest::Settled => Self { rest: "settled", ..columns },
-            Rest::Wait { reason, due, message } => Self {
-                rest: "wait",
-                due: Some(*due),
-                wait_reason: Some(reason.as_str()),
-                message: Some(message),
-                ..columns
-            },
-            Rest::Park { reason, message } => {
-                Self { rest: "park", parked_reason: Some(reason.as_str()), message: Some(message), ..columns }
-            }
-        }
     }
 }
 

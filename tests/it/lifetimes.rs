@@ -2,7 +2,7 @@
 //! insert through rotations to the removal.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
@@ -104,9 +104,9 @@ fn plant_strangers(fleet: &Fleet) -> Vec<(String, ClientLedger)> {
 
 /// Waits until this holds for so many rows.
 async fn until(fleet: &Fleet, wanted: i64, condition: &str) {
-    let begun = Instant::now();
+    let clock = SystemClock::start();
     while count(fleet, condition).await != wanted {
-        assert!(begun.elapsed() < PATIENCE, "not {wanted} {condition}: {}", others(fleet, condition).await);
+        assert!(clock.elapsed() < PATIENCE, "not {wanted} {condition}: {}", others(fleet, condition).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -132,6 +132,40 @@ async fn update(fleet: &Fleet, set: &str, first: u32, last: u32) {
     );
     let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(fleet.pool()).await.unwrap();
     assert_eq!(done.rows_affected(), u64::from(last + 1 - first));
+}
+
+/// Nothing of ours is left anywhere, and the strangers are as they were. Returns how many
+/// clients were made, and the most secrets that one ever had at a time.
+async fn assert_nothing_is_left_but(fleet: &Fleet, strangers: &[(String, ClientLedger)]) -> (usize, usize) {
+    let ledger = fleet.ledger();
+    let ours = || {
+        let of_tenant = |(host, tenant): (&String, &tenantd::simulator::TenantLedger)| {
+            let host = host.clone();
+            let ours = tenant.clients.iter().filter(|client| client.description.contains("[tenantd:1:"));
+            let ours: Vec<_> =
+                ours.filter(|client| !client.description.contains("not-a-mark")).cloned().collect();
+            (host, ours)
+        };
+        ledger.tenants.iter().map(of_tenant).collect::<BTreeMap<_, _>>()
+    };
+    let mut made = 0;
+    for (host, clients) in ours() {
+        for client in clients {
+            made += 1;
+            assert!(client.deleted_at.is_some(), "{host}: client {} lives", client.client_id);
+            assert!(!ledger.tenants[&host].has_bot_of(&client.client_id), "{host}: a bot user is left");
+        }
+    }
+    for (host, before) in strangers {
+        let after = ledger.tenants[host].client(&before.client_id);
+        assert_eq!(after, Some(before), "{host}: somebody else's client was touched");
+    }
+    assert_eq!(ledger.live_clients, strangers.len());
+    assert!(ledger.most_secrets <= 5, "{} secrets at a time", ledger.most_secrets);
+    let secrets: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM tenantd.secrets").fetch_one(fleet.pool()).await.unwrap();
+    assert_eq!(secrets, 0, "every ciphertext is shredded");
+    (made, ledger.most_secrets)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,37 +201,9 @@ async fn three_hundred_lives_under_a_hundred_kills_leave_nothing_behind_and_touc
 
     let (kills, hits) = (replicas.kills, replicas.hits);
     replicas.terminate().await;
-    let ledger = fleet.ledger();
-    let ours = || {
-        let of_tenant = |(host, tenant): (&String, &tenantd::simulator::TenantLedger)| {
-            let host = host.clone();
-            let ours = tenant.clients.iter().filter(|client| client.description.contains("[tenantd:1:"));
-            let ours: Vec<_> =
-                ours.filter(|client| !client.description.contains("not-a-mark")).cloned().collect();
-            (host, ours)
-        };
-        ledger.tenants.iter().map(of_tenant).collect::<BTreeMap<_, _>>()
-    };
-    let mut made = 0;
-    for (host, clients) in ours() {
-        for client in clients {
-            made += 1;
-            assert!(client.deleted_at.is_some(), "{host}: client {} lives", client.client_id);
-            assert!(!ledger.tenants[&host].has_bot_of(&client.client_id), "{host}: a bot user is left");
-        }
-    }
-    for (host, before) in &strangers {
-        let after = ledger.tenants[host].client(&before.client_id);
-        assert_eq!(after, Some(before), "{host}: somebody else's client was touched");
-    }
-    assert_eq!(ledger.live_clients, strangers.len());
-    assert!(ledger.most_secrets <= 5, "{} secrets at a time", ledger.most_secrets);
-    let secrets: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM tenantd.secrets").fetch_one(fleet.pool()).await.unwrap();
-    assert_eq!(secrets, 0, "every ciphertext is shredded");
+    let (made, most) = assert_nothing_is_left_but(&fleet, &strangers).await;
     println!(
-        "{kills} kills, {hits} of them with leases held; {made} clients made and deleted, at most {} secrets at a time",
-        ledger.most_secrets
+        "{kills} kills, {hits} of them with leases held; {made} clients made and deleted, at most {most} secrets at a time"
     );
     assert_eq!(kills, 100);
     assert!(hits > 33, "only {hits} kills met work under way: no test of anything");
@@ -271,9 +277,9 @@ async fn a_consumer_has_a_working_credential_throughout_fifty_rotations_with_fau
     let mut consumer =
         Consumer { fleet: &fleet, vault, tokens: 0, failures: vec![], acknowledged: BTreeMap::new() };
 
-    let (begun, mut killed) = (Instant::now(), Instant::now());
+    let (clock, mut killed) = (SystemClock::start(), Duration::ZERO);
     while count(&fleet, &format!("phase = 'ready' AND current_version > {ROTATIONS}")).await < 5 {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {:?}", fleet.counts().await);
+        assert!(clock.elapsed() < PATIENCE, "not within {PATIENCE:?}: {:?}", fleet.counts().await);
         sqlx::query(
             "UPDATE tenantd.tenants SET desired_version = desired_version + 1
               WHERE phase = 'ready' AND current_version = desired_version AND current_version <= $1
@@ -284,10 +290,10 @@ async fn a_consumer_has_a_working_credential_throughout_fifty_rotations_with_fau
         .await
         .unwrap();
         consumer.look().await;
-        if killed.elapsed() > Duration::from_millis(700) {
+        if clock.elapsed() > killed + Duration::from_millis(700) {
             // The consumer goes on looking while the victim is awaited.
-            let (_, ()) = tokio::join!(consumer.look(), replicas.kill(&fleet));
-            killed = Instant::now();
+            let ((), ()) = tokio::join!(consumer.look(), replicas.kill(&fleet));
+            killed = clock.elapsed();
         }
     }
     consumer.look().await;

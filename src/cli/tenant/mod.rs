@@ -53,6 +53,8 @@ pub(super) enum TenantCommand {
     Wait(wait::WaitArgs),
     /// Un-park tenants, or bring their next attempt forward
     Retry(retry::RetryArgs),
+    /// Say where a tenant stands, what is next, and what keeps it from going on
+    Explain(explain::ExplainArgs),
     /// Hold clients against what they should be, now, and have the daemon mend them
     Drift(drift::DriftArgs),
     /// Take over a client that somebody else made
@@ -60,8 +62,6 @@ pub(super) enum TenantCommand {
     /// List and revoke the tokens issued on a tenant
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
-    /// Say where a tenant stands, what is next, and what keeps it from going on
-    Explain(explain::ExplainArgs),
     /// Keep the daemon away from a tenant
     Pause(pause::PauseArgs),
     /// End a tenant's pause

@@ -240,7 +240,7 @@ async fn a_create_that_lands_after_the_removal_is_found_by_the_look_behind_it() 
     let lands = rig.clock.elapsed() + SETTLE * 6;
     rig.world.script(&host, Endpoint::CreateClient, [Fault::late(SETTLE * 6)]);
     rig.work_until_quiet(&replica).await;
-    rig.advance(lands - LEASE - rig.clock.elapsed()).await;
+    rig.advance(lands.saturating_sub(LEASE + rig.clock.elapsed())).await;
     write(&rig, ABSENT).await;
     write(&rig, ADMIT).await;
 

@@ -7,6 +7,7 @@ use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
+use tenantd::postgres::schedules::Job;
 use tenantd::simulator::{Endpoint, Fault, FaultPlan};
 use tenantd::vault::{KeyKind, SealedFor};
 use uuid::Uuid;
@@ -140,15 +141,16 @@ async fn no_more_is_changed_in_an_hour_than_the_budget_allows() {
     }
 }
 
+const REMOVED: &str =
+    "SELECT count(*) FROM tenantd.tenants WHERE phase = 'removed' AND external_id <> 'never-sent'";
+const WAITING: &str = "SELECT count(*) FROM tenantd.status WHERE reason = 'AwaitingBudget'";
+
 #[tokio::test]
 async fn one_bad_update_removes_fifty_tenants_in_an_hour_and_not_the_fleet() {
     let rig = rig().await;
     let replica = rig.replica().await;
     fleet(&rig, &replica, 120).await;
     rig.given_tenant("never-sent").await;
-    const REMOVED: &str =
-        "SELECT count(*) FROM tenantd.tenants WHERE phase = 'removed' AND external_id <> 'never-sent'";
-    const WAITING: &str = "SELECT count(*) FROM tenantd.status WHERE reason = 'AwaitingBudget'";
     sqlx::query("UPDATE tenantd.tenants SET desired_state = 'absent'").execute(rig.pool()).await.unwrap();
 
     let remove = async |minutes: u32| {
@@ -193,8 +195,7 @@ async fn a_slot_is_taken_by_one_replica_and_a_missed_one_is_done_once() {
             let replica = if number % 2 == 0 { one.clone() } else { two.clone() };
             takers.spawn(async move { replica.store.take_slots().await.unwrap() });
         }
-        let mut taken: Vec<_> =
-            takers.join_all().await.into_iter().flatten().map(|job| job.as_str()).collect();
+        let mut taken: Vec<_> = takers.join_all().await.into_iter().flatten().map(Job::as_str).collect();
         taken.sort_unstable();
         taken
     };

@@ -55,12 +55,10 @@ fn duties_are_taken_in_order_and_each_clears_itself() {
     assert_eq!(duties(none, true), [E::Audit]);
     assert_eq!(duties(Due { leavings: true, ..none }, false), [E::Compare]);
     assert_eq!(duties(Due { rotation: true, ..none }, false), ROTATION);
-    assert_eq!(duties(all, true), [&[E::Recheck, E::Audit, E::Compare], &ROTATION[..]].concat());
-    // A look for its own sake comes last.
-    assert_eq!(
-        duties(Due { rotation: true, audit: true, ..none }, false),
-        [&ROTATION[..], &[E::Audit]].concat()
-    );
+    // What the row says is looked at before anything is done on its word.
+    assert_eq!(duties(all, true), [&[E::Audit, E::Recheck, E::Compare], &ROTATION[..]].concat());
+    // What may be refused for ever comes last.
+    assert_eq!(duties(all, false), [&[E::Recheck, E::Compare], &ROTATION[..], &[E::Audit]].concat());
 }
 
 fn drift(kind: DriftKind) -> Drift {
