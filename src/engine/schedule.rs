@@ -14,6 +14,7 @@ use tokio_cron_scheduler::{Job as Ticker, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::schedules::Job;
@@ -115,6 +116,12 @@ impl<Q: QlikApi> Engine<Q> {
                 .await?
                 .into_iter()
                 .map(|c| (c.phase, c.reason.filter(|_| c.parked), c.tenants)),
+        );
+        telemetry::report_care(
+            self.store.drifted().await?,
+            self.store.rollouts().await?.into_iter().map(|r| (r.kind, r.stage == Stage::Halted.as_str())),
+            self.store.removals().await?.waiting,
+            self.store.hold().await?.is_some(),
         );
         let oldest: Duration = self.store.oldest_due().await?;
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());

@@ -153,7 +153,8 @@ impl Store {
                 SELECT due.*,
                        coalesce(matched.region, '') AS matched,
                        coalesce(matched.region IN (SELECT region FROM closed), true) AS is_leased,
-                       due.phase = 'pending' AND matched.region IN (SELECT region FROM closed)
+                       due.phase = 'pending' AND due.desired_state = 'present'
+                           AND matched.region IN (SELECT region FROM closed)
                            AND due.profile = ANY ($4::text[]) AS is_admitted,
                        -- Also an intent: whatever happens now, this life ends in removed.
                        due.desired_state = 'absent' AND due.phase NOT IN ('pending', 'removed')

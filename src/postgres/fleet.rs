@@ -64,6 +64,26 @@ impl Store {
         .await?)
     }
 
+    /// How many tenants differ in each way.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn drifted(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            -- drift.counts
+            SELECT kind AS "kind!", count(*) AS "tenants!"
+              FROM tenantd.tenants CROSS JOIN LATERAL unnest(drift) AS kind
+             WHERE drift <> '{}'
+             GROUP BY kind
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.kind, row.tenants)).collect())
+    }
+
     /// What the budget of removals is measured by.
     ///
     /// # Errors

@@ -271,6 +271,12 @@ impl Store {
               FROM tenantd.tenants
              WHERE due_at <= tenantd.clock()
                AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+               -- Nobody falls behind on what an operator paused.
+               AND (paused_at IS NULL OR paused_until <= tenantd.clock())
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.pauses AS p
+                    WHERE p.region IN ('*', tenants.region)
+                      AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
             "#
         )
         .fetch_one(&self.pool)

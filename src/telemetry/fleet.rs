@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::metrics::{PARKED, TENANTS};
+use super::metrics::{DELETIONS_HELD, DRIFTED, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS};
+use crate::domain::drift::DriftKind;
 use crate::domain::phase::Phase;
 use crate::domain::reason::ParkReason;
 
@@ -28,6 +29,26 @@ pub fn report_fleet(counts: impl IntoIterator<Item = (String, Option<String>, i6
     }
 }
 
+/// Sets the gauges of what is done to a ready fleet: tenants by kind of drift, kinds of
+/// rollout and whether each has halted, removals that wait, and whether deletions are held.
+pub fn report_care(
+    drifted: impl IntoIterator<Item = (String, i64)>,
+    rollouts: impl IntoIterator<Item = (String, bool)>,
+    removals_awaiting: i64,
+    is_held: bool,
+) {
+    let mut kinds = zeroes(DriftKind::ALL.map(DriftKind::as_str));
+    kinds.extend(drifted);
+    for (kind, tenants) in kinds {
+        metrics::gauge!(DRIFTED, "kind" => kind).set(gauged(tenants));
+    }
+    for (kind, is_halted) in rollouts {
+        metrics::gauge!(ROLLOUT_HALTED, "kind" => kind).set(f64::from(u8::from(is_halted)));
+    }
+    metrics::gauge!(REMOVALS_AWAITING).set(gauged(removals_awaiting));
+    metrics::gauge!(DELETIONS_HELD).set(f64::from(u8::from(is_held)));
+}
+
 fn zeroes<const N: usize>(names: [&'static str; N]) -> BTreeMap<String, i64> {
     names.into_iter().map(|name| (name.to_owned(), 0)).collect()
 }
@@ -44,6 +65,32 @@ mod tests {
 
     fn count(phase: &str, parked: Option<&str>, tenants: i64) -> (String, Option<String>, i64) {
         (phase.to_owned(), parked.map(str::to_owned), tenants)
+    }
+
+    #[test]
+    fn what_is_halted_held_or_drifted_shows_and_goes_back_to_zero() {
+        let (recorder, metrics) = Metrics::local();
+        let halted = |is_halted| [("rotation".to_owned(), is_halted)];
+
+        ::metrics::with_local_recorder(&recorder, || {
+            report_care([("consent".to_owned(), 3)], halted(true), 70, true);
+        });
+        let before = metrics.render();
+        ::metrics::with_local_recorder(&recorder, || report_care([], halted(false), 0, false));
+        let after = metrics.render();
+
+        for (text, line) in [
+            (&before, "tenantd_drifted{kind=\"consent\"} 3"),
+            (&before, "tenantd_drifted{kind=\"name\"} 0"),
+            (&before, "tenantd_rollout_halted{kind=\"rotation\"} 1"),
+            (&before, "tenantd_removals_awaiting 70"),
+            (&before, "tenantd_deletions_held 1"),
+            (&after, "tenantd_drifted{kind=\"consent\"} 0"),
+            (&after, "tenantd_rollout_halted{kind=\"rotation\"} 0"),
+            (&after, "tenantd_deletions_held 0"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
     }
 
     #[test]

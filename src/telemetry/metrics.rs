@@ -27,6 +27,14 @@ pub const QLIK_REQUEST_DURATION_SECONDS: &str = "tenantd_qlik_request_duration_s
 pub const BREAKER_OPEN: &str = "tenantd_breaker_open";
 /// Gauge, in seconds: how long the oldest due tenant has been due.
 pub const OLDEST_DUE_SECONDS: &str = "tenantd_oldest_due_seconds";
+/// Gauge: tenants whose client differed at its last audit, by kind of drift.
+pub const DRIFTED: &str = "tenantd_drifted";
+/// Gauge: removals that wait for their budget.
+pub const REMOVALS_AWAITING: &str = "tenantd_removals_awaiting";
+/// Gauge: 1 while a rollout has halted, by kind.
+pub const ROLLOUT_HALTED: &str = "tenantd_rollout_halted";
+/// Gauge: 1 while deletions at Qlik are held.
+pub const DELETIONS_HELD: &str = "tenantd_deletions_held";
 /// Histogram, in seconds: from the row's insert to ready, first life only.
 pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
 /// Gauge by `version`: always 1.
@@ -81,7 +89,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 12] = [
+pub const ALL: [Metric; 16] = [
     metric(TENANTS, Kind::Gauge, &["phase"], Unit::Count, "Tenants in each phase."),
     metric(PARKED, Kind::Gauge, &["reason"], Unit::Count, "Tenants that wait until somebody acts."),
     metric(
@@ -133,6 +141,28 @@ pub const ALL: [Metric; 12] = [
         &[],
         Unit::Seconds,
         "How long the tenant that is due longest has been due.",
+    ),
+    metric(DRIFTED, Kind::Gauge, &["kind"], Unit::Count, "Tenants whose client differed at its last audit."),
+    metric(
+        REMOVALS_AWAITING,
+        Kind::Gauge,
+        &[],
+        Unit::Count,
+        "Removals that wait for their place in the hourly budget.",
+    ),
+    metric(
+        ROLLOUT_HALTED,
+        Kind::Gauge,
+        &["kind"],
+        Unit::Count,
+        "1 while a rollout has halted because too many of its tenants failed, else 0.",
+    ),
+    metric(
+        DELETIONS_HELD,
+        Kind::Gauge,
+        &[],
+        Unit::Count,
+        "1 while nothing is deleted at Qlik because the database came out of a backup, else 0.",
     ),
     metric(
         TIME_TO_READY_SECONDS,

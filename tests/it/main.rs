@@ -16,4 +16,5 @@ mod no_plaintext;
 mod outages;
 mod processes;
 mod restore;
+mod schedules;
 mod support;

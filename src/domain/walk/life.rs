@@ -325,7 +325,10 @@ impl Life {
         let client = self.qlik.clients.iter().find(|client| Some(&client.id) == stand.client).unwrap();
         let ours: Vec<_> = client.secrets.iter().filter(|s| s.is_ours).map(|s| s.serial).collect();
         let current: Vec<_> = self.kept.in_standing(Standing::Current).collect();
-        assert!(current.iter().all(|serial| ours.contains(serial)), "what is current works: {self:?}");
+        // Where hints are alike, a secret that somebody deleted by hand may hide behind another.
+        let is_hidden = |serial: &_| self.qlik.hints != Hints::Plain && self.stolen.contains(serial);
+        let works = |serial: &_| ours.contains(serial) || is_hidden(serial);
+        assert!(current.iter().all(works), "what is current works: {self:?}");
         if self.qlik.hints == Hints::Plain {
             assert_eq!(ours, current, "nothing of ours is left but the current secret: {self:?}");
         }
