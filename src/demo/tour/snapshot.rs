@@ -22,7 +22,8 @@ pub(super) struct Snapshot {
     pub(super) wanted: usize,
     pub(super) ready: usize,
     pub(super) parked: usize,
-    /// In the order of [`Phase::ALL`].
+    /// On the way to ready, in the order of [`Phase::ALL`]. What comes later in a
+    /// tenant's life is none of the tour's.
     pub(super) phases: [usize; 5],
     /// How many wait for a reason other than their turn.
     pub(super) waiting: usize,
@@ -72,8 +73,9 @@ impl Snapshot {
 
     fn count(&mut self, phase: &str, reason: Option<&str>, parked: bool, tenants: usize) {
         self.tenants += tenants;
-        if let Some(at) = Phase::ALL.iter().position(|known| known.as_str() == phase) {
-            self.phases[at] += tenants;
+        let at = Phase::ALL.iter().position(|known| known.as_str() == phase);
+        if let Some(counted) = at.and_then(|at| self.phases.get_mut(at)) {
+            *counted += tenants;
         }
         match reason {
             None => self.ready += tenants,
