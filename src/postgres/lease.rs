@@ -97,9 +97,8 @@ impl Store {
             self.holder.0,
             interval(lease)
         )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(epoch.map(|epoch| Fence { epoch, step: 0 }))
+        .fetch_optional(&self.pool);
+        Ok(bounded(epoch).await?.map(|epoch| Fence { epoch, step: 0 }))
     }
 
     /// Gives a lease back without a word on the row.
@@ -119,9 +118,8 @@ impl Store {
             fence.epoch,
             self.holder.0
         )
-        .execute(&self.pool)
-        .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost(tenant)) }
+        .execute(&self.pool);
+        if bounded(done).await?.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost(tenant)) }
     }
 
     /// A worker that was taken over holds a client it just made: have the tenant
@@ -132,7 +130,7 @@ impl Store {
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.tenants.recheck_later", skip_all, fields(tenant.id = %tenant))]
     pub async fn recheck_later(&self, tenant: TenantId, after: Duration) -> Result<(), StoreError> {
-        sqlx::query!(
+        let planned = sqlx::query!(
             r#"
             -- tenants.recheck_later
             UPDATE tenantd.tenants
@@ -146,8 +144,8 @@ impl Store {
             tenant.0,
             interval(after)
         )
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        bounded(planned).await?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! They are written in one place only: [`super::commit`].
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, bounded};
 use crate::domain::ids::TenantId;
 
 /// A proven credential as consumers see it.
@@ -35,9 +35,8 @@ impl Store {
             "#,
             tenant.0
         )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(sealed)
+        .fetch_optional(&self.pool);
+        bounded(sealed).await
     }
 
     /// The current credential of a tenant, by the pipeline's key.
