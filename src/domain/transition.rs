@@ -161,7 +161,7 @@ pub enum Rest {
         /// For people, with the remedy.
         message: String,
     },
-    /// All is done, until a recheck is due.
+    /// All is done, until something is due again.
     Settled,
 }
 
