@@ -12,22 +12,36 @@
 //!  pending ──────────▶ creating ────────────▶ created ───────────▶ trusted ───────────▶ ready
 //!                       │    ▲   (sealed secret committed here)                          │ ▲
 //!                       ▼    │                                                           ▼ │
-//!                    look for our mark                                                 recheck
+//!                    look for our mark                                recheck, audit, repair, retire
+//!
+//!  ready ──────────▶ rotating ─────────▶ proving ───────────────────────────▶ ready
+//!         another version      mint, seal         token with the new secret; the old one is now previous
+//!
+//!  any phase ──────────▶ removing ──────────────────────────────────▶ removed
+//!             absent, within    delete client, tokens and bot user,
+//!             the budget        until a look finds nothing
 //! ```
 //!
 //! Qlik shows a secret once, knows no idempotency key and no unique names. So an
 //! unanswered create is never sent again: the row settles, then looks for a client
 //! that bears its mark, and adopts it or creates.
 //!
+//! A ready row is due for something from time to time: its secrets, its client, its
+//! owner's wishes. It is claimed like any other, and its first duty is done. What the
+//! daemon starts by itself for many rows, and every removal, is let through by an hourly
+//! budget before it can be claimed.
+//!
 //! # The map
 //!
-//! * [`domain`]: what to do and what to write down. Pure: no I/O, no async, no
-//!   clock, no randomness.
+//! * [`domain`]: what to do and what to write down, for one tenant ([`domain::transition`])
+//!   and for a fleet ([`domain::rollout`]). Pure: no I/O, no async, no clock, no randomness.
 //! * [`ports`]: the only traits: time, chance, and Qlik Cloud.
 //! * [`vault`]: seals secrets as JWE under a JWK Set keyring.
 //! * [`qlik`]: Qlik Cloud over HTTPS: tokens, deadlines, pacing, and what each answer proves.
-//! * [`postgres`]: the claim, the fenced commit, leases, the breaker's memory.
-//! * [`engine`]: takes claimed tenants through their steps.
+//! * [`postgres`]: the claim, the fenced commit, leases, the breaker's memory; budgets,
+//!   pauses, schedules, and whether the database came out of a backup.
+//! * [`engine`]: takes claimed tenants through their steps, lets budgeted changes through,
+//!   and visits tenants for the commands that ask Qlik (drift, adopt, tokens, census).
 //! * [`settings`]: what the operator decided, in layers, checked as a whole.
 //! * [`telemetry`]: logs and metrics, every name in one list.
 //! * [`system`]: the machine's clock and random numbers.

@@ -35,7 +35,7 @@ Examples:
   tenantd census --plan census.json
   tenantd census --apply census.json --yes")]
 pub(super) struct CensusArgs {
-    /// Only tenants of this [[regions]] entry
+    /// Only tenants of this region of the configuration
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
     /// Write what was found into this file, which must not be there

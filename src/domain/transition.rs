@@ -3,7 +3,7 @@
 //!
 //! Total over states and outcomes; a pair that cannot occur is a typed error, not
 //! a panic and not a default arm that swallows it. What each stretch of the way
-//! writes down is in a room of its own: [`creation`], [`secrets`], [`care`], [`removal`].
+//! writes down is in a room of its own: `creation`, `secrets`, `care`, `removal`.
 //!
 //! The rules every change must keep:
 //! * only [`Entry::Cleared`] creates and only [`MintEntry::Cleared`] mints, and
@@ -161,7 +161,7 @@ pub enum Rest {
         /// For people, with the remedy.
         message: String,
     },
-    /// All is done, until a recheck is due.
+    /// All is done, until something is due again.
     Settled,
 }
 

@@ -1,8 +1,8 @@
 //! A ready tenant: rechecked, audited and mended.
 //!
 //! The rules: duplicates of our own making are always resolved; anything else is
-//! mended only when it was let through ([`Due::repair`]), when its owner changed it,
-//! or when the row came out of a backup; a client that is gone is never made again here.
+//! mended only when it was let through (`Due::repair`), when its owner changed it, or
+//! when the row came out of a backup; a client that is gone is never made again here.
 
 use std::time::Duration;
 
