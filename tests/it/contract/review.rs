@@ -127,7 +127,8 @@ async fn r07_a_recreated_client_leaves_no_bot() {
     let client = moment.ledger().live_clients_of(&host).next().unwrap().client_id.clone();
     moment.console(&host, "ada").unwrap().delete_client(&client).unwrap();
     drop(moment);
-    write(&rig, "UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'm', due_at = NULL").await;
+    write(&rig, "UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'm', due_at = NULL")
+        .await;
     assert!(replica.store.recreate("acme", "ada").await.unwrap());
     rig.work_until_quiet(&replica).await;
     write(&rig, ABSENT).await;
@@ -160,7 +161,10 @@ async fn r08_a_repair_let_through_under_an_audit_is_not_swallowed() {
     replica.store.turn_rollout(rollout, &limits()).await.unwrap();
     let outcome = text(&rig, "SELECT outcome FROM tenantd.changes ORDER BY change_id LIMIT 1").await;
     let drift = of_row(&rig, "drift").await;
-    assert!(outcome.as_deref() != Some("done") || drift.as_deref() == Some("{}"), "{outcome:?} but {drift:?}");
+    assert!(
+        outcome.as_deref() != Some("done") || drift.as_deref() == Some("{}"),
+        "{outcome:?} but {drift:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +172,9 @@ async fn r09_an_edit_to_a_profile_nobody_knows_is_not_forgotten() {
     let (rig, replica, _) = ready().await;
     write(&rig, "UPDATE tenantd.tenants SET profile = 'later'").await;
     rig.work_once(&replica).await;
-    let told = of_row(&rig, "coalesce(edited_at::text, parked_reason, wait_reason, nullif(drift, '{}')::text)").await;
+    let told =
+        of_row(&rig, "coalesce(edited_at::text, parked_reason, wait_reason, nullif(drift, '{}')::text)")
+            .await;
     assert!(told.is_some(), "the edit is gone without a word");
 }
 
@@ -220,7 +226,8 @@ async fn r13_the_host_of_a_removed_tenant_is_looked_at_before_it_is_forgotten() 
     rig.work_once(&replica).await;
     assert_eq!(of_row(&rig, "phase").await.as_deref(), Some("removed"));
     assert!(of_row(&rig, "recheck_at").await.is_some());
-    let moved = sqlx::query("UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'").execute(rig.pool()).await;
+    let moved =
+        sqlx::query("UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'").execute(rig.pool()).await;
     assert!(moved.is_err(), "the recheck of {host} will ask another host");
     let _ = (LEASE, terms as fn() -> Terms);
 }
@@ -245,10 +252,12 @@ async fn r14_a_removal_admitted_under_a_worker_is_not_parked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r15_a_removal_that_is_stranded_can_be_retried() {
     let (rig, replica, _) = ready().await;
-    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent', removal_admitted_at = tenantd.clock()").await;
+    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent', removal_admitted_at = tenantd.clock()")
+        .await;
     // As the commit of r01 leaves it.
     write(&rig, "UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = NULL").await;
-    let told = text(&rig, "SELECT concat_ws('|', reason, message, next_attempt_at) FROM tenantd.status").await;
+    let told =
+        text(&rig, "SELECT concat_ws('|', reason, message, next_attempt_at) FROM tenantd.status").await;
     assert!(replica.store.retry("acme").await.unwrap(), "retry does nothing; status says {told:?}");
 }
 
@@ -286,7 +295,8 @@ async fn r17_a_hold_leaves_room_for_the_rows_that_are_to_be_looked_at() {
     for _ in 0..20 {
         rig.work_once(&replica).await;
     }
-    let left = text(&rig, "SELECT string_agg(external_id || ' ' || must_look, ', ') FROM tenantd.tenants").await;
+    let left =
+        text(&rig, "SELECT string_agg(external_id || ' ' || must_look, ', ') FROM tenantd.tenants").await;
     let left = left.unwrap();
     assert!(!left.contains("true"), "20 claims of one row each, and still to be looked at: {left}");
     // A new customer comes.
@@ -296,4 +306,62 @@ async fn r17_a_hold_leaves_room_for_the_rows_that_are_to_be_looked_at() {
     }
     let phase = text(&rig, "SELECT phase FROM tenantd.tenants WHERE external_id = 'new'").await;
     assert_eq!(phase.as_deref(), Some("ready"), "starved by a row that is due for ever");
+}
+
+/// A recheck whose host left the configuration parks a removed row.
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_an_owner_may_still_write_to_a_removed_row_whose_recheck_was_parked() {
+    let (rig, replica, _) = ready().await;
+    write(&rig, ABSENT).await;
+    replica.store.admit_removals(None).await.unwrap();
+    rig.work_once(&replica).await;
+    let none = Terms { regions: tenantd::domain::region::RegionMap::new([]), ..terms() };
+    let other = rig.replica_with(none, tenantd::vault::KeyKind::Symmetric).await;
+    let wait = rig.until_due().await.unwrap();
+    rig.advance(wait).await;
+    // The row is still sorted to "us": the adoption of regions brings it to nobody's region.
+    write(&rig, "UPDATE tenantd.tenants SET region = ''").await;
+    rig.work_once(&other).await;
+    assert_eq!(of_row(&rig, "parked_reason").await.as_deref(), Some("HostNotAllowed"));
+    write(&rig, "UPDATE tenantd.tenants SET labels = '{\"left\": true}'").await;
+}
+
+/// The list leaves out `clientSecrets`, or lags, once.
+#[test]
+fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
+    use tenantd::domain::drift::Drift;
+    use tenantd::domain::effect::{Done, Effect};
+    use tenantd::domain::hints::{Standing, StoredSecret};
+    use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
+    use tenantd::domain::mark::Mark;
+    use tenantd::domain::tenant::{Due, Duty, State, Tenant};
+    use tenantd::domain::transition::{SecretChange, after};
+    let (client, hint) = (ClientId::new("c"), Hint::new("h"));
+    let tenant = Tenant {
+        state: State::Ready { client: client.clone(), duty: Duty::Audit },
+        mark: Mark {
+            installation: InstallationId(uuid::Uuid::from_u128(1)),
+            tenant: TenantId(uuid::Uuid::from_u128(2)),
+        },
+        stored: vec![StoredSecret::new(Some(hint.clone()), Standing::Current)],
+        snapshot: None,
+        is_adopted: false,
+        is_afresh: false,
+        must_look: true,
+        due: Due::default(),
+        drift: vec![],
+        gone: vec![],
+        is_held: true,
+        failures: 0,
+        without_progress: Duration::ZERO,
+        refused_for: None,
+        missing_for: None,
+    };
+    let drifts = vec![Drift::SecretMissing { hint, standing: Standing::Current }];
+    let decision = after(tenant, &Effect::Audit(client), Done::Audited(drifts), &terms().policy).unwrap();
+    assert!(
+        !matches!(decision.secret, SecretChange::Lose { .. }),
+        "the sealed text of the current secret is deleted at once, before another is proven: {:?}",
+        decision.secret
+    );
 }
