@@ -15,6 +15,7 @@ mod owner;
 mod pauses;
 mod queue;
 mod removal;
+mod review;
 mod roles;
 mod rotation;
 mod status;
