@@ -47,7 +47,8 @@ ALTER TABLE tenantd.tenants
         CHECK (phase NOT IN ('ready', 'rotating', 'proving') OR current_version IS NOT NULL AND ready_at IS NOT NULL),
     ADD CONSTRAINT removed_keeps_nothing CHECK (phase <> 'removed' OR current_version IS NULL AND ready_at IS NULL),
     ADD CONSTRAINT nothing_waits_for_ever_in_silence
-        CHECK (due_at IS NOT NULL OR parked_reason IS NOT NULL OR phase IN ('ready', 'removed')
+        CHECK (due_at IS NOT NULL OR parked_reason IS NOT NULL OR phase = 'removed'
+               OR phase = 'ready' AND desired_state = 'present'
                OR desired_state = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing'),
     ADD CONSTRAINT repair_scope_is_known CHECK (repair_scope IN ('consent', 'all')),
     ADD CONSTRAINT drift_has_a_beginning CHECK ((drift = '{}') = (drifted_at IS NULL)),

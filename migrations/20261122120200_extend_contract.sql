@@ -184,10 +184,17 @@ BEGIN
                   CONSTRAINT = 'host_is_fixed_after_first_intent',
                   HINT = 'Set desired_state = ''absent'' on this row and insert another for the new host.';
     END IF;
+    IF NEW.host <> OLD.host AND OLD.recheck_at IS NOT NULL THEN
+        RAISE EXCEPTION 'tenant % is looked at once more on %', OLD.external_id, OLD.host
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'host_is_fixed_until_looked_at',
+                  HINT = 'A late create may still land there: try again when the look is done, some minutes after the removal.';
+    END IF;
     IF NEW.host <> OLD.host THEN
         NEW.region := '';
     END IF;
-    IF is_unsent AND OLD.lease_holder IS NOT NULL
+    IF (is_unsent OR OLD.phase = 'creating' AND OLD.client_id IS NULL AND OLD.unanswered IS NULL)
+        AND OLD.lease_holder IS NOT NULL
         AND (NEW.host, NEW.profile, NEW.desired_state) <> (OLD.host, OLD.profile, OLD.desired_state) THEN
         -- Somebody is judging the row as it was, and has sent nothing: fence that verdict out.
         NEW.lease_epoch := OLD.lease_epoch + 1;
@@ -219,11 +226,12 @@ BEGIN
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
-        NEW.edited_at := tenantd.clock();
+        -- Later than any claim that read the row before this.
+        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
     END IF;
     -- Any other edit leaves the row its place in the queue.
     NEW.due_at := CASE
-        WHEN NEW.phase = 'removed' THEN NEW.recheck_at
+        WHEN NEW.phase = 'removed' THEN CASE WHEN NEW.parked_reason IS NULL THEN NEW.recheck_at END
         WHEN NEW.phase = 'removing' THEN coalesce(NEW.due_at, CASE WHEN NEW.parked_reason IS NULL THEN tenantd.clock() END)
         WHEN NEW.parked_reason IS NOT NULL THEN NULL
         -- It waits for the removal budget; once let through it stays due.
@@ -276,3 +284,9 @@ CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
           OR NEW.phase = 'removed' AND OLD.phase <> 'removed'
           OR NEW.parked_reason IS NOT NULL AND OLD.parked_reason IS DISTINCT FROM NEW.parked_reason)
     EXECUTE FUNCTION tenantd.notify_event();
+
+-- Versions that were raised while no version of the daemon rotated.
+UPDATE tenantd.tenants
+   SET due_at = tenantd.clock()
+ WHERE phase = 'ready' AND desired_version > current_version AND due_at IS NULL AND parked_reason IS NULL
+   AND desired_state = 'present';

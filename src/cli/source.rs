@@ -49,6 +49,8 @@ impl Source {
         let (settings, _) = self.layered()?.settings()?;
         let pool = app::pool(&settings.database)?;
         let store = app::open_writable(&pool).await?;
+        // Before anything is deleted on the word of a database that came out of a backup.
+        app::recognise(&store).await?;
         Ok(app::inspector(settings, store)?)
     }
 

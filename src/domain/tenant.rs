@@ -466,9 +466,9 @@ impl Tenant {
         is_any
     }
 
-    /// Forgets a secret of this standing that is gone at Qlik without our doing.
-    pub(super) fn lose(&mut self, hint: &Hint, standing: Standing) {
-        self.stored.retain(|s| s.standing != standing || s.hint.as_ref() != Some(hint));
+    /// Forgets a previous secret that is gone at Qlik without our doing.
+    pub(super) fn lose_previous(&mut self, hint: &Hint) {
+        self.stored.retain(|s| s.standing != Standing::Previous || s.hint.as_ref() != Some(hint));
     }
 
     /// Forgets a discarded secret that is gone at Qlik.

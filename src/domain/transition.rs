@@ -24,7 +24,6 @@ pub(super) use secrets::mint_anew;
 use std::time::Duration;
 
 use super::effect::{Done, Effect, EffectKind};
-use super::hints::Standing;
 use super::ids::{ClientId, Hint};
 use super::reason::{ParkReason, WaitReason};
 use super::retry::Policy;
@@ -82,13 +81,8 @@ pub enum SecretChange {
     Withdraw,
     /// The discarded secret with this hint is gone at Qlik.
     Forget(Hint),
-    /// A current or previous secret is gone at Qlik, and not by our doing.
-    Lose {
-        /// Its hint.
-        hint: Hint,
-        /// What it was good for.
-        standing: Standing,
-    },
+    /// The previous secret with this hint is gone at Qlik, and not by our doing.
+    Lose(Hint),
     /// All of them, in whatever standing.
     Shred,
 }

@@ -21,6 +21,9 @@ const BATCH: usize = 64;
 /// Places freed within so long share a claim.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// How often removals are let through, at most: while some wait, that counts the fleet.
+const ADMIT_EVERY: Duration = Duration::from_secs(1);
+
 /// Pause after a claim that failed for a reason that waiting does not mend.
 const DEFECT_AGAIN: Duration = Duration::from_secs(10);
 
@@ -72,10 +75,16 @@ impl<Q: QlikApi> Engine<Q> {
     ) -> Result<Left, StoreError> {
         let terms = self.terms.claim_terms();
         let mut workers = JoinSet::new();
+        let mut admit_at = Duration::ZERO;
         while !stop.drain.is_cancelled() {
             pulse.beat(self.clock.elapsed());
             let free = self.terms.concurrency - workers.len();
-            let filled = self.fill(&terms, free.min(BATCH), stop, &mut workers);
+            let now = self.clock.elapsed();
+            let is_time_to_admit = now >= admit_at;
+            if is_time_to_admit {
+                admit_at = now + ADMIT_EVERY;
+            }
+            let filled = self.fill(&terms, free.min(BATCH), is_time_to_admit, stop, &mut workers);
             // What an unanswered claim leased runs out by itself.
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
             let is_drained = match filled {
@@ -100,13 +109,16 @@ impl<Q: QlikApi> Engine<Q> {
         self: &Arc<Self>,
         terms: &ClaimTerms,
         free: usize,
+        is_time_to_admit: bool,
         stop: &Stop,
         workers: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
         if free == 0 {
             return Ok(false);
         }
-        self.admit_removals().await?;
+        if is_time_to_admit {
+            self.admit_removals().await?;
+        }
         let asked_at = self.clock.elapsed();
         let claims = self.store.claim(terms, free).await?;
         self.outage.ended();

@@ -59,7 +59,8 @@ impl<Q: QlikApi> Engine<Q> {
             return Err(Box::new(not_admitted(claimed, ParkReason::HostNotAllowed, &what)));
         };
         let profile = self.terms.profiles.get(&claimed.profile);
-        let needs_profile = matches!(claimed.tenant.state, State::Pending | State::Creating(_));
+        let needs_profile =
+            claimed.tenant.due.edit || matches!(claimed.tenant.state, State::Pending | State::Creating(_));
         if profile.is_none() && needs_profile {
             let what = format!("the configuration has no profile {}", claimed.profile);
             return Err(Box::new(not_admitted(claimed, ParkReason::UnknownProfile, &what)));

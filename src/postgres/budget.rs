@@ -57,6 +57,14 @@ pub struct Turned {
 }
 
 impl Rollout {
+    /// The kinds of drift that it mends.
+    fn mendable(self) -> Vec<String> {
+        match self {
+            Self::Rotation { .. } => vec![],
+            Self::Repair { scope } => mendable(scope),
+        }
+    }
+
     /// Which.
     #[must_use]
     pub const fn kind(self) -> Kind {
@@ -99,9 +107,11 @@ impl Store {
     pub async fn turn_rollout(&self, rollout: Rollout, limits: &Limits) -> Result<Turned, StoreError> {
         let kind = rollout.kind();
         let mut transaction = bounded(self.pool.begin()).await?;
+        bounded(lock_changes(&mut transaction)).await?;
         let before = bounded(lock(&mut transaction, kind)).await?;
         let before = Stage::parse(&before).unwrap_or(Stage::Halted);
-        bounded(judge(&mut transaction, kind, limits.give_up_after)).await?;
+        let kinds = rollout.mendable();
+        bounded(judge(&mut transaction, kind, limits.give_up_after, &kinds)).await?;
         let progress = bounded(progress(&mut transaction, kind, rollout)).await?;
         let verdict = Verdict::of(before, &progress, limits.canary, limits.max_failure_ratio);
         let (stage, message) = (verdict.stage, verdict.message(kind));
@@ -139,9 +149,11 @@ impl Store {
                            tenantd.clock() + $1::interval
                                * ((hashtextextended(x.tenant_id::text, 0) & 1048575) / 1048576.0) AS audit_at
                       FROM tenantd.tenants AS x
-                     WHERE x.phase = 'ready'
+                     WHERE x.phase = 'ready' AND x.desired_state = 'present'
                        AND CASE WHEN $1::interval IS NULL THEN x.audit_at IS NOT NULL
-                                ELSE x.audit_at IS NULL OR x.audit_at > tenantd.clock() + $1::interval END) AS plan
+                                ELSE x.audit_at IS NULL OR x.audit_at > tenantd.clock() + $1::interval END
+                       -- Never wait with rows in hand: an owner may hold one and want another.
+                       FOR NO KEY UPDATE SKIP LOCKED) AS plan
              WHERE t.tenant_id = plan.tenant_id
             "#,
             every.map(interval) as _
@@ -183,6 +195,20 @@ async fn is_any_awaiting(pool: &sqlx::PgPool) -> Result<bool, sqlx::Error> {
     .await
 }
 
+/// Waits for the rows of all who share the budget of changes, in one order, so that none
+/// counts while another spends.
+pub(super) async fn lock_changes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- rollouts.lock_changes
+        SELECT kind FROM tenantd.rollouts WHERE kind <> 'removal' ORDER BY kind FOR UPDATE
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
 /// Waits for the rollout's row; returns its stage.
 async fn lock(transaction: &mut PgTransaction<'_>, kind: Kind) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!(
@@ -201,18 +227,27 @@ async fn admit_removals(connection: &mut PgConnection, per_hour: Option<u32>) ->
         r#"
         -- removals.admit
         WITH allowed AS (
-            SELECT coalesce($1::bigint, greatest(50, ceil(count(*) / 10.0)::bigint))
+            -- The fleet is counted only where nobody said how many.
+            SELECT coalesce($1::bigint,
+                            (SELECT greatest(50, ceil(count(*) / 10.0)::bigint)
+                               FROM tenantd.tenants WHERE phase <> 'removed'))
                    - (SELECT count(*) FROM tenantd.changes
                        WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour') AS removals
-              FROM tenantd.tenants
-             WHERE phase <> 'removed'
+             -- What cannot begin now must not be saved up.
+             WHERE NOT EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
         ), next AS (
             SELECT t.tenant_id
               FROM tenantd.tenants AS t
              WHERE t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
                AND t.phase NOT IN ('removing', 'removed')
+               AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.pauses AS p
+                    WHERE p.region IN ('*', t.region) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.regions AS b WHERE b.region = t.region AND b.opened_at IS NOT NULL)
              ORDER BY t.reason_since
-             LIMIT (SELECT greatest(removals, 0) FROM allowed)
+             LIMIT coalesce((SELECT greatest(removals, 0) FROM allowed), 0)
                FOR UPDATE SKIP LOCKED
         ), admitted AS (
             UPDATE tenantd.tenants AS t
@@ -239,7 +274,12 @@ async fn admit_removals(connection: &mut PgConnection, per_hour: Option<u32>) ->
 }
 
 /// Ends the changes whose outcome is known.
-async fn judge(connection: &mut PgConnection, kind: Kind, patience: Duration) -> Result<(), sqlx::Error> {
+async fn judge(
+    connection: &mut PgConnection,
+    kind: Kind,
+    patience: Duration,
+    mendable: &[String],
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         -- changes.judge
@@ -250,7 +290,8 @@ async fn judge(connection: &mut PgConnection, kind: Kind, patience: Duration) ->
                             THEN 'skipped'
                             WHEN t.parked_reason IS NOT NULL THEN 'failed'
                             WHEN x.kind = 'rotation' AND t.current_version >= x.target_version THEN 'done'
-                            WHEN x.kind = 'repair' AND t.repair_scope IS NULL AND t.phase = 'ready' THEN 'done'
+                            WHEN x.kind = 'repair' AND t.repair_scope IS NULL AND t.phase = 'ready'
+                            THEN CASE WHEN t.drift && $3::text[] THEN 'failed' ELSE 'done' END
                             WHEN t.wait_reason IN ('Blocked', 'SecretSlotsFull')
                                  OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true)
                             THEN 'skipped'
@@ -262,7 +303,8 @@ async fn judge(connection: &mut PgConnection, kind: Kind, patience: Duration) ->
          WHERE c.change_id = known.change_id AND known.outcome IS NOT NULL
         "#,
         kind.as_str(),
-        interval(patience)
+        interval(patience),
+        mendable
     )
     .execute(connection)
     .await?;
@@ -407,7 +449,8 @@ async fn is_repair_due(connection: &mut PgConnection, scope: RepairScope) -> Res
         -- repairs.are_due
         SELECT EXISTS (
                SELECT FROM tenantd.tenants AS t
-                WHERE t.drift && $1::text[]
+                WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
+                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                   AND t.repair_scope IS NULL) AS "is_due!"
         "#,
@@ -429,9 +472,12 @@ async fn admit_repairs(
         WITH next AS (
             SELECT t.tenant_id
               FROM tenantd.tenants AS t
-             WHERE t.drift && $1::text[]
+             WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
+                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.repair_scope IS NULL
+               -- An audit under way would end the repair unseen.
+               AND t.lease_holder IS NULL
              ORDER BY t.drifted_at
              LIMIT $2
                FOR NO KEY UPDATE SKIP LOCKED

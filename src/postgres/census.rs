@@ -3,6 +3,7 @@
 //! The rule: what may be done is written down before it is done, and counted from what
 //! is written, so that neither a restart nor a second process spends it twice.
 
+use super::budget::lock_changes;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 
@@ -22,15 +23,7 @@ impl Store {
         per_hour: u32,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            r#"
-            -- rollouts.lock
-            SELECT kind FROM tenantd.rollouts WHERE kind = $1 FOR UPDATE
-            "#,
-            kind
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
+        lock_changes(&mut transaction).await?;
         // A statement of its own: it must see what the last holder of the lock wrote.
         let spent = sqlx::query!(
             r#"

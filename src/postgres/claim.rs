@@ -142,6 +142,8 @@ impl Store {
                           AND claim_rank <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
+                          AND (desired_state = 'present' OR removal_admitted_at IS NOT NULL
+                               OR phase IN ('removing', 'removed'))
                           AND (paused_at IS NULL OR paused_until <= tenantd.clock())
                           AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
                         ORDER BY claim_rank

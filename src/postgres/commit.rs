@@ -132,16 +132,12 @@ impl Store {
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back, and never serve twice.
                        desired_version = CASE WHEN $19 IN ('promote', 'shred')
-                                              THEN greatest(t.desired_version, t.current_version + 1)
-                                              -- After a restore consumers may have seen numbers that are forgotten here.
-                                              WHEN $19 = 'lose_current'
-                                              THEN greatest(t.desired_version,
-                                                            t.current_version + CASE WHEN t.must_look THEN 100 ELSE 1 END)
+                                              THEN greatest(t.desired_version, t.current_version + g.gap)
                                               ELSE t.desired_version END,
-                       current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + 1)
-                                              WHEN $19 IN ('lose_current', 'shred') THEN NULL
+                       current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + g.gap)
+                                              WHEN $19 = 'shred' THEN NULL
                                               ELSE t.current_version END,
-                       acknowledged_version = CASE WHEN $19 IN ('lose_current', 'shred') THEN NULL
+                       acknowledged_version = CASE WHEN $19 = 'shred' THEN NULL
                                                    ELSE t.acknowledged_version END,
                        ready_at = CASE WHEN $19 = 'promote' THEN coalesce(t.ready_at, tenantd.clock())
                                        WHEN $19 = 'shred' THEN NULL
@@ -152,6 +148,10 @@ impl Store {
                                         THEN (SELECT min(s.retire_at) FROM tenantd.secrets AS s
                                                WHERE s.tenant_id = t.tenant_id AND s.standing = 'previous'
                                                  AND s.retire_at > t.leased_at)
+                                        WHEN $19 = 'lose'
+                                        THEN (SELECT min(s.retire_at) FROM tenantd.secrets AS s
+                                               WHERE s.tenant_id = t.tenant_id AND s.standing = 'previous'
+                                                 AND s.hint IS DISTINCT FROM $25)
                                         WHEN $19 = 'shred' THEN NULL
                                         ELSE t.retire_at END,
                        audit_at = CASE WHEN $38 THEN tenantd.clock() + $39::interval ELSE t.audit_at END,
@@ -165,12 +165,16 @@ impl Store {
                        must_look = $41 OR $19 = 'shred',
                        removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at END,
                        wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
-                       parked_reason = $21,
+                       -- What may go now goes, whatever stood in its way.
+                       parked_reason = CASE WHEN NOT (t.desired_state = 'absent' AND t.removal_admitted_at IS NOT NULL
+                                                      AND $4 NOT IN ('removing', 'removed')) THEN $21 END,
                        message = CASE WHEN $36 THEN t.message ELSE $22 END,
                        reason_since = CASE WHEN (t.phase, CASE WHEN $36 THEN $20 ELSE t.wait_reason END, t.parked_reason)
                                                 IS DISTINCT FROM ($4, $20, $21)
                                            THEN tenantd.clock() ELSE t.reason_since END,
-                       due_at = CASE WHEN $21::text IS NOT NULL THEN NULL
+                       due_at = CASE WHEN t.desired_state = 'absent' AND t.removal_admitted_at IS NOT NULL
+                                          AND $4 NOT IN ('removing', 'removed') THEN tenantd.clock()
+                                     WHEN $21::text IS NOT NULL THEN NULL
                                      -- It waits for the removal budget.
                                      WHEN t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
                                           AND $4 NOT IN ('removing', 'removed') THEN NULL
@@ -180,11 +184,14 @@ impl Store {
                                      -- The first thing a ready tenant is due for, as the columns above say.
                                      WHEN $23 = 'settled'
                                      THEN least(CASE WHEN NOT ($17 AND t.recheck_at <= tenantd.clock())
+                                                          AND NOT ($42 AND $4 = 'ready')
                                                      THEN greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                                                 CASE WHEN $4 = 'ready' THEN least(
                                                      CASE WHEN $38 THEN tenantd.clock() + $39::interval
                                                           ELSE t.audit_at END,
-                                                     CASE WHEN $19 = 'promote' AND t.current_version IS NOT NULL
+                                                     -- What would delete waits while deletions are held.
+                                                     CASE WHEN $42 THEN NULL
+                                                          WHEN $19 = 'promote' AND t.current_version IS NOT NULL
                                                           THEN least(t.retire_at, tenantd.clock() + $37::interval)
                                                           ELSE t.retire_at END,
                                                      CASE WHEN $41 OR t.desired_version > t.current_version
@@ -199,6 +206,12 @@ impl Store {
                        lease_expires_at = CASE WHEN $23 = 'hold' THEN t.lease_expires_at END,
                        lease_step = t.lease_step + 1,
                        updated_at = tenantd.clock()
+                  FROM (SELECT CASE WHEN $19 IN ('promote', 'shred')
+                                         AND EXISTS (SELECT FROM tenantd.secrets AS s, tenantd.installation AS i
+                                                      WHERE s.tenant_id = $1 AND s.standing = 'current'
+                                                        AND s.proven_at <= i.rejoined_at)
+                                    -- Consumers may have seen numbers that the backup does not know.
+                                    THEN 100 ELSE 1 END AS gap) AS g
                  WHERE t.tenant_id = $1
                    AND t.lease_epoch = $2
                    AND t.lease_step = $3
@@ -234,8 +247,7 @@ impl Store {
                  WHERE s.tenant_id = held.tenant_id
                    AND ($19 = 'shred'
                         OR $19 = 'forget' AND s.standing = 'discarded' AND s.hint = $25
-                        OR $19 = 'lose_current' AND s.standing = 'current' AND s.hint = $25
-                        OR $19 = 'lose_previous' AND s.standing = 'previous' AND s.hint = $25)
+                        OR $19 = 'lose' AND s.standing = 'previous' AND s.hint = $25)
             ), attempted AS (
                 INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, http_status, error_code, trace_id,
                                               message, started_at, duration_ms, holder)
@@ -287,6 +299,7 @@ impl Store {
             row.audit_after.map(interval) as _,
             &decision.tenant.drift.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
             decision.tenant.must_look,
+            decision.tenant.is_held,
         )
         .fetch_optional(&self.pool))
         .await?;

@@ -93,8 +93,11 @@ impl Store {
             return Ok(Recognised::Same);
         }
         let what = what.join(", ");
-        self.rejoin(&what).await?;
-        Ok(Recognised::Moved { what })
+        // Another replica may have been faster: then it has done all there is to do.
+        match self.rejoin_once(&what, true).await? {
+            Some(_) => Ok(Recognised::Moved { what }),
+            None => Ok(Recognised::Same),
+        }
     }
 
     async fn remember_place(&self) -> Result<(), StoreError> {
@@ -124,6 +127,11 @@ impl Store {
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.installation.rejoin", skip_all)]
     pub async fn rejoin(&self, reason: &str) -> Result<u64, StoreError> {
+        Ok(self.rejoin_once(reason, false).await?.unwrap_or(0))
+    }
+
+    /// With `only_elsewhere`, `None` when the place that is remembered is this one.
+    async fn rejoin_once(&self, reason: &str, only_elsewhere: bool) -> Result<Option<u64>, StoreError> {
         let mut transaction = bounded(self.pool.begin()).await?;
         let held = sqlx::query!(
             r#"
@@ -136,11 +144,19 @@ impl Store {
                    rejoined_at = tenantd.clock(),
                    deletions_held_at = tenantd.clock(),
                    held_reason = $1
+             WHERE NOT $2
+                OR (system_identifier, database_id, timeline) IS DISTINCT FROM
+                   ((SELECT s.system_identifier::text FROM pg_control_system() AS s),
+                    (SELECT d.datname || '/' || d.oid FROM pg_database AS d WHERE d.datname = current_database()),
+                    (SELECT c.timeline_id FROM pg_control_checkpoint() AS c))
             "#,
-            reason
+            reason,
+            only_elsewhere
         )
         .execute(&mut *transaction);
-        bounded(held).await?;
+        if bounded(held).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
         let rows = sqlx::query!(
             r#"
             -- tenants.distrust
@@ -153,6 +169,8 @@ impl Store {
                    lease_expires_at = CASE WHEN lease_holder IS NOT NULL THEN tenantd.clock() END,
                    recheck_at = CASE WHEN phase = 'removed' AND region <> '' THEN tenantd.clock() ELSE recheck_at END,
                    due_at = CASE WHEN parked_reason IS NOT NULL THEN NULL
+                                 WHEN desired_state = 'absent' AND removal_admitted_at IS NULL
+                                      AND phase NOT IN ('removing', 'removed') THEN NULL
                                  WHEN phase = 'ready' OR phase = 'removed' AND region <> '' THEN tenantd.clock()
                                  ELSE due_at END
             "#
@@ -160,7 +178,7 @@ impl Store {
         .execute(&mut *transaction);
         let rows = bounded(rows).await?.rows_affected();
         bounded(transaction.commit()).await?;
-        Ok(rows)
+        Ok(Some(rows))
     }
 
     /// Lifts the hold on deletions. Returns whether there was one.
@@ -182,8 +200,11 @@ impl Store {
                    SET due_at = least(t.due_at, tenantd.clock())
                   FROM lifted
                  WHERE t.parked_reason IS NULL
+                   AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
+                        OR t.phase IN ('removing', 'removed'))
                    AND (t.wait_reason = 'DeletionsHeld'
                         OR t.phase = 'ready' AND (t.is_adopted OR t.mint_snapshot IS NOT NULL
+                           OR t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
                            OR EXISTS (SELECT FROM tenantd.secrets AS s
                                        WHERE s.tenant_id = t.tenant_id AND s.standing = 'discarded')))
             )

@@ -123,6 +123,8 @@ async fn turn(
             UPDATE tenantd.secrets AS s
                SET standing = CASE s.standing WHEN 'current' THEN 'previous' ELSE 'current' END,
                    version = CASE s.standing WHEN 'current' THEN s.version ELSE turned.current_version END,
+                   -- Its age counts anew, or a rotation by age would undo this at once.
+                   proven_at = CASE s.standing WHEN 'current' THEN s.proven_at ELSE tenantd.clock() END,
                    retire_at = CASE s.standing WHEN 'current' THEN tenantd.clock() + $2::interval END
               FROM turned, chosen
              WHERE s.tenant_id = turned.tenant_id

@@ -67,7 +67,7 @@ const CARE: &[Point] = &[
     at(Way::Drift, EffectKind::Amend, Phase::Ready),
     at(Way::Drift, EffectKind::Dedupe, Phase::Ready),
     at(Way::LostSecret, EffectKind::Audit, Phase::Ready),
-    at(Way::LostSecret, EffectKind::Mint, Phase::Creating),
+    at(Way::LostSecret, EffectKind::Mint, Phase::Rotating),
 ];
 
 const REMOVAL: &[Point] = &[

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::super::drift::{Change, Drift, DriftKind, Field};
 use super::super::hints::Standing;
-use super::super::ids::ClientId;
+use super::super::ids::{ClientId, Hint};
 use super::super::look::{self, SeenClient};
 use super::super::reason::{ParkReason, WaitReason};
 use super::super::retry::Policy;
-use super::super::tenant::{Duty, Mend, MintEntry, RepairScope, Series, State, Tenant};
+use super::super::tenant::{Duty, Mend, RepairScope, State, Tenant};
 use super::{
     Ailment, AuditChange, Decision, RecheckChange, Rest, SecretChange, advance, going_on, hold, park,
 };
@@ -52,11 +52,11 @@ pub(super) fn audited(tenant: Tenant, client: ClientId, drifts: &[Drift], policy
     }
     let tenant = Tenant { missing_for: None, ..tenant };
     let allowed: Vec<_> = drifts.iter().filter(|drift| is_allowed(drift, &tenant)).collect();
-    for drift in &allowed {
-        if let Drift::SecretMissing { hint, standing } = drift {
-            return lost(tenant, client, hint.clone(), *standing);
-        }
+    if let Some(hint) = lost_secret(&allowed, Standing::Previous) {
+        return lost(tenant, client, hint);
     }
+    let is_current_lost = lost_secret(&allowed, Standing::Current).is_some();
+    let tenant = if is_current_lost { to_be_renewed(tenant) } else { tenant };
     let mends = mends(&allowed);
     if mends.is_empty() {
         return all_mended(tenant, client, policy);
@@ -108,17 +108,32 @@ fn missing(tenant: Tenant) -> Decision {
     Decision { ailment: Some(Ailment::ClientMissing), ..decision }
 }
 
-/// A secret was deleted at Qlik. Without a current one the tenant starts over from
-/// its client; what else is to be mended waits until it is ready again.
-fn lost(mut tenant: Tenant, client: ClientId, hint: super::super::ids::Hint, standing: Standing) -> Decision {
-    tenant.lose(&hint, standing);
-    let state = match standing {
-        Standing::Current => State::Minting { client, series: Series::First, entry: MintEntry::Compare },
-        Standing::Previous | Standing::Unproven | Standing::Discarded => {
-            State::Ready { client, duty: Duty::Audit }
-        }
-    };
-    advance(tenant, state, SecretChange::Lose { hint, standing })
+fn lost_secret(allowed: &[&Drift], wanted: Standing) -> Option<Hint> {
+    allowed.iter().find_map(|drift| match drift {
+        Drift::SecretMissing { hint, standing } if *standing == wanted => Some(hint.clone()),
+        Drift::SecretMissing { .. }
+        | Drift::ClientMissing
+        | Drift::Duplicate(_)
+        | Drift::Consent
+        | Drift::Disabled
+        | Drift::Field { .. }
+        | Drift::SecretUnknown { .. } => None,
+    })
+}
+
+/// The previous secret was deleted at Qlik: it is forgotten.
+fn lost(mut tenant: Tenant, client: ClientId, hint: Hint) -> Decision {
+    tenant.lose_previous(&hint);
+    let state = State::Ready { client, duty: Duty::Audit };
+    advance(tenant, state, SecretChange::Lose(hint))
+}
+
+/// The current secret was deleted at Qlik. It is replaced as by a rotation and shown
+/// until then, because what one list does not show may still work.
+fn to_be_renewed(mut tenant: Tenant) -> Tenant {
+    tenant.due.rotation = true;
+    tenant.drift.retain(|kind| *kind != DriftKind::SecretMissing);
+    tenant
 }
 
 fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::hints::Standing;
 use super::*;
 use crate::domain::ids::TenantId;
 use crate::domain::look::SeenClient;
@@ -132,7 +133,7 @@ proptest! {
         let judge = &mut |step: &Step| {
             let (before, after) = (handed_out(&step.before), handed_out(&step.decision.tenant));
             let may_shrink = match &step.decision.secret {
-                SecretChange::Withdraw | SecretChange::Lose { .. } | SecretChange::Shred => true,
+                SecretChange::Withdraw | SecretChange::Lose(_) | SecretChange::Shred => true,
                 SecretChange::Keep
                 | SecretChange::Seal { .. }
                 | SecretChange::Identify(_)

@@ -51,8 +51,8 @@ impl Kept {
             SecretChange::Forget(hint) => {
                 self.0.retain(|(s, _)| s.standing != Standing::Discarded || s.hint.as_ref() != Some(hint));
             }
-            SecretChange::Lose { hint, standing } => {
-                self.0.retain(|(s, _)| s.standing != *standing || s.hint.as_ref() != Some(hint));
+            SecretChange::Lose(hint) => {
+                self.0.retain(|(s, _)| s.standing != Standing::Previous || s.hint.as_ref() != Some(hint));
             }
             SecretChange::Shred => self.0.clear(),
         }

@@ -223,8 +223,9 @@ impl Life {
     /// Keeps a decision. Returns whether the worker goes on.
     fn commit(&mut self, step: &Step, in_hand: Option<u32>) -> bool {
         let decision = &step.decision;
-        if let SecretChange::Lose { standing, .. } = &decision.secret {
-            let is_stolen = self.kept.in_standing(*standing).any(|serial| self.stolen.contains(&serial));
+        if let SecretChange::Lose(_) = &decision.secret {
+            let is_stolen =
+                self.kept.in_standing(Standing::Previous).any(|serial| self.stolen.contains(&serial));
             assert!(is_stolen, "a secret is given up that nobody took: {step:?}");
         }
         self.kept.change(&decision.secret, in_hand);
@@ -250,10 +251,7 @@ impl Life {
                 (chronicle.promoted, self.is_serving) = (chronicle.promoted + 1, true);
             }
             SecretChange::Withdraw => chronicle.withdrawn += 1,
-            SecretChange::Lose { standing, .. } => {
-                self.is_serving &= *standing != Standing::Current;
-                chronicle.lost += 1;
-            }
+            SecretChange::Lose(_) => chronicle.lost += 1,
             SecretChange::Shred => (chronicle.removed, self.is_serving) = (chronicle.removed + 1, false),
             SecretChange::Keep
             | SecretChange::Seal { .. }

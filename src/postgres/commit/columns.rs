@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::domain::hints::Standing;
 use crate::domain::ids::Hint;
 use crate::domain::transition::{
     Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange,
@@ -109,12 +108,7 @@ impl<'a> Stored<'a> {
             SecretChange::Discard => of_word("discard", None),
             SecretChange::Withdraw => of_word("withdraw", None),
             SecretChange::Forget(hint) => of_word("forget", Some(hint)),
-            SecretChange::Lose { hint, standing } => match standing {
-                Standing::Current => of_word("lose_current", Some(hint)),
-                Standing::Previous | Standing::Unproven | Standing::Discarded => {
-                    of_word("lose_previous", Some(hint))
-                }
-            },
+            SecretChange::Lose(hint) => of_word("lose", Some(hint)),
             SecretChange::Shred => of_word("shred", None),
         }
     }

@@ -108,7 +108,7 @@ fn only_what_was_let_through_is_mended() {
             [no, no, amend, amend, no]
         }
         DriftKind::Mark | DriftKind::Grants => [no, no, amend, no, no],
-        // Mints a first secret again, and looks at the secrets before.
+        // Rotates, and looks at the secrets before.
         DriftKind::SecretMissing => [no, no, Some(E::Compare), no, Some(E::Compare)],
         DriftKind::ClientMissing | DriftKind::Disabled | DriftKind::SecretUnknown => [no; 5],
     };
@@ -121,9 +121,13 @@ fn only_what_was_let_through_is_mended() {
                 (_, _) => None,
             };
             assert_eq!(next, expected, "{kind}, allowance {allowance}");
-            assert_eq!(decision.tenant.drift, [kind], "{kind}: what was found is kept");
+            // The rotation is the repair; everything else stays known until it is mended.
+            let is_rotation = kind == DriftKind::SecretMissing && expected.is_some();
+            let kept = if is_rotation { vec![] } else { vec![kind] };
+            assert_eq!(decision.tenant.drift, kept, "{kind}: what was found is kept");
             let is_done = matches!(decision.audit, AuditChange::Done { next } if next == POLICY.audit_every);
-            assert_eq!(is_done, expected.is_none() && kind != DriftKind::ClientMissing, "{kind}");
+            let is_mended = expected.is_none() || is_rotation;
+            assert_eq!(is_done, is_mended && kind != DriftKind::ClientMissing, "{kind}");
         }
     }
 }
@@ -171,18 +175,19 @@ fn a_missing_client_is_looked_for_again_for_ten_minutes_and_then_parked() {
 }
 
 #[test]
-fn a_lost_current_secret_starts_over_on_the_same_client_and_ends_with_another_audit() {
+fn a_lost_current_secret_is_replaced_by_a_rotation_once_all_else_is_mended() {
     let lost = audit(vec![drift(DriftKind::SecretMissing), Drift::Consent], 4);
 
-    assert_eq!(lost.secret, SecretChange::Lose { hint: hint("live"), standing: Standing::Current });
-    assert_eq!(lost.tenant.stored, stored(&[("prev", Standing::Previous)]));
+    assert_eq!(lost.secret, SecretChange::Keep, "what one list does not show may still work");
+    assert_eq!(lost.tenant.stored, stored(&[LIVE, ("prev", Standing::Previous)]));
     let (kinds, settled) = run(lost.tenant, |effect| match effect {
         Effect::Trust(_) => Done::Trusted,
         Effect::Compare(_) => compared(&["prev"]),
         other => healthy(other),
     });
-    assert_eq!(kinds, [E::Compare, E::Mint, E::Compare, E::Trust, E::Prove, E::Audit]);
-    assert_eq!(settled.tenant.stored, stored(&[("prev", Standing::Previous), ("next", Standing::Current)]));
+    assert_eq!(kinds, [E::Trust, E::Compare, E::Mint, E::Compare, E::Prove]);
+    let expected = [("live", Standing::Previous), ("prev", Standing::Previous), ("next", Standing::Current)];
+    assert_eq!(settled.tenant.stored, stored(&expected));
     assert!(!settled.tenant.must_look);
 }
 
@@ -190,7 +195,7 @@ fn a_lost_current_secret_starts_over_on_the_same_client_and_ends_with_another_au
 fn a_lost_previous_secret_is_only_forgotten() {
     let lost = audit(vec![lost_secret("prev", Standing::Previous)], 2);
 
-    assert_eq!(lost.secret, SecretChange::Lose { hint: hint("prev"), standing: Standing::Previous });
+    assert_eq!(lost.secret, SecretChange::Lose(hint("prev")));
     assert_eq!(lost.tenant.stored, stored(&[LIVE]));
     assert_eq!(lost.tenant.state, State::Ready { client: client(), duty: Duty::Audit });
 }
