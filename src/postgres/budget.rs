@@ -3,8 +3,8 @@
 //! Every change that a budget lets through is a row of `tenantd.changes`; a budget is a
 //! sum over the last hour of them, so that no restart and no second replica spends it twice.
 //!
-//! The rule: **whoever lets changes through holds the lock on their row of
-//! `tenantd.rollouts`**, and counts only after it has it: a statement that counted
+//! The rule: **whoever lets changes through holds the lock on all rows of
+//! `tenantd.rollouts` that share the budget**, and counts only after it has it: a statement that counted
 //! before it waited would not see what the other let through.
 
 use std::time::Duration;
