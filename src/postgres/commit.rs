@@ -130,10 +130,7 @@ impl Store {
                                                     WHEN NOT $12 THEN t.credential_refused_at END,
                        recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
-                       -- Numbers never go back, and never serve twice.
-                       desired_version = CASE WHEN $19 IN ('promote', 'shred')
-                                              THEN greatest(t.desired_version, t.current_version + g.gap)
-                                              ELSE t.desired_version END,
+                       -- Numbers never go back; the trigger follow_version has desired_version follow.
                        current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + g.gap)
                                               WHEN $19 = 'shred' THEN NULL
                                               ELSE t.current_version END,
@@ -206,7 +203,7 @@ impl Store {
                        lease_expires_at = CASE WHEN $23 = 'hold' THEN t.lease_expires_at END,
                        lease_step = t.lease_step + 1,
                        updated_at = tenantd.clock()
-                  FROM (SELECT CASE WHEN $19 IN ('promote', 'shred')
+                  FROM (SELECT CASE WHEN $19 = 'promote'
                                          AND EXISTS (SELECT FROM tenantd.secrets AS s, tenantd.installation AS i
                                                       WHERE s.tenant_id = $1 AND s.standing = 'current'
                                                         AND s.proven_at <= i.rejoined_at)
