@@ -12,6 +12,7 @@
 
 ALTER TABLE tenantd.tenants
     ADD COLUMN must_look           boolean NOT NULL DEFAULT false,
+    ADD COLUMN version_gap         integer NOT NULL DEFAULT 0,
     ADD COLUMN edited_at           timestamptz,
     ADD COLUMN retire_at           timestamptz,
     ADD COLUMN audit_at            timestamptz,
@@ -67,8 +68,25 @@ ALTER TABLE tenantd.secrets
         EXCLUDE USING btree (tenant_id WITH =, standing WITH =) WHERE (standing IN ('current', 'unproven'))
         DEFERRABLE INITIALLY IMMEDIATE;
 
+-- A function of its own and no subquery: the commit calls it for the few decisions that
+-- end a secret, and opens nothing for it otherwise.
+CREATE FUNCTION tenantd.next_retirement(of_tenant uuid, after timestamptz, but_hint text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RETURN (SELECT min(s.retire_at)
+              FROM tenantd.secrets AS s
+             WHERE s.tenant_id = of_tenant AND s.standing = 'previous'
+               AND (after IS NULL OR s.retire_at > after)
+               AND (but_hint IS NULL OR s.hint IS DISTINCT FROM but_hint));
+END
+$$;
+
+COMMENT ON FUNCTION tenantd.next_retirement(uuid, timestamptz, text) IS 'When the next previous secret of a tenant is to go, but for those whose time is over and the one with this hint.';
+
 COMMENT ON COLUMN tenantd.tenants.phase IS 'How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.';
 COMMENT ON COLUMN tenantd.tenants.must_look IS 'What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.';
+COMMENT ON COLUMN tenantd.tenants.version_gap IS 'How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.';
 COMMENT ON COLUMN tenantd.tenants.edited_at IS 'When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.';
 COMMENT ON COLUMN tenantd.tenants.retire_at IS 'When the next previous secret is to be deleted.';
 COMMENT ON COLUMN tenantd.tenants.audit_at IS 'When the client is to be compared with Qlik; null until planned, or when audits are off.';

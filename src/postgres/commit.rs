@@ -131,7 +131,8 @@ impl Store {
                        recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back; the trigger follow_version has desired_version follow.
-                       current_version = CASE WHEN $19 = 'promote' THEN greatest(t.desired_version, t.current_version + g.gap)
+                       current_version = CASE WHEN $19 = 'promote'
+                                              THEN greatest(t.desired_version, t.current_version + 1) + t.version_gap
                                               WHEN $19 = 'shred' THEN NULL
                                               ELSE t.current_version END,
                        acknowledged_version = CASE WHEN $19 = 'shred' THEN NULL
@@ -142,15 +143,11 @@ impl Store {
                        retire_at = CASE WHEN $19 = 'promote' AND t.current_version IS NOT NULL
                                         THEN least(t.retire_at, tenantd.clock() + $37::interval)
                                         WHEN $19 = 'withdraw'
-                                        THEN (SELECT min(s.retire_at) FROM tenantd.secrets AS s
-                                               WHERE s.tenant_id = t.tenant_id AND s.standing = 'previous'
-                                                 AND s.retire_at > t.leased_at)
-                                        WHEN $19 = 'lose'
-                                        THEN (SELECT min(s.retire_at) FROM tenantd.secrets AS s
-                                               WHERE s.tenant_id = t.tenant_id AND s.standing = 'previous'
-                                                 AND s.hint IS DISTINCT FROM $25)
+                                        THEN tenantd.next_retirement(t.tenant_id, t.leased_at, NULL)
+                                        WHEN $19 = 'lose' THEN tenantd.next_retirement(t.tenant_id, NULL, $25)
                                         WHEN $19 = 'shred' THEN NULL
                                         ELSE t.retire_at END,
+                       version_gap = CASE WHEN $19 <> 'promote' THEN t.version_gap ELSE 0 END,
                        audit_at = CASE WHEN $38 THEN tenantd.clock() + $39::interval ELSE t.audit_at END,
                        audited_at = CASE WHEN $38 THEN tenantd.clock() ELSE t.audited_at END,
                        -- An edit that came after the claim was not seen by this audit.
@@ -203,12 +200,6 @@ impl Store {
                        lease_expires_at = CASE WHEN $23 = 'hold' THEN t.lease_expires_at END,
                        lease_step = t.lease_step + 1,
                        updated_at = tenantd.clock()
-                  FROM (SELECT CASE WHEN $19 = 'promote'
-                                         AND EXISTS (SELECT FROM tenantd.secrets AS s, tenantd.installation AS i
-                                                      WHERE s.tenant_id = $1 AND s.standing = 'current'
-                                                        AND s.proven_at <= i.rejoined_at)
-                                    -- Consumers may have seen numbers that the backup does not know.
-                                    THEN 100 ELSE 1 END AS gap) AS g
                  WHERE t.tenant_id = $1
                    AND t.lease_epoch = $2
                    AND t.lease_step = $3

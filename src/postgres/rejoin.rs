@@ -162,8 +162,7 @@ impl Store {
             -- tenants.distrust
             UPDATE tenantd.tenants
                SET must_look = true,
-                   desired_version = CASE WHEN current_version IS NULL AND phase <> 'removed'
-                                          THEN desired_version + 100 ELSE desired_version END,
+                   version_gap = 100,
                    -- Whoever held it is fenced out; its claim lets what it sent settle.
                    lease_epoch = lease_epoch + 1,
                    lease_expires_at = CASE WHEN lease_holder IS NOT NULL THEN tenantd.clock() END,
