@@ -225,14 +225,17 @@ impl Store {
                        retire_at = CASE WHEN $19 = 'promote' AND s.standing = 'current'
                                         THEN tenantd.clock() + $37::interval END
                   FROM held
-                 WHERE s.tenant_id = held.tenant_id
+                 -- First and by itself, so that Postgres looks at no secret for the other words.
+                 WHERE $19 IN ('promote', 'identify', 'discard', 'withdraw')
+                   AND s.tenant_id = held.tenant_id
                    AND (s.standing = 'unproven' AND $19 IN ('promote', 'identify', 'discard')
                         OR s.standing = 'current' AND $19 = 'promote'
                         OR s.standing = 'previous' AND $19 = 'withdraw' AND s.retire_at <= held.leased_at)
             ), forgotten AS (
                 DELETE FROM tenantd.secrets AS s
                  USING held
-                 WHERE s.tenant_id = held.tenant_id
+                 WHERE $19 IN ('shred', 'forget', 'lose')
+                   AND s.tenant_id = held.tenant_id
                    AND ($19 = 'shred'
                         OR $19 = 'forget' AND s.standing = 'discarded' AND s.hint = $25
                         OR $19 = 'lose' AND s.standing = 'previous' AND s.hint = $25)
