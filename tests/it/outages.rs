@@ -96,8 +96,10 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
         sqlx::query_scalar("SELECT current_database()").fetch_one(fleet.pool()).await.unwrap();
     let read_only = async |on: bool| {
         let statement = format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}");
-        sqlx::query("SET transaction_read_only = off").execute(fleet.pool()).await.unwrap();
-        sqlx::query(AssertSqlSafe(statement)).execute(fleet.pool()).await.unwrap();
+        // On one connection: another of the pool may have begun after the first change.
+        let mut owner = fleet.pool().acquire().await.unwrap();
+        sqlx::query("SET default_transaction_read_only = off").execute(&mut *owner).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *owner).await.unwrap();
         sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
               WHERE datname = current_database() AND application_name = 'tenantd'",
