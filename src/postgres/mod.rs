@@ -10,6 +10,7 @@
 
 pub mod adopt;
 pub mod attempts;
+pub mod audits;
 pub mod budget;
 pub mod census;
 pub mod checkup;
@@ -28,6 +29,7 @@ pub mod regions;
 pub mod rejoin;
 pub mod requests;
 pub mod rollback;
+pub mod rollouts;
 mod rows;
 pub mod schedules;
 pub mod schema;

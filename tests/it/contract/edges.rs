@@ -8,7 +8,7 @@ use tenantd::domain::tenant::RepairScope;
 use tenantd::domain::transition::Next;
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
-use tenantd::postgres::budget::{Limits, Rollout};
+use tenantd::postgres::rollouts::{Limits, Rollout};
 use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{LEASE, OVERLAP, Replica, Rig, terms};
@@ -219,7 +219,6 @@ async fn the_host_of_a_removed_tenant_is_looked_at_before_it_is_forgotten() {
     let moved =
         sqlx::query("UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'").execute(rig.pool()).await;
     assert!(moved.is_err(), "the recheck of {host} will ask another host");
-    let _ = (LEASE, terms as fn() -> Terms);
 }
 
 #[tokio::test(flavor = "multi_thread")]

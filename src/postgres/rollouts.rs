@@ -1,0 +1,350 @@
+//! Rollouts: what the daemon starts by itself, let through tenant by tenant.
+//!
+//! The rule: a turn judges, counts and admits in one transaction under the lock of
+//! [`super::budget`], and asks nobody but the database.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::budget::{lock, lock_changes};
+use super::{Store, StoreError, bounded, interval};
+use crate::domain::rollout::{Kind, Progress, Stage, Verdict};
+use crate::domain::tenant::RepairScope;
+
+/// What is due to be rolled out.
+#[derive(Debug, Clone, Copy)]
+pub enum Rollout {
+    /// Secrets beyond an age are renewed.
+    Rotation {
+        /// `rotation.every`
+        every: Duration,
+    },
+    /// Drift is mended.
+    Repair {
+        /// How far.
+        scope: RepairScope,
+    },
+}
+
+/// Limits of a rollout.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most changes in an hour, over all that the daemon starts by itself.
+    pub changes_per_hour: u32,
+    /// How many tenants it begins with.
+    pub canary: u32,
+    /// Largest share that may fail.
+    pub max_failure_ratio: f64,
+    /// After how long without success a change that still fails counts as failed.
+    pub give_up_after: Duration,
+}
+
+/// What a turn of a rollout did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turned {
+    /// Where it stands now.
+    pub stage: Stage,
+    /// Where it stood before.
+    pub before: Stage,
+    /// How many tenants were let through.
+    pub admitted: u64,
+    /// Why it halted.
+    pub message: Option<String>,
+}
+
+impl Rollout {
+    /// The kinds of drift that it mends.
+    fn mendable(self) -> Vec<String> {
+        match self {
+            Self::Rotation { .. } => vec![],
+            Self::Repair { scope } => mendable(scope),
+        }
+    }
+
+    /// Which.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Rotation { .. } => Kind::Rotation,
+            Self::Repair { .. } => Kind::Repair,
+        }
+    }
+}
+
+impl Store {
+    /// One turn of a rollout: judges what was let through before, moves its stage on,
+    /// and lets the next tenants through.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`], [`StoreError::Inconsistent`].
+    #[tracing::instrument(name = "db.rollouts.turn", level = "debug", skip_all)]
+    pub async fn turn_rollout(&self, rollout: Rollout, limits: &Limits) -> Result<Turned, StoreError> {
+        let kind = rollout.kind();
+        let mut transaction = bounded(self.pool.begin()).await?;
+        bounded(lock_changes(&mut transaction)).await?;
+        let before = bounded(lock(&mut transaction, kind)).await?;
+        let before = Stage::parse(&before).unwrap_or(Stage::Halted);
+        let kinds = rollout.mendable();
+        bounded(judge(&mut transaction, kind, limits.give_up_after, &kinds)).await?;
+        let progress = bounded(progress(&mut transaction, kind, rollout)).await?;
+        let verdict = Verdict::of(before, &progress, limits.canary, limits.max_failure_ratio);
+        let (stage, message) = (verdict.stage, verdict.message(kind));
+        if stage != before {
+            bounded(enter(&mut transaction, kind, stage, message.as_deref())).await?;
+        }
+        let spent = bounded(spent(&mut transaction)).await?;
+        let left = i64::from(limits.changes_per_hour).saturating_sub(spent).max(0);
+        let room = verdict.room.map_or(left, |room| left.min(i64::from(room)));
+        let admitted = match rollout {
+            _ if room == 0 => 0,
+            Rollout::Rotation { every } => bounded(admit_rotations(&mut transaction, every, room)).await?,
+            Rollout::Repair { scope } => bounded(admit_repairs(&mut transaction, scope, room)).await?,
+        };
+        bounded(transaction.commit()).await?;
+        Ok(Turned { stage, before, admitted, message })
+    }
+}
+
+/// Ends the changes whose outcome is known.
+async fn judge(
+    connection: &mut PgConnection,
+    kind: Kind,
+    patience: Duration,
+    mendable: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- changes.judge
+        UPDATE tenantd.changes AS c
+           SET ended_at = tenantd.clock(), outcome = known.outcome
+          FROM (SELECT x.change_id,
+                       CASE WHEN t.tenant_id IS NULL OR t.desired_state = 'absent' OR t.phase IN ('removing', 'removed')
+                            THEN 'skipped'
+                            WHEN t.parked_reason IS NOT NULL THEN 'failed'
+                            WHEN x.kind = 'rotation' AND t.current_version >= x.target_version THEN 'done'
+                            WHEN x.kind = 'repair' AND t.repair_scope IS NULL AND t.phase = 'ready'
+                            THEN CASE WHEN t.drift && $3::text[] THEN 'failed' ELSE 'done' END
+                            WHEN t.wait_reason IN ('Blocked', 'SecretSlotsFull')
+                                 OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true)
+                            THEN 'skipped'
+                            WHEN t.failures > 0 AND x.started_at < tenantd.clock() - $2::interval THEN 'failed'
+                       END AS outcome
+                  FROM tenantd.changes AS x
+                  LEFT JOIN tenantd.tenants AS t ON t.tenant_id = x.tenant_id
+                 WHERE x.kind = $1 AND x.ended_at IS NULL) AS known
+         WHERE c.change_id = known.change_id AND known.outcome IS NOT NULL
+        "#,
+        kind.as_str(),
+        interval(patience),
+        mendable
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How far the present rollout is, and whether anything more is due.
+async fn progress(
+    connection: &mut PgConnection,
+    kind: Kind,
+    rollout: Rollout,
+) -> Result<Progress, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        -- rollouts.progress
+        SELECT count(*) AS "started!",
+               count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
+               count(*) FILTER (WHERE c.outcome = 'done') AS "done!",
+               count(*) FILTER (WHERE c.outcome = 'failed') AS "failed!"
+          FROM tenantd.rollouts AS r
+          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at >= r.started_at
+         WHERE r.kind = $1
+        "#,
+        kind.as_str()
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let is_more_due = match rollout {
+        Rollout::Rotation { every } => is_rotation_due(connection, every).await?,
+        Rollout::Repair { scope } => is_repair_due(connection, scope).await?,
+    };
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(Progress {
+        started: count(row.started),
+        open: count(row.open),
+        done: count(row.done),
+        failed: count(row.failed),
+        is_more_due,
+    })
+}
+
+async fn enter(
+    connection: &mut PgConnection,
+    kind: Kind,
+    stage: Stage,
+    message: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- rollouts.enter
+        UPDATE tenantd.rollouts
+           SET stage = $2,
+               since = tenantd.clock(),
+               -- A rollout begins when it leaves idle; a new one counts only its own changes.
+               started_at = CASE WHEN stage = 'idle' THEN tenantd.clock() ELSE started_at END,
+               message = $3
+         WHERE kind = $1
+        "#,
+        kind.as_str(),
+        stage.as_str(),
+        message
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Changes that the daemon started by itself in the last hour.
+async fn spent(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- changes.spent
+        SELECT count(*) AS "spent!"
+          FROM tenantd.changes
+         WHERE kind IN ('rotation', 'repair', 'census') AND started_at > tenantd.clock() - interval '1 hour'
+        "#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn is_rotation_due(connection: &mut PgConnection, every: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- rotations.are_due
+        SELECT EXISTS (
+               SELECT FROM tenantd.secrets AS s
+                 JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
+                WHERE s.standing = 'current'
+                  AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
+                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                  AND t.desired_version <= t.current_version) AS "is_due!"
+        "#,
+        interval(every)
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Asks for another version of the oldest secrets.
+async fn admit_rotations(
+    connection: &mut PgConnection,
+    every: Duration,
+    room: i64,
+) -> Result<u64, sqlx::Error> {
+    let admitted = sqlx::query!(
+        r#"
+        -- rotations.admit
+        WITH next AS (
+            SELECT t.tenant_id
+              FROM tenantd.secrets AS s
+              JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
+             WHERE s.standing = 'current'
+               AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
+               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.desired_version <= t.current_version
+             ORDER BY s.proven_at
+             LIMIT $2
+               FOR NO KEY UPDATE OF t SKIP LOCKED
+        ), admitted AS (
+            UPDATE tenantd.tenants AS t
+               SET desired_version = t.current_version + 1
+              FROM next
+             WHERE t.tenant_id = next.tenant_id
+            RETURNING t.tenant_id, t.desired_version
+        )
+        INSERT INTO tenantd.changes (kind, tenant_id, target_version)
+        SELECT 'rotation', tenant_id, desired_version FROM admitted
+        "#,
+        interval(every),
+        room
+    )
+    .execute(connection)
+    .await?;
+    Ok(admitted.rows_affected())
+}
+
+async fn is_repair_due(connection: &mut PgConnection, scope: RepairScope) -> Result<bool, sqlx::Error> {
+    let kinds = mendable(scope);
+    sqlx::query_scalar!(
+        r#"
+        -- repairs.are_due
+        SELECT EXISTS (
+               SELECT FROM tenantd.tenants AS t
+                WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
+                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
+                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                  AND t.repair_scope IS NULL) AS "is_due!"
+        "#,
+        &kinds
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn admit_repairs(
+    connection: &mut PgConnection,
+    scope: RepairScope,
+    room: i64,
+) -> Result<u64, sqlx::Error> {
+    let kinds = mendable(scope);
+    let admitted = sqlx::query!(
+        r#"
+        -- repairs.admit
+        WITH next AS (
+            SELECT t.tenant_id
+              FROM tenantd.tenants AS t
+             WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
+                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
+               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.repair_scope IS NULL
+               -- An audit under way would end the repair unseen.
+               AND t.lease_holder IS NULL
+             ORDER BY t.drifted_at
+             LIMIT $2
+               FOR NO KEY UPDATE SKIP LOCKED
+        ), admitted AS (
+            UPDATE tenantd.tenants AS t
+               SET repair_scope = $3,
+                   due_at = least(t.due_at, tenantd.clock())
+              FROM next
+             WHERE t.tenant_id = next.tenant_id
+            RETURNING t.tenant_id
+        )
+        INSERT INTO tenantd.changes (kind, tenant_id)
+        SELECT 'repair', tenant_id FROM admitted
+        "#,
+        &kinds,
+        room,
+        scope.as_str()
+    )
+    .execute(&mut *connection)
+    .await?;
+    // The owner's trigger tells nobody of this.
+    sqlx::query!(
+        r#"
+        -- work.notify
+        SELECT max(pg_notify('tenantd_work', '')::text) AS woken
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(admitted.rows_affected())
+}
+
+/// The kinds of drift that a repair of this scope mends.
+fn mendable(scope: RepairScope) -> Vec<String> {
+    scope.mends().into_iter().map(|kind| kind.to_string()).collect()
+}
