@@ -7,8 +7,6 @@
 -- Locks: none on existing tables.
 -- Safe while the previous version runs: yes (creates only).
 
-CREATE SCHEMA IF NOT EXISTS tenantd;
-
 CREATE TABLE tenantd.installation (
     only_row        boolean     PRIMARY KEY DEFAULT true,
     installation_id uuid        NOT NULL DEFAULT gen_random_uuid(),

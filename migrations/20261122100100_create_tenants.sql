@@ -58,7 +58,7 @@ CREATE DOMAIN tenantd.host_name AS text
     CONSTRAINT host_has_no_wildcard CHECK (VALUE !~ '[*]')
     CONSTRAINT host_is_at_most_253_bytes CHECK (octet_length(VALUE) <= 253)
     CONSTRAINT host_is_no_international_name CHECK (VALUE !~ '(^|[.])xn--')
-    -- A last label in digits or 0x… makes a URL parser read an IPv4 address
+    -- A last label in digits or 0x... makes a URL parser read an IPv4 address
     -- (WHATWG URL standard, "ends in a number checker").
     CONSTRAINT host_is_no_ip_address CHECK (VALUE !~ '(^|[.])([0-9]+|0x[0-9a-f]*)$')
     CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens
@@ -209,7 +209,7 @@ COMMENT ON TABLE  tenantd.tenants IS 'One row per Qlik Cloud tenant that needs a
 COMMENT ON COLUMN tenantd.tenants.tenant_id IS 'Made at insert; part of the mark on the tenant''s client.';
 COMMENT ON COLUMN tenantd.tenants.external_id IS 'The pipeline''s own key, 1 to 200 bytes. Set at insert, never changed.';
 COMMENT ON COLUMN tenantd.tenants.host IS 'The tenant''s host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.';
-COMMENT ON COLUMN tenantd.tenants.profile IS 'Which [profiles.…] entry of the configuration the client is made from.';
+COMMENT ON COLUMN tenantd.tenants.profile IS 'Which [profiles.NAME] entry of the configuration the client is made from.';
 COMMENT ON COLUMN tenantd.tenants.client_name IS 'Overrides the profile''s client name, 1 to 512 characters.';
 COMMENT ON COLUMN tenantd.tenants.redirect_uris IS 'Overrides the profile''s redirect URIs: at most 5 different ones, https, 256 characters each.';
 COMMENT ON COLUMN tenantd.tenants.desired_state IS 'present: the tenant should have a credential. absent: it should not.';

@@ -30,8 +30,8 @@ use crate::vault::{Keyring, Vault};
 
 use start::LOOK_AGAIN;
 pub use start::{
-    StartError, daemon_pool, holder, is_read_only, open_store, open_writable, pool, reach, recognise,
-    started, wait_for_store,
+    StartError, connections, holder, is_read_only, open_for_work, open_store, reach, started, wait_for_store,
+    work_connections,
 };
 
 /// How long a command waits for a tenant that somebody works on: longer than most steps take.
@@ -119,15 +119,15 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Loads the keyring and builds the HTTPS client.
+    /// Loads the keyring and builds the HTTPS client. Takes the regions' credentials.
     ///
     /// # Errors
     ///
     /// [`StartError`].
-    pub fn of(mut settings: Settings) -> Result<Self, StartError> {
-        let terms = terms(&settings);
+    pub fn of(settings: &mut Settings) -> Result<Self, StartError> {
+        let terms = terms(settings);
         let vault = Vault::new(Keyring::load(&settings.vault.keyring_file)?);
-        let cloud = cloud(&mut settings, Arc::new(SystemClock::start()))?;
+        let cloud = cloud(settings, Arc::new(SystemClock::start()))?;
         Ok(Self { cloud, vault, terms })
     }
 
@@ -156,8 +156,9 @@ pub async fn run(
     let wake = Arc::new(Notify::new());
     let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
     {
-        let (pool, wake, stop) = (engine.store.pool().clone(), Arc::clone(&wake), background.clone());
-        tracker.spawn(async move { listener::listen(pool, &wake, stop).await });
+        let options = engine.store.connections().options().clone();
+        let (wake, stop) = (Arc::clone(&wake), background.clone());
+        tracker.spawn(async move { listener::listen(options, &wake, stop).await });
         let (beating, stop) = (Arc::clone(&engine), background.clone());
         tracker.spawn(async move { beating.heartbeat(&stop).await });
         let (watching, stop) = (Arc::clone(&engine), background.clone());
@@ -180,7 +181,9 @@ pub async fn run(
 async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop, mode: Mode) -> Result<(), StoreError> {
     while let Some(adopted) = stop.drain.run_until_cancelled(engine.adopt_regions()).await {
         match adopted {
-            Err(error) if error.is_outage() && mode == Mode::Daemon => engine.outage.began(&error),
+            Err(error) if mode == Mode::Daemon && (error.is_outage() || error.is_contended()) => {
+                engine.outage.note(&error);
+            }
             other => return other,
         }
         stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;

@@ -6,8 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tenantd::app;
 use tenantd::demo::postgres::PrivatePostgres;
-use tenantd::postgres::schema;
+use tenantd::postgres::migrate::migrate;
+use tenantd::settings::Database;
 use tenantd::system::OsEntropy;
 use tenantd::vault::{KeyKind, generate_key_set};
 
@@ -134,15 +136,15 @@ impl Stage {
                 sqlx::query(statement).execute(&mut server).await.expect("a database");
             }
             let url = self.postgres.url("bench");
-            let pool = sqlx::PgPool::connect(&url).await.expect("the database");
-            schema::migrate(&pool).await.expect("the schema");
+            let database = Database { url: url.clone().into(), max_connections: 2 };
+            let connections = app::connections(&database).expect("an address");
+            migrate(&connections, |_| {}).await.expect("the schema");
             let insert = format!(
                 "INSERT INTO tenantd.tenants (external_id, host)
                  SELECT 'customer-' || n, 't' || n || '.{SUFFIX}' FROM generate_series(1, {tenants}) AS n"
             );
-            sqlx::query(AssertSqlSafe(insert)).execute(&pool).await.expect("the rows");
-            sqlx::query("ANALYZE").execute(&pool).await.expect("statistics");
-            pool.close().await;
+            sqlx::query(AssertSqlSafe(insert)).execute(&connections).await.expect("the rows");
+            sqlx::query("ANALYZE").execute(&connections).await.expect("statistics");
             url
         })
     }

@@ -9,9 +9,9 @@
 --
 -- The roles can't log in. Give them to login roles of your own:
 --
---   CREATE ROLE onboarding LOGIN PASSWORD '…';  GRANT tenantd_pipeline TO onboarding;
---   CREATE ROLE webapp     LOGIN PASSWORD '…';  GRANT tenantd_consumer TO webapp;
---   CREATE ROLE qlikd      LOGIN PASSWORD '…';  GRANT tenantd_daemon   TO qlikd;
+--   CREATE ROLE onboarding LOGIN PASSWORD 'secret';  GRANT tenantd_pipeline TO onboarding;
+--   CREATE ROLE webapp     LOGIN PASSWORD 'secret';  GRANT tenantd_consumer TO webapp;
+--   CREATE ROLE qlikd      LOGIN PASSWORD 'secret';  GRANT tenantd_daemon   TO qlikd;
 --   GRANT tenantd_operator TO alice;
 --
 -- What no grant can do: Postgres lets everybody who may connect LISTEN and NOTIFY on any
@@ -69,6 +69,14 @@ GRANT EXECUTE ON FUNCTION
 -- By which the daemon spreads what comes of a tenant's age.
 GRANT EXECUTE ON FUNCTION tenantd.spread(interval, uuid) TO tenantd_daemon;
 
+-- How high a version may be asked for, and from where a key that was there before goes on:
+-- asked by the triggers of an owner's writes.
+GRANT EXECUTE ON FUNCTION
+    tenantd.version_of(timestamptz), tenantd.check_version(text, integer, integer), tenantd.next_version_of(text)
+    TO tenantd_pipeline, tenantd_daemon;
+-- Where the database runs, and whether it was recognised there: every claim asks.
+GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
+
 -- When the next secret of a tenant retires.
 GRANT EXECUTE ON FUNCTION tenantd.next_retirement(uuid, timestamptz, text) TO tenantd_daemon;
 
@@ -99,11 +107,12 @@ GRANT EXECUTE ON FUNCTION tenantd.acknowledge(text, integer) TO tenantd_consumer
 -- tenantd_daemon: `tenantd run` and the other commands, but for `tenantd migrate`. --------
 
 -- Who we are to Qlik, and whether the schema is new enough. Where the database runs is
--- noted at every start, because another place means that it may have come out of a
--- backup; pg_control_system() and pg_control_checkpoint(), which tell, are everybody's by
+-- noted when it is recognised, because another place means that it may have come out of a
+-- backup; pg_control_system() and pg_walfile_name(), which tell, are everybody's by
 -- default. Never the installation's id: clients bear it.
 GRANT SELECT ON tenantd.installation, tenantd._sqlx_migrations TO tenantd_daemon;
-GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_held_at, held_reason)
+GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_held_at, changes_held_at, held_reason,
+              version_floor)
     ON tenantd.installation TO tenantd_daemon;
 -- The row is the state machine: the daemon writes its own columns.
 GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
@@ -154,7 +163,7 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 -- tenantd_operator: sees why, changes nothing. -------------------------------------------
 
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rollouts,
-                tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation,
+                tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
                 tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.

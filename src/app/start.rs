@@ -7,27 +7,21 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::postgres::PgConnectOptions;
 use uuid::{Builder, Uuid};
 
 use crate::domain::ids::Holder;
 use crate::ports::Entropy;
-use crate::postgres::rejoin::Recognised;
-use crate::postgres::{self, Store, StoreError, schema};
+use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
+use crate::postgres::error::Meaning;
+use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
 use crate::settings::Database;
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
-/// Longest wait for a connection of the pool.
-const ACQUIRE: Duration = Duration::from_secs(5);
-/// Longest time the server works on one statement of the daemon's, and waits for
-/// one lock in it: what takes longer is cancelled and counts as an outage.
-const LIMITS: [(&str, &str); 2] = [("statement_timeout", "30s"), ("lock_timeout", "10s")];
-/// The daemon's few statements are run over and over, and their plans do not depend
-/// on the values: planning each anew cost a quarter of its time.
-const PLANS: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
+/// Connections of a command, and of whoever only looks.
+const FEW: usize = 4;
 /// Pause between looks at a database that is away.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,6 +47,20 @@ pub enum StartError {
         "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again"
     )]
     Forbidden(String),
+    /// The database holds text in another encoding than ours.
+    #[error(
+        "the database's encoding is {encoding}, and tenantd needs UTF8: create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that"
+    )]
+    Encoding {
+        /// Which.
+        encoding: String,
+    },
+    /// It is not the database that was recognised.
+    #[error("{0}; see `tenantd rejoin --status`")]
+    Elsewhere(String),
+    /// The database refused a statement, for a reason that no setting mends.
+    #[error("{0}")]
+    Failed(String),
     /// The database is away.
     #[error("{0}; check database.url and that the server is up")]
     Unreachable(String),
@@ -72,34 +80,36 @@ pub enum StartError {
     Qlik(#[from] InvalidOptions),
 }
 
-/// A pool on the configured database. Opens no connection yet.
+/// Connections to the configured database, for a command or for whoever only looks. Opens
+/// none yet.
 ///
 /// # Errors
 ///
 /// [`StartError::BadUrl`].
-pub fn pool(database: &Database) -> Result<PgPool, StartError> {
-    Ok(pool_of(database).connect_lazy_with(options(database)?))
+pub fn connections(database: &Database) -> Result<Connections, StartError> {
+    connections_for(database, Purpose::Command, FEW, connections::COMMAND)
 }
 
-/// The same for the daemon: no statement on it can hang for ever.
+/// The same for work on tenants: they exist on a recognised database only, and no
+/// statement on them can hang for ever.
 ///
 /// # Errors
 ///
 /// [`StartError::BadUrl`].
-pub fn daemon_pool(database: &Database) -> Result<PgPool, StartError> {
-    let options = options(database)?.options(LIMITS).options(PLANS);
-    // No ping before each statement: one that meets a dead connection is an outage,
-    // which every caller waits out, and the ping would cost as much as the statement.
-    Ok(pool_of(database).test_before_acquire(false).connect_lazy_with(options))
+pub fn work_connections(database: &Database) -> Result<Connections, StartError> {
+    let most = usize::try_from(database.max_connections).unwrap_or(usize::MAX);
+    connections_for(database, Purpose::Work, most, connections::ANSWER)
 }
 
-fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
+fn connections_for(
+    database: &Database,
+    purpose: Purpose,
+    most: usize,
+    answer: Duration,
+) -> Result<Connections, StartError> {
     let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
-    Ok(options.application_name("tenantd"))
-}
-
-fn pool_of(database: &Database) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(database.max_connections).acquire_timeout(ACQUIRE)
+    let session = Session { purpose, pooler: Pooler::None };
+    Ok(Connections::new(options, session, most, answer))
 }
 
 /// A name for this process in leases.
@@ -109,20 +119,14 @@ pub fn holder(entropy: &dyn Entropy) -> Holder {
     Holder(uuid)
 }
 
-/// Connects once, beside the pool: a pool tries again until its time is up, and
-/// then no longer knows why.
+/// Connects once, to see whether it can be done.
 ///
 /// # Errors
 ///
 /// [`StartError::Unreachable`], [`StartError::Refused`].
-pub async fn reach(pool: &PgPool) -> Result<(), StartError> {
-    let options = pool.connect_options();
-    let connected = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options)).await;
-    let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    let connection = connection.map_err(|error| started(&error.into()))?;
-    // It said hello; whether it also says good-bye does not matter.
-    connection.close().await.ok();
-    Ok(())
+pub async fn reach(connections: &Connections) -> Result<(), StartError> {
+    let answered = sqlx::query("-- database.reach\nSELECT").execute(connections).await;
+    answered.map(drop).map_err(|error| started(&error.into()))
 }
 
 /// Opens the store once, for a command.
@@ -130,10 +134,32 @@ pub async fn reach(pool: &PgPool) -> Result<(), StartError> {
 /// # Errors
 ///
 /// [`StartError`], one that names the remedy.
-pub async fn open_store(pool: &PgPool) -> Result<Store, StartError> {
-    reach(pool).await?;
-    check_schema(pool).await?;
-    Store::open(pool.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
+pub async fn open_store(connections: &Connections) -> Result<Store, StartError> {
+    check(connections).await?;
+    Store::open(connections.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
+}
+
+/// Opens the store once, for work: on a database that takes writes, and that was
+/// recognised.
+///
+/// # Errors
+///
+/// [`StartError`], one that names the remedy.
+pub async fn open_for_work(database: &Database, settle: Duration) -> Result<Store, StartError> {
+    let looking = connections(database)?;
+    check(&looking).await?;
+    match is_read_only(&looking).await {
+        Ok(false) => {}
+        Ok(true) => {
+            return Err(StartError::Unreachable(
+                "the database is read-only, as a standby is; the daemon needs the primary".to_owned(),
+            ));
+        }
+        Err(error) => return Err(started(&error.into())),
+    }
+    let store = open_store(&looking).await?;
+    store.recognise(settle).await.map_err(|error| started(&error))?.tell();
+    Store::open(work_connections(database)?, holder(&OsEntropy)).await.map_err(|error| started(&error))
 }
 
 /// Opens the store for the daemon: waits, and says so once, while the database is
@@ -142,15 +168,15 @@ pub async fn open_store(pool: &PgPool) -> Result<Store, StartError> {
 /// # Errors
 ///
 /// [`StartError`], except [`StartError::Unreachable`].
-pub async fn wait_for_store(pool: &PgPool) -> Result<Store, StartError> {
-    let mut is_said = false;
+pub async fn wait_for_store(database: &Database, settle: Duration) -> Result<Store, StartError> {
+    let mut said = String::new();
     loop {
-        match open_writable(pool).await {
+        match open_for_work(database, settle).await {
             Err(StartError::Unreachable(error)) => {
-                if !is_said {
+                if said != error {
                     tracing::warn!(error, "waiting for the database: {error}");
                 }
-                is_said = true;
+                said = error;
             }
             other => return other,
         }
@@ -158,55 +184,25 @@ pub async fn wait_for_store(pool: &PgPool) -> Result<Store, StartError> {
     }
 }
 
-/// Opens the store once, for work: a database that only reads is refused.
-///
-/// # Errors
-///
-/// [`StartError`], one that names the remedy.
-pub async fn open_writable(pool: &PgPool) -> Result<Store, StartError> {
-    let store = open_store(pool).await?;
-    match is_read_only(pool).await {
-        Ok(false) => Ok(store),
-        Ok(true) => Err(StartError::Unreachable(
-            "the database is read-only, as a standby is; the daemon needs the primary".to_owned(),
-        )),
-        Err(error) => Err(started(&error.into())),
-    }
-}
-
-/// Says so, loudly, when the database seems to have come out of a backup; it was then rejoined.
-///
-/// # Errors
-///
-/// [`StartError`].
-pub async fn recognise(store: &Store) -> Result<(), StartError> {
-    match store.recognise().await.map_err(|error| started(&error))? {
-        Recognised::Same => {}
-        Recognised::Moved { what } => tracing::warn!(
-            what,
-            "this database was last seen elsewhere, it may have come out of a backup ({what}): every tenant is looked at \
-             before anything is done about it, and nothing is deleted at Qlik Cloud until an operator has read \
-             `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`"
-        ),
-    }
-    Ok(())
-}
-
 /// Whether the database takes no writes.
 ///
 /// # Errors
 ///
 /// The driver's.
-pub async fn is_read_only(pool: &PgPool) -> Result<bool, sqlx::Error> {
+pub async fn is_read_only(connections: &Connections) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar::<_, bool>(
         "-- database.is_read_only\nSELECT current_setting('transaction_read_only')::bool",
     )
-    .fetch_one(pool)
+    .fetch_one(connections)
     .await
 }
 
-async fn check_schema(pool: &PgPool) -> Result<(), StartError> {
-    let steps = schema::steps(pool).await.map_err(|error| started(&error.into()))?;
+async fn check(connections: &Connections) -> Result<(), StartError> {
+    let encoding = schema::other_encoding(connections).await.map_err(|error| started(&error.into()))?;
+    if let Some(encoding) = encoding {
+        return Err(StartError::Encoding { encoding });
+    }
+    let steps = schema::steps(connections).await.map_err(|error| started(&error.into()))?;
     match steps.iter().filter(|step| !step.is_applied).count() {
         0 => Ok(()),
         pending => Err(StartError::SchemaMissing { pending }),
@@ -216,18 +212,14 @@ async fn check_schema(pool: &PgPool) -> Result<(), StartError> {
 /// What an error of the store means for a start.
 #[must_use]
 pub fn started(error: &StoreError) -> StartError {
-    match error {
-        StoreError::Driver(driver) if postgres::error::is_refused(driver) => {
-            StartError::Refused(error.to_string())
-        }
-        StoreError::Driver(driver) if postgres::error::is_schema_missing(driver) => {
-            StartError::SchemaMissing { pending: 1 }
-        }
-        StoreError::Driver(driver) if driver.as_database_error().is_none() || error.is_outage() => {
-            StartError::Unreachable(error.to_string())
-        }
-        StoreError::Driver(_) | StoreError::LeaseLost(_) | StoreError::Inconsistent { .. } => {
-            StartError::Forbidden(error.to_string())
-        }
+    let text = error.to_string();
+    let Some(meaning) = error.meaning() else { return StartError::Failed(text) };
+    match meaning {
+        Meaning::Refused => StartError::Refused(text),
+        Meaning::SchemaMissing => StartError::SchemaMissing { pending: 1 },
+        Meaning::Forbidden => StartError::Forbidden(text),
+        Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(text),
+        Meaning::Elsewhere => StartError::Elsewhere(text),
+        Meaning::Contended | Meaning::Pooler | Meaning::Values | Meaning::Defect => StartError::Failed(text),
     }
 }

@@ -44,7 +44,7 @@ fn check(source: &Source) -> anyhow::Result<Code> {
     for warning in &layered.warnings() {
         output::note(&format!("warning: {warning}"));
     }
-    Parts::of(checked::settings(&layered)?)?;
+    Parts::of(&mut checked::settings(&layered)?)?;
     output::line("the configuration is sound; `tenantd doctor` tries it out")?;
     Ok(Code::Done)
 }

@@ -89,10 +89,11 @@ fn verdict(error: &anyhow::Error) -> (Code, String) {
 /// Only what passes by itself is a failure; the rest is the configuration's.
 fn of_start(error: &StartError) -> (Code, String) {
     let code = match error {
-        StartError::Unreachable(_) => Code::Failed,
+        StartError::Unreachable(_) | StartError::Elsewhere(_) | StartError::Failed(_) => Code::Failed,
         StartError::BadUrl
         | StartError::Refused(_)
         | StartError::SchemaMissing { .. }
+        | StartError::Encoding { .. }
         | StartError::Forbidden(_)
         | StartError::Keyring(_)
         | StartError::CaFile { .. }

@@ -3,14 +3,15 @@
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
-use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 
 use super::exit::{Code, Misuse};
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
 use crate::app;
-use crate::postgres::error::is_forbidden;
+use crate::postgres::Connections;
+use crate::postgres::error::Meaning;
+use crate::postgres::migrate::{NotMigrated, migrate};
 use crate::postgres::schema::{self, Step};
 
 /// Run it as the schema's owner, before the new version starts; the previous
@@ -33,23 +34,24 @@ struct Shown<'a> {
 }
 
 pub(super) async fn run(args: &MigrateArgs, source: &Source) -> anyhow::Result<Code> {
-    let pool = source.pool().await?;
-    let before = steps(&pool).await?;
-    let is_pending = before.iter().any(|step| !step.is_applied);
+    let connections = source.connections().await?;
     if args.status {
-        show(&before, args.format.output)?;
+        let steps = steps(&connections).await?;
+        show(&steps, args.format.output)?;
+        let is_pending = steps.iter().any(|step| !step.is_applied);
         return Ok(if is_pending { Code::Differences } else { Code::Done });
     }
-    schema::migrate(&pool).await.map_err(|error| explained(&error))?;
+    let waiting = |holder: &str| output::note(&format!("waiting for another migration, by {holder}"));
+    let applied = migrate(&connections, waiting).await.map_err(explained)?;
     match args.format.output {
-        Format::Json => show(&steps(&pool).await?, Format::Json)?,
-        Format::Table => tell(&before)?,
+        Format::Json => show(&steps(&connections).await?, Format::Json)?,
+        Format::Table => tell(&applied)?,
     }
     Ok(Code::Done)
 }
 
-async fn steps(pool: &PgPool) -> anyhow::Result<Vec<Step>> {
-    Ok(schema::steps(pool).await.map_err(|error| app::started(&error.into()))?)
+async fn steps(connections: &Connections) -> anyhow::Result<Vec<Step>> {
+    Ok(schema::steps(connections).await.map_err(|error| app::started(&error.into()))?)
 }
 
 fn show(steps: &[Step], format: Format) -> anyhow::Result<()> {
@@ -71,25 +73,40 @@ fn row(step: &Step) -> Vec<String> {
     vec![step.version.to_string(), step.description.clone(), state.to_owned()]
 }
 
-fn tell(before: &[Step]) -> anyhow::Result<()> {
-    let pending: Vec<_> = before.iter().filter(|step| !step.is_applied).collect();
-    for step in &pending {
+fn tell(applied: &[Step]) -> anyhow::Result<()> {
+    for step in applied {
         output::line(&format!("applied {} {}", step.version, step.description))?;
     }
-    if pending.is_empty() {
+    if applied.is_empty() {
         output::line("the schema is up to date")?;
     }
     Ok(())
 }
 
-fn explained(error: &MigrateError) -> anyhow::Error {
-    if let MigrateError::Execute(driver) | MigrateError::ExecuteMigration(driver, _) = error
-        && is_forbidden(driver)
-    {
-        return Misuse(format!(
-            "this role may not change the schema ({driver}); run `tenantd migrate` as a role that owns schema tenantd or may create it"
-        ))
-        .into();
+fn explained(error: NotMigrated) -> anyhow::Error {
+    let error = match error {
+        NotMigrated::Migrator(error) => error,
+        NotMigrated::Encoding(_) | NotMigrated::Pooler => return Misuse(error.to_string()).into(),
+        NotMigrated::Busy { .. } => return anyhow!("{error}"),
+    };
+    if let MigrateError::Execute(driver) | MigrateError::ExecuteMigration(driver, _) = &error {
+        match Meaning::of(driver) {
+            Meaning::Forbidden => {
+                return Misuse(format!(
+                    "this role may not change the schema ({driver}); run `tenantd migrate` as a role that owns schema tenantd or may create it"
+                ))
+                .into();
+            }
+            Meaning::Contended
+            | Meaning::Away
+            | Meaning::Refused
+            | Meaning::Pooler
+            | Meaning::ReadOnly
+            | Meaning::Elsewhere
+            | Meaning::SchemaMissing
+            | Meaning::Values
+            | Meaning::Defect => {}
+        }
     }
     if let MigrateError::VersionMismatch(version) = error {
         return anyhow!(
@@ -97,6 +114,6 @@ fn explained(error: &MigrateError) -> anyhow::Error {
         );
     }
     anyhow!(
-        "the schema could not be brought up: {error}; what `tenantd migrate --status` does not call applied has changed nothing, so mend the cause and run this again"
+        "the schema could not be brought up, and nothing was changed: {error}; mend the cause and run this again"
     )
 }

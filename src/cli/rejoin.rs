@@ -2,31 +2,41 @@
 //!
 //! The rule: what deletions would touch is shown before they are agreed to.
 
+use std::time::Duration;
+
+use anyhow::anyhow;
 use clap::Args;
 
 use super::ages::relative;
 use super::exit::Code;
+use super::os_user::os_user;
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
 use crate::postgres::Store;
-use crate::postgres::rejoin::{Finding, Rejoining};
+use crate::postgres::rejoin::{Agreed, Finding, Rejoining};
 
 /// Every tenant is looked at before anything is done about it, secrets that are lost
 /// are minted anew, and nothing is deleted at Qlik Cloud until you agree.
 ///
-/// The daemon does this by itself when it finds itself on another server, database or
-/// timeline than before. A restored snapshot of the whole machine changes none of
-/// them: stop the daemon, run this, start it again.
+/// The daemon does this by itself, at its start and while it runs, when the database is
+/// on another timeline, in another database or on another cluster than before. On another
+/// database or cluster it changes nothing at Qlik Cloud until you say that this is the real
+/// one. A restored snapshot of the whole machine changes none of them: stop the daemon,
+/// run this, start it again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tenantd rejoin             the database came out of a snapshot
   tenantd rejoin --status    what was found since
+  tenantd rejoin --confirm   this is the real database and no copy: tenants are worked on
   tenantd rejoin --agree     deletions may go on")]
 pub(super) struct RejoinArgs {
     /// Show what was found, and what waits; change nothing
-    #[arg(long, conflicts_with = "agree")]
+    #[arg(long, conflicts_with_all = ["agree", "confirm"])]
     status: bool,
+    /// Say that this is the real database: changes at Qlik Cloud go on, but for deletions
+    #[arg(long, conflicts_with = "agree")]
+    confirm: bool,
     /// Let deletions at Qlik Cloud go on
     #[arg(long)]
     agree: bool,
@@ -36,11 +46,15 @@ pub(super) struct RejoinArgs {
 
 pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Code> {
     let store = source.store().await?;
+    let settle = source.layered()?.qlik()?.settle;
     if args.agree {
         return agree(&store).await;
     }
+    if args.confirm {
+        return confirm(&store, settle).await;
+    }
     if !args.status {
-        let rows = store.rejoin("an operator ran `tenantd rejoin`").await?;
+        let rows = store.rejoin("an operator ran `tenantd rejoin`", settle).await?;
         output::note(&format!(
             "{} will be looked at before anything is done about them; nothing is deleted at Qlik Cloud until \
              `tenantd rejoin --agree`",
@@ -61,21 +75,44 @@ async fn agree(store: &Store) -> anyhow::Result<Code> {
         let left = output::count(rejoining.to_look_at, "tenant");
         output::note(&format!("{left} not looked at yet: more may be found"));
     }
-    if store.agree_to_deletions().await? {
-        output::line("deletions at Qlik Cloud go on")?;
-    } else {
-        output::line("deletions are not held: there is nothing to agree to")?;
+    match store.agree_to_deletions().await? {
+        Agreed::Done => output::line("deletions at Qlik Cloud go on")?,
+        Agreed::NotHeld => output::line("deletions are not held: there is nothing to agree to")?,
+        Agreed::NotConfirmed => {
+            return Err(anyhow!(
+                "nobody has said yet that this is the real database and no copy; if it is, run `tenantd rejoin --confirm` first"
+            ));
+        }
+    }
+    Ok(Code::Done)
+}
+
+async fn confirm(store: &Store, settle: Duration) -> anyhow::Result<Code> {
+    let who = format!("{} said that this is the real database", os_user());
+    match store.confirm_as_real(&who, settle).await? {
+        Some(rows) => output::line(&format!(
+            "{} will be looked at and worked on; nothing is deleted at Qlik Cloud until `tenantd rejoin --agree`",
+            output::count(i64::try_from(rows).unwrap_or(i64::MAX), "tenant")
+        ))?,
+        None => output::line("changes are not held: there is nothing to confirm")?,
     }
     Ok(Code::Done)
 }
 
 fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
+    let changes = rejoining.changes_held_at.map_or_else(String::new, |since| {
+        format!(
+            "nothing is changed at Qlik Cloud, {}: this may be a copy; `tenantd rejoin --confirm` if it is the real database\n",
+            relative(since, now)
+        )
+    });
     let mut text = match (rejoining.deletions_held_at, &rejoining.held_reason) {
         (Some(since), Some(reason)) => {
             format!("deletions are held, {}: {}\n", relative(since, now), output::plain(reason))
         }
         (_, _) => "deletions are not held\n".to_owned(),
     };
+    text.insert_str(0, &changes);
     text.push_str(&output::count(rejoining.to_look_at, "tenant"));
     text.push_str(" to look at\n");
     if rejoining.findings.is_empty() {

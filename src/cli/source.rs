@@ -6,11 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::PgPool;
-
 use crate::app::{self, StartError};
 use crate::engine::inspect::Inspector;
-use crate::postgres::Store;
+use crate::postgres::{Connections, Store};
 use crate::qlik::Cloud;
 use crate::settings::{InvalidSettings, Layered};
 use crate::vault::{Keyring, Vault};
@@ -31,26 +29,23 @@ impl Source {
         Layered::of_this_process(self.file.as_deref())
     }
 
-    /// A pool on a database that answered.
-    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
-        let pool = app::pool(&self.layered()?.database()?)?;
-        app::reach(&pool).await?;
-        Ok(pool)
+    /// Connections to a database that answered.
+    pub(super) async fn connections(&self) -> anyhow::Result<Connections> {
+        let connections = app::connections(&self.layered()?.database()?)?;
+        app::reach(&connections).await?;
+        Ok(connections)
     }
 
     /// The store, its schema checked.
     pub(super) async fn store(&self) -> anyhow::Result<Store> {
-        let pool = app::pool(&self.layered()?.database()?)?;
-        Ok(app::open_store(&pool).await?)
+        Ok(app::open_store(&app::connections(&self.layered()?.database()?)?).await?)
     }
 
     /// What a command that asks Qlik works with: all of the settings, and the store.
     pub(super) async fn inspector(&self) -> anyhow::Result<Arc<Inspector<Cloud>>> {
         let (settings, _) = self.layered()?.settings()?;
-        let pool = app::pool(&settings.database)?;
-        let store = app::open_writable(&pool).await?;
-        // Before anything is deleted on the word of a database that came out of a backup.
-        app::recognise(&store).await?;
+        // Recognised, before anything is done on the word of a database that came out of a backup.
+        let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
         Ok(app::inspector(settings, store)?)
     }
 

@@ -159,15 +159,15 @@ async fn give(
     screen: &mut Screen,
 ) -> Result<Summary, TourError> {
     let clock = SystemClock::start();
-    samples::insert(&stage.database.pool, customers).await?;
+    samples::insert(&stage.database.connections, customers).await?;
     if !exit {
-        samples::insert(&stage.database.pool, &[samples::mistyped()]).await?;
+        samples::insert(&stage.database.connections, &[samples::mistyped()]).await?;
     }
     let first = customers.first().map(Sample::statement).unwrap_or_default();
     let (mark, first) = (screen.paint().good("✓"), screen.paint().dim(&format!("{first};")));
     say(screen, &format!("  {mark} each customer signed up by one statement:\n      {first}"))?;
     let took = watch(stage, customers.len(), &clock, screen).await?;
-    let truth = Truth::read(&stage.database.pool, &stage.ledger()).await?;
+    let truth = Truth::read(&stage.database.connections, &stage.ledger()).await?;
     let text = farewell::proof(&truth, took, screen.paint());
     say(screen, &text)?;
     match truth.broken() {
@@ -233,7 +233,7 @@ async fn stay(
     let ended = tokio::select! {
         () = signals.next() => Ok(()),
         error = stage.daemon.ended() => Err(error),
-        told = events::tell_all(&stage.database.pool, screen) => told,
+        told = events::tell_all(&stage.database.connections, screen) => told,
     };
     say(screen, "\nStopping, and removing everything.")?;
     ended

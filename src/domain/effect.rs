@@ -210,6 +210,25 @@ impl EffectKind {
         }
     }
 
+    /// Whether it leaves anything at Qlik other than it was: a copy of the database must not.
+    /// A token that a proof gets is listed there too.
+    #[must_use]
+    pub const fn is_change(self) -> bool {
+        match self {
+            Self::Look | Self::Compare | Self::Recheck | Self::Audit => false,
+            Self::Create
+            | Self::Mint
+            | Self::Tidy
+            | Self::Trust
+            | Self::Prove
+            | Self::Dedupe
+            | Self::Amend
+            | Self::Delete
+            | Self::Revoke
+            | Self::DeleteBot => true,
+        }
+    }
+
     /// Whether it takes something away at Qlik: such an act waits while deletions are held.
     #[must_use]
     pub const fn is_deletion(self) -> bool {

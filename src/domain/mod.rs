@@ -24,6 +24,7 @@ pub mod ids;
 pub mod look;
 pub mod mark;
 pub mod phase;
+pub mod place;
 pub mod profile;
 pub mod reason;
 pub mod region;

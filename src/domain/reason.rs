@@ -26,8 +26,10 @@ pub enum WaitReason {
     ProofRefused,
     /// The client has five secrets; the next one retires by itself.
     SecretSlotsFull,
-    /// The database came out of a backup, and nobody agreed yet to deletions at Qlik.
+    /// The database may have forgotten something, and nobody agreed yet to deletions at Qlik.
     DeletionsHeld,
+    /// This may be a copy of the real database, and nobody said yet that it is not.
+    ChangesHeld,
 }
 
 /// Why the row waits for somebody to act.
@@ -57,7 +59,7 @@ pub enum ParkReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Settling,
         Self::Retrying,
         Self::Throttled,
@@ -66,6 +68,7 @@ impl WaitReason {
         Self::ProofRefused,
         Self::SecretSlotsFull,
         Self::DeletionsHeld,
+        Self::ChangesHeld,
     ];
 
     /// The spelling in the contract.
@@ -80,6 +83,7 @@ impl WaitReason {
             Self::ProofRefused => "ProofRefused",
             Self::SecretSlotsFull => "SecretSlotsFull",
             Self::DeletionsHeld => "DeletionsHeld",
+            Self::ChangesHeld => "ChangesHeld",
         }
     }
 }

@@ -13,10 +13,10 @@ use super::hints::{Standing, StoredSecret};
 use super::ids::{ClientId, Hint};
 use super::mark::Mark;
 use super::phase::Phase;
+use super::place::Hold;
 
 /// Everything the core needs to know to choose the next effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 pub struct Tenant {
     /// Where the row stands.
     pub state: State,
@@ -38,8 +38,8 @@ pub struct Tenant {
     pub drift: Vec<DriftKind>,
     /// Clients deleted under this lease, which a list that lags may still show.
     pub gone: Vec<ClientId>,
-    /// Nothing may be deleted at Qlik until the operator agrees.
-    pub is_held: bool,
+    /// What may not be done at Qlik until an operator has said so.
+    pub hold: Option<Hold>,
     /// Failures since the last progress.
     pub failures: u32,
     /// Time since the last progress, less the waits that spend nothing.
@@ -397,9 +397,9 @@ impl Tenant {
         // What may fail for ever, such as an edit that Qlik refuses, comes last.
         let duty = if self.must_look {
             Duty::Audit
-        } else if due.recheck && !self.is_held {
+        } else if due.recheck && self.hold.is_none() {
             Duty::Recheck
-        } else if due.leavings && !self.is_held {
+        } else if due.leavings && self.hold.is_none() {
             Duty::Compare
         } else if due.rotation {
             return State::Minting { client, series: Series::Rotation, entry: MintEntry::Compare };
@@ -409,6 +409,29 @@ impl Tenant {
             Duty::None
         };
         State::Ready { client, duty }
+    }
+
+    /// The client that a row out of a backup names, before anything is done about it. A
+    /// ready tenant is audited instead, and an unanswered request settles first.
+    #[must_use]
+    pub fn doubted_client(&self) -> Option<&ClientId> {
+        let client = match &self.state {
+            State::Minting {
+                client,
+                entry: MintEntry::Cleared | MintEntry::Compare | MintEntry::Tidy(_),
+                ..
+            }
+            | State::Created { client, .. }
+            | State::Trusted { client }
+            | State::Proving { client, .. } => Some(client),
+            State::Minting { entry: MintEntry::Settling { .. }, .. }
+            | State::Pending
+            | State::Creating(_)
+            | State::Ready { .. }
+            | State::Removing(_)
+            | State::Removed { .. } => None,
+        };
+        client.filter(|_| self.must_look)
     }
 
     /// Whether secrets are stored, or known to be at Qlik, that should not be there.

@@ -11,7 +11,9 @@
 //!   never repeated without a look;
 //! * a look that finds nothing and a comparison are no progress, so a tenant whose
 //!   creates or mints keep failing is parked in the end;
-//! * while deletions are held, nothing that deletes is ever next.
+//! * while deletions are held, nothing that deletes is ever next; while changes are, nothing
+//!   that changes anything;
+//! * a row that came out of a backup is looked at before anything is done about it.
 
 mod care;
 mod creation;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use super::effect::{Done, Effect, EffectKind};
 use super::ids::{ClientId, Hint};
+use super::place::Hold;
 use super::reason::{ParkReason, WaitReason};
 use super::retry::Policy;
 use super::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, State, Tenant};
@@ -170,14 +173,17 @@ pub struct IllegalOutcome {
 /// The next thing to do for a tenant.
 #[must_use]
 pub fn next_effect(tenant: &Tenant) -> Next {
-    match wanted_effect(tenant) {
-        Next::Do(effect) if tenant.is_held && effect.kind().is_deletion() => Next::Rest(held()),
-        next @ (Next::Do(_) | Next::Rest(_)) => next,
+    match (wanted_effect(tenant), tenant.hold) {
+        (Next::Do(effect), Some(hold)) if hold.stops(effect.kind()) => Next::Rest(held(hold)),
+        (next, _) => next,
     }
 }
 
 fn wanted_effect(tenant: &Tenant) -> Next {
     let settling = |left: Duration, what: EffectKind| Next::Rest(settling(what, left));
+    if tenant.doubted_client().is_some() {
+        return Next::Do(Effect::Look);
+    }
     match &tenant.state {
         State::Pending => Next::Rest(Rest::Requeue),
         State::Creating(Entry::Cleared) => Next::Do(Effect::Create),
@@ -251,6 +257,10 @@ pub fn after(
         (State::Creating(Entry::Look { after_conflict }), Done::Looked(seen)) => {
             creation::looked(tenant, &seen, after_conflict, policy)
         }
+        (
+            State::Minting { .. } | State::Created { .. } | State::Trusted { .. } | State::Proving { .. },
+            Done::Looked(seen),
+        ) if tenant.doubted_client().is_some() => care::doubted(tenant, &seen),
         (State::Created { client, check: Check::Passed }, Done::Trusted) => {
             advance(tenant, State::Trusted { client }, SecretChange::Keep)
         }
@@ -331,15 +341,22 @@ pub(super) fn settling(what: EffectKind, left: Duration) -> Rest {
     Rest::Wait { reason: WaitReason::Settling, due: left, message }
 }
 
-/// Nothing is deleted at Qlik on the word of a backup.
-fn held() -> Rest {
-    Rest::Wait {
-        reason: WaitReason::DeletionsHeld,
-        due: Policy::BLOCKED_EVERY,
-        message: "the database came out of a backup: nothing is deleted at Qlik until an operator has \
-                  read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`"
-            .to_owned(),
-    }
+/// Nothing is deleted at Qlik on the word of a backup, and nothing at all is changed on
+/// that of a copy.
+fn held(hold: Hold) -> Rest {
+    let (reason, message) = match hold {
+        Hold::Deletions => (
+            WaitReason::DeletionsHeld,
+            "the database may have forgotten something: nothing is deleted at Qlik until an operator has \
+             read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`",
+        ),
+        Hold::Changes => (
+            WaitReason::ChangesHeld,
+            "this may be a copy of the real database: nothing is changed at Qlik until an operator has said \
+             that it is the real one, with `tenantd rejoin --confirm`",
+        ),
+    };
+    Rest::Wait { reason, due: Policy::BLOCKED_EVERY, message: message.to_owned() }
 }
 
 fn give_up(tenant: Tenant, policy: &Policy, what: &str) -> Decision {

@@ -222,7 +222,7 @@ pub(super) fn fresh() -> Tenant {
         due: Due::default(),
         drift: Vec::new(),
         gone: Vec::new(),
-        is_held: false,
+        hold: None,
         failures: 0,
         without_progress: Duration::ZERO,
         refused_for: None,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
+use super::Engine;
 use super::shutdown::Stop;
-use super::{Engine, outage};
 use crate::ports::QlikApi;
 use crate::postgres::{StoreError, claim::ClaimTerms};
 use crate::telemetry;
@@ -89,7 +89,9 @@ impl<Q: QlikApi> Engine<Q> {
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
             let is_drained = match filled {
                 Ok(is_drained) => is_drained,
-                Err(error) if mode == Mode::Once => return self.give_up(error, workers, stop).await,
+                Err(error) if mode == Mode::Once && !error.is_contended() && !error.is_elsewhere() => {
+                    return self.give_up(error, workers, stop).await;
+                }
                 Err(error) => {
                     self.claim_failed(&error, stop).await;
                     continue;
@@ -133,14 +135,25 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
-        let again = if error.is_outage() {
-            self.outage.began(error);
-            outage::AGAIN
+        if error.is_elsewhere() {
+            stop.abort.run_until_cancelled(self.recognise()).await;
+        }
+        let again = if error.is_outage() || error.is_contended() {
+            self.outage.began(error)
         } else {
             tracing::error!(error = %error, "no tenants could be claimed: {error}");
             DEFECT_AGAIN
         };
         stop.drain.run_until_cancelled(tokio::time::sleep(again)).await;
+    }
+
+    /// The database is not where it was: looks what it is, and goes on with what follows
+    /// from that. Everybody else waits meanwhile, as in an outage.
+    async fn recognise(&self) {
+        match self.store.recognise(self.terms.policy.settle).await {
+            Ok(recognition) => recognition.tell(),
+            Err(error) => self.outage.note(&error),
+        }
     }
 
     /// Waits until another claim makes sense: at once after a full one, else when a

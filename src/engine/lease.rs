@@ -142,6 +142,7 @@ impl<Q: QlikApi> Engine<Q> {
                 tracing::warn!(lost, "{lost} leases were taken over; their workers stop");
             }
         }
+        self.store.look_around().await?;
         self.report_tokens().await
     }
 }

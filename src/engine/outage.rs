@@ -1,6 +1,8 @@
 //! An outage of the database is waited out, and said once, not once per tenant.
+//!
+//! The rule: it is said in the server's own words, and again when they change; what was
+//! only in the way for a moment is not said at all, unless it goes on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,26 +10,49 @@ use crate::postgres::StoreError;
 
 /// Pause between attempts while the database is away.
 pub const AGAIN: Duration = Duration::from_millis(250);
+/// Pause after a statement that others were in the way of.
+pub const AT_ONCE: Duration = Duration::from_millis(20);
+/// So many such statements in a row, none of which was served between, are an outage.
+const MANY: u32 = 50;
 
 /// Whether the database is away, as this process last saw it.
 #[derive(Debug, Default)]
-pub struct Outage {
-    is_on: AtomicBool,
+pub struct Outage(Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// The outage that goes on, as it was said.
+    outage: Option<String>,
     /// The last error that waiting does not mend, as it was said.
-    defect: Mutex<Option<String>>,
+    defect: Option<String>,
+    /// Statements that others were in the way of, since the last that was served.
+    contended: u32,
 }
 
 impl Outage {
-    /// The database did not serve us. Says so if that is news.
-    pub fn began(&self, error: &StoreError) {
-        if !self.is_on.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = %error, "the database is away; waiting for it, no tenant is harmed: {error}");
+    /// The database did not serve us. Says so if that is news, and returns how long to wait
+    /// before the next attempt.
+    pub fn began(&self, error: &StoreError) -> Duration {
+        if error.is_contended() && self.is_still_short() {
+            return AT_ONCE;
         }
+        let text = error.to_string();
+        let mut told = self.told();
+        if told.outage.as_ref() != Some(&text) {
+            let again = if told.outage.is_some() { "still " } else { "" };
+            told.outage = Some(text);
+            drop(told);
+            tracing::warn!(error = %error, "the database is {again}away; waiting for it, no tenant is harmed: {error}");
+        }
+        AGAIN
     }
 
     /// The database served us. Says so if that is news.
     pub fn ended(&self) {
-        if self.is_on.load(Ordering::Relaxed) && self.is_on.swap(false, Ordering::Relaxed) {
+        let mut told = self.told();
+        told.contended = 0;
+        if told.outage.take().is_some() {
+            drop(told);
             tracing::info!("the database is back; going on");
         }
     }
@@ -35,19 +60,30 @@ impl Outage {
     /// Work that belongs to no tenant failed. Only what passes by itself is an
     /// outage; anything else is said as what it is, once until it is another.
     pub fn note(&self, error: &StoreError) {
-        if error.is_outage() {
+        if error.is_outage() || error.is_contended() {
             self.began(error);
         } else if self.is_news(error.to_string()) {
             tracing::error!(error = %error, "the daemon's own upkeep fails and is tried again: {error}");
         }
     }
 
+    fn is_still_short(&self) -> bool {
+        let mut told = self.told();
+        told.contended = told.contended.saturating_add(1);
+        told.contended < MANY
+    }
+
     fn is_news(&self, defect: String) -> bool {
-        let mut said = self.defect.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
         let defect = Some(defect);
-        let is_news = *said != defect;
-        *said = defect;
+        let is_news = told.defect != defect;
+        told.defect = defect;
         is_news
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        // Nothing in this file panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,10 +97,12 @@ mod tests {
         let outage = Outage::default();
 
         outage.note(&StoreError::LeaseLost(TenantId(uuid::Uuid::nil())));
-        assert!(!outage.is_on.load(Ordering::Relaxed));
+        assert_eq!(outage.told().outage, None);
 
         outage.note(&StoreError::Driver(sqlx::Error::PoolTimedOut));
-        assert!(outage.is_on.load(Ordering::Relaxed));
+        assert!(outage.told().outage.is_some());
+        outage.ended();
+        assert_eq!(outage.told().outage, None);
     }
 
     #[test]

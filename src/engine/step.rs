@@ -25,7 +25,8 @@ use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
 use super::work::Work;
-use super::{Engine, Proof, inspect, outage};
+use super::worker::is_fenced;
+use super::{Engine, Proof, inspect};
 
 /// Tokens revoked by one effect: what the pacing of writes lets pass within a lease.
 const REVOKE_BATCH: usize = 20;
@@ -79,14 +80,14 @@ impl<Q: QlikApi> Engine<Q> {
         Acted { effect, result, sealed, took }
     }
 
-    /// What cannot be repeated must end while the lease is certain, whatever it
-    /// takes: the fetching of a token, a renewed one, the request itself.
+    /// What cannot be repeated, or takes something away, must end while the lease is
+    /// certain, whatever it takes: the fetching of a token, a renewed one, the request itself.
     async fn in_time<T>(
         &self,
         effect: &Effect,
         act: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        if effect.kind().is_repeatable() {
+        if !is_fenced(effect.kind()) {
             return act.await;
         }
         let ended = tokio::time::timeout(self.terms.request_timeout, act).await;
@@ -203,9 +204,8 @@ impl<Q: QlikApi> Engine<Q> {
                     tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
                     return Err(Failure::unanswered(FailureKind::NotConnected));
                 }
-                Err(error) => self.outage.began(&error),
+                Err(error) => tokio::time::sleep(self.not_now(&error)).await,
             }
-            tokio::time::sleep(outage::AGAIN).await;
         }
     }
 

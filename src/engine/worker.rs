@@ -91,22 +91,23 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    /// Whether the lease covers the effect, were it answered at the last moment.
+    /// Whether the lease covers the effect, were it answered at the last moment. Nothing is
+    /// deleted on the word of a row that may be in other hands, either.
     fn may_send(&self, effect: &Effect, lease: &Lease) -> bool {
-        effect.kind().is_repeatable() || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
+        !is_fenced(effect.kind()) || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
     }
 
     /// Sends the commit until the database has answered it.
     async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
         loop {
-            match self.commit(work, judged).await {
-                Err(error) if !error.is_final() => self.outage.note(&error),
+            let again = match self.commit(work, judged).await {
+                Err(error) if !error.is_final() => self.not_now(&error),
                 other => {
                     self.outage.ended();
                     return other;
                 }
-            }
-            tokio::time::sleep(outage::AGAIN).await;
+            };
+            tokio::time::sleep(again).await;
         }
     }
 
@@ -135,9 +136,17 @@ impl<Q: QlikApi> Engine<Q> {
                 tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck: {error}");
                 return;
             }
-            self.outage.began(&error);
-            tokio::time::sleep(outage::AGAIN).await;
+            tokio::time::sleep(self.not_now(&error)).await;
         }
+    }
+
+    /// How long to wait before a statement that was not served is sent again.
+    pub(super) fn not_now(&self, error: &StoreError) -> Duration {
+        if error.is_outage() || error.is_contended() {
+            return self.outage.began(error);
+        }
+        self.outage.note(error);
+        outage::AGAIN
     }
 
     async fn rest(&self, work: &Work, rest: Rest) -> Turn {
@@ -154,10 +163,16 @@ impl<Q: QlikApi> Engine<Q> {
                     tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
                 }
             }
-            Err(error) if error.is_outage() => self.outage.began(&error),
+            Err(error) if error.is_outage() || error.is_contended() => self.outage.note(&error),
             Err(error) => tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}"),
         }
     }
+}
+
+/// Whether it must end while the lease is certain: what cannot be repeated, and what takes
+/// something away.
+pub(super) const fn is_fenced(effect: EffectKind) -> bool {
+    !effect.is_repeatable() || effect.is_deletion()
 }
 
 /// Whether nobody wants anything else of the tenant. A removal once begun goes on.

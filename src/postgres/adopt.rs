@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 use crate::domain::ids::{ClientId, Fence, Hint, TenantId};
 
 impl Store {
@@ -27,8 +27,7 @@ impl Store {
         message: &str,
     ) -> Result<bool, StoreError> {
         let hints: Vec<String> = hints.iter().map(ToString::to_string).collect();
-        let taken = bounded(
-            sqlx::query!(
+        let taken = sqlx::query!(
                 r#"
             -- tenants.take_over
             WITH taken AS (
@@ -78,8 +77,7 @@ impl Store {
                 message,
                 self.holder.0
             )
-            .execute(&self.pool),
-        )
+            .execute(&self.connections)
         .await?;
         Ok(taken.rows_affected() == 1)
     }
@@ -105,7 +103,7 @@ impl Store {
             client.as_str(),
             but.0
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
@@ -50,7 +50,7 @@ impl Store {
             tenant.0,
             i64::from(limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?;
         rows.reverse();
         Ok(rows
@@ -89,7 +89,7 @@ impl Store {
             interval(keep),
             i64::from(limit)
         )
-        .execute(&self.pool)
+        .execute(&self.connections)
         .await?;
         Ok(pruned.rows_affected())
     }
@@ -99,9 +99,9 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub(super) async fn record_in(
+    pub(super) async fn record_in<'c>(
         &self,
-        connection: &mut PgConnection,
+        executor: impl PgExecutor<'c>,
         tenant: TenantId,
         effect: &str,
         message: &str,
@@ -119,7 +119,7 @@ impl Store {
             message,
             self.holder.0
         )
-        .execute(connection)
+        .execute(executor)
         .await?;
         Ok(())
     }
@@ -131,7 +131,6 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn record(&self, tenant: TenantId, effect: &str, message: &str) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        self.record_in(&mut connection, tenant, effect, message).await
+        self.record_in(&self.connections, tenant, effect, message).await
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 
 impl Store {
     /// Gives every ready tenant a moment for its audit, spread evenly over `every`;
@@ -36,7 +36,7 @@ impl Store {
             "#,
             every.map(interval) as _
         )
-        .execute(&self.pool);
-        Ok(bounded(planned).await?.rows_affected())
+        .execute(&self.connections);
+        Ok(planned.await?.rows_affected())
     }
 }

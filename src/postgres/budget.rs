@@ -9,9 +9,9 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgTransaction};
+use sqlx::PgConnection;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Connections, Store, StoreError, interval};
 use crate::domain::rollout::Kind;
 
 impl Store {
@@ -23,17 +23,14 @@ impl Store {
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.removals.admit", level = "debug", skip_all)]
     pub async fn admit_removals(&self, per_hour: Option<u32>) -> Result<u64, StoreError> {
-        if !bounded(is_any_awaiting(&self.pool)).await? {
+        if !is_any_awaiting(&self.connections).await? {
             return Ok(0);
         }
-        bounded(async {
-            let mut transaction = self.pool.begin().await?;
-            lock(&mut transaction, Kind::Removal).await?;
-            let admitted = admit_removals(&mut transaction, per_hour).await?;
-            transaction.commit().await?;
-            Ok(admitted)
-        })
-        .await
+        let mut transaction = self.connections.begin().await?;
+        lock(&mut transaction, Kind::Removal).await?;
+        let admitted = admit_removals(&mut transaction, per_hour).await?;
+        transaction.commit().await?;
+        Ok(admitted)
     }
 
     /// Deletes changes older than `keep`, which no budget counts any more.
@@ -50,12 +47,12 @@ impl Store {
             "#,
             interval(keep)
         )
-        .execute(&self.pool);
-        Ok(bounded(pruned).await?.rows_affected())
+        .execute(&self.connections);
+        Ok(pruned.await?.rows_affected())
     }
 }
 
-async fn is_any_awaiting(pool: &sqlx::PgPool) -> Result<bool, sqlx::Error> {
+async fn is_any_awaiting(connections: &Connections) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         -- removals.are_awaiting
@@ -65,7 +62,7 @@ async fn is_any_awaiting(pool: &sqlx::PgPool) -> Result<bool, sqlx::Error> {
                   AND phase NOT IN ('removing', 'removed')) AS "is_any!"
         "#
     )
-    .fetch_one(pool)
+    .fetch_one(connections)
     .await
 }
 
@@ -84,7 +81,7 @@ pub(super) async fn lock_changes(connection: &mut PgConnection) -> Result<(), sq
 }
 
 /// Waits for the rollout's row; returns its stage.
-pub(super) async fn lock(transaction: &mut PgTransaction<'_>, kind: Kind) -> Result<String, sqlx::Error> {
+pub(super) async fn lock(connection: &mut PgConnection, kind: Kind) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         -- rollouts.lock
@@ -92,7 +89,7 @@ pub(super) async fn lock(transaction: &mut PgTransaction<'_>, kind: Kind) -> Res
         "#,
         kind.as_str()
     )
-    .fetch_one(&mut **transaction)
+    .fetch_one(connection)
     .await
 }
 

@@ -22,7 +22,7 @@ impl Store {
         tenant: TenantId,
         per_hour: u32,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         lock_changes(&mut transaction).await?;
         // A statement of its own: it must see what the last holder of the lock wrote.
         let spent = sqlx::query!(

@@ -4,7 +4,7 @@
 //! be there works without it.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use super::{Store, StoreError};
 use crate::domain::ids::{KeyId, RegionName};
@@ -28,7 +28,7 @@ pub struct Rights {
 /// # Errors
 ///
 /// [`StoreError::Driver`].
-pub async fn rights(pool: &PgPool) -> Result<Rights, StoreError> {
+pub async fn rights<'c>(executor: impl PgExecutor<'c>) -> Result<Rights, StoreError> {
     Ok(sqlx::query_as!(
         Rights,
         r#"
@@ -41,7 +41,7 @@ pub async fn rights(pool: &PgPool) -> Result<Rights, StoreError> {
                AND has_any_column_privilege(to_regclass('tenantd.attempts')::oid, 'INSERT') AS may_work
         "#
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await?)
 }
 
@@ -50,14 +50,14 @@ pub async fn rights(pool: &PgPool) -> Result<Rights, StoreError> {
 /// # Errors
 ///
 /// [`StoreError::Driver`].
-pub async fn server_clock(pool: &PgPool) -> Result<DateTime<Utc>, StoreError> {
+pub async fn server_clock<'c>(executor: impl PgExecutor<'c>) -> Result<DateTime<Utc>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"
         -- server.clock
         SELECT clock_timestamp() AS "now!"
         "#
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await?)
 }
 
@@ -74,7 +74,7 @@ impl Store {
             SELECT key_id, count(*) AS "secrets!" FROM tenantd.secrets GROUP BY key_id ORDER BY key_id
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?;
         Ok(rows.into_iter().map(|row| (KeyId::new(row.key_id), row.secrets)).collect())
     }
@@ -100,7 +100,7 @@ impl Store {
             parents,
             HOSTS
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 }

@@ -16,11 +16,12 @@ use std::time::Duration;
 use sqlx::types::Uuid;
 
 use super::rows::{StandRow, stored_secrets};
-use super::{Store, StoreError, bounded, duration, interval};
+use super::{Store, StoreError, duration, interval};
 use crate::domain::drift::DriftKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
 use crate::domain::tenant::{Due, RepairScope, State, Tenant};
 
@@ -131,6 +132,8 @@ impl Store {
                        SELECT FROM tenantd.pauses AS p
                         WHERE p.region IN ('*', r.region)
                           AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
+                   -- Nothing is claimed from a database that nobody has recognised.
+                   AND tenantd.assert_recognised()
             ), due AS (
                 SELECT t.*
                   FROM closed
@@ -162,9 +165,12 @@ impl Store {
                        due.desired_state = 'absent' AND due.phase NOT IN ('pending', 'removed')
                            AND coalesce(matched.region IN (SELECT region FROM closed), false) AS is_removal,
                        -- Ever since a restore there may be clients of rows that the backup did not know.
-                       due.must_look OR EXISTS (SELECT FROM tenantd.installation AS i
-                                                 WHERE i.rejoined_at IS NOT NULL) AS looks_first
+                       due.must_look OR i.rejoined_at IS NOT NULL AS looks_first,
+                       -- What was sent on the word of what the database forgot may still land.
+                       i.rejoined_at + $6 AS settles_at,
+                       coalesce(i.rejoined_at + $6 > tenantd.clock(), false) AS is_settling
                   FROM due
+                 CROSS JOIN tenantd.installation AS i
                   LEFT JOIN LATERAL (
                        SELECT p.region
                          FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS p (pattern, region, place)
@@ -177,14 +183,16 @@ impl Store {
                    phase = CASE WHEN s.is_admitted THEN 'creating' WHEN s.is_removal THEN 'removing' ELSE t.phase END,
                    reason_since = CASE WHEN s.is_admitted OR s.is_removal AND t.phase <> 'removing'
                                        THEN tenantd.clock() ELSE t.reason_since END,
-                   unanswered = CASE WHEN s.is_admitted AND NOT s.looks_first THEN 'create'
+                   unanswered = CASE WHEN s.is_admitted AND (s.is_settling OR NOT s.looks_first) THEN 'create'
                                      WHEN s.is_removal AND t.unanswered = 'mint' THEN NULL
                                      ELSE t.unanswered END,
-                   settles_at = CASE WHEN s.is_removal AND t.unanswered = 'mint' THEN NULL
+                   settles_at = CASE WHEN s.is_admitted AND s.is_settling THEN s.settles_at
+                                     WHEN s.is_removal AND t.unanswered = 'mint' THEN NULL
                                      WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
                                      THEN coalesce(t.settles_at, t.lease_expires_at + $6)
                                      ELSE t.settles_at END,
-                   recheck_at = CASE WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
+                   recheck_at = CASE WHEN s.is_admitted AND s.is_settling THEN greatest(t.recheck_at, s.settles_at + $6)
+                                     WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
                                      THEN greatest(t.recheck_at, tenantd.clock() + 2 * $6::interval)
                                      ELSE t.recheck_at END,
                    -- What rested for months was not stuck for months.
@@ -207,8 +215,9 @@ impl Store {
                       t.edited_at IS NOT NULL AS "is_edited!",
                       coalesce(t.desired_version > t.current_version, false) AS "is_rotation_due!",
                       coalesce(t.audit_at <= tenantd.clock(), false) AS "is_audit_due!",
-                      EXISTS (SELECT FROM tenantd.installation AS i
-                               WHERE i.deletions_held_at IS NOT NULL) AS "is_held!",
+                      (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
+                                   WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
+                         FROM tenantd.installation AS i) AS hold,
                       (extract(epoch FROM t.settles_at - tenantd.clock()) * 1000)::bigint AS settles_in_ms,
                       coalesce(t.recheck_at <= tenantd.clock(), false) AS "is_recheck_due!",
                       (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
@@ -233,8 +242,8 @@ impl Store {
             self.holder.0,
             &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
         )
-        .fetch_all(&self.pool);
-        let rows = bounded(claim).await?;
+        .fetch_all(&self.connections);
+        let rows = claim.await?;
         let touched = rows.len();
         let rows: Vec<Claimed> =
             rows.into_iter().filter(|row| row.is_leased).filter_map(|row| row.readable(self)).collect();
@@ -269,7 +278,7 @@ struct ClaimRow {
     is_edited: bool,
     is_rotation_due: bool,
     is_audit_due: bool,
-    is_held: bool,
+    hold: Option<String>,
     settles_in_ms: Option<i64>,
     is_recheck_due: bool,
     without_progress_ms: i64,
@@ -320,7 +329,7 @@ impl ClaimRow {
             // A kind that only a newer version knows is found again by its next audit.
             drift: self.drift.iter().filter_map(|kind| DriftKind::parse(kind)).collect(),
             gone: vec![],
-            is_held: self.is_held,
+            hold: self.hold.as_deref().and_then(Hold::parse),
             failures: u32::try_from(self.failures).unwrap_or(0),
             without_progress: duration(self.without_progress_ms),
             refused_for: self.refused_for_ms.map(duration),

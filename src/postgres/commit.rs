@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::columns::Columns;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
 use crate::domain::ids::{Fence, Hint, TenantId};
@@ -77,8 +77,7 @@ impl Store {
     /// A commit that touched no row: either it had landed before its answer was
     /// lost, or somebody else has the row.
     async fn had_landed(&self, tenant: TenantId, fence: Fence) -> Result<Desired, StoreError> {
-        let row = bounded(
-            sqlx::query!(
+        let row = sqlx::query!(
                 r#"
             -- tenants.had_landed
             SELECT desired_state,
@@ -91,8 +90,7 @@ impl Store {
                 fence.epoch,
                 fence.step
             )
-            .fetch_optional(&self.pool),
-        )
+            .fetch_optional(&self.connections)
         .await?;
         row.map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused })
             .ok_or(StoreError::LeaseLost(tenant))
@@ -110,7 +108,7 @@ impl Store {
         let row = Columns::of(decision);
         let snapshot = decision.tenant.snapshot.as_deref().map(texts);
         let stand = decision.tenant.stand();
-        let written = bounded(sqlx::query!(
+        let written = sqlx::query!(
             r#"
             -- tenants.commit
             WITH held AS (
@@ -132,7 +130,8 @@ impl Store {
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back; the trigger follow_version has desired_version follow.
                        current_version = CASE WHEN $19 = 'promote'
-                                              THEN greatest(t.desired_version, t.current_version + 1) + t.version_gap
+                                              THEN greatest(t.desired_version, t.current_version + 1,
+                                                            (SELECT i.version_floor FROM tenantd.installation AS i))
                                               WHEN $19 = 'shred' THEN NULL
                                               ELSE t.current_version END,
                        acknowledged_version = CASE WHEN $19 = 'shred' THEN NULL
@@ -203,6 +202,7 @@ impl Store {
                  WHERE t.tenant_id = $1
                    AND t.lease_epoch = $2
                    AND t.lease_step = $3
+                   AND tenantd.assert_recognised()
                 RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase, t.leased_at,
                           coalesce(t.paused_at IS NOT NULL
                                    AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false) AS is_paused
@@ -290,9 +290,9 @@ impl Store {
             row.audit_after.map(interval) as _,
             &decision.tenant.drift.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
             decision.tenant.must_look,
-            decision.tenant.is_held,
+            decision.tenant.hold.is_some(),
         )
-        .fetch_optional(&self.pool))
+        .fetch_optional(&self.connections)
         .await?;
         Ok(written
             .map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused }))

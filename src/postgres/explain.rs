@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::claim::ClaimTerms;
 use super::{Store, StoreError};
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 
 /// What keeps a row from being claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum BlockerKind {
     Parked,
     /// Its removal waits for the budget.
     AwaitingBudget,
+    /// Its removal waits until an operator agrees to deletions.
+    DeletionsHeld,
+    /// It waits until an operator says that this is the real database.
+    ChangesHeld,
     /// Nothing is to be done.
     NothingDue,
     /// Its `not_before` has not come.
@@ -78,6 +83,8 @@ pub struct Explained {
     pub must_look: bool,
     /// The version that is asked for.
     pub desired_version: i32,
+    /// The version that the next secret gets.
+    pub next_version: i32,
     /// The version that serves.
     pub current_version: Option<i32>,
     /// When it is looked at for a second client of ours.
@@ -88,8 +95,8 @@ pub struct Explained {
     pub retire_at: Option<DateTime<Utc>>,
     /// The owner's edit, or a repair, is to be applied.
     pub is_change_due: bool,
-    /// Nothing is deleted at Qlik.
-    pub is_held: bool,
+    /// What waits for an operator since the database was last recognised.
+    pub hold: Option<Hold>,
     /// What keeps it from being claimed now.
     pub blockers: Vec<Blocker>,
 }
@@ -101,6 +108,8 @@ impl BlockerKind {
         match self {
             Self::Parked => "Parked",
             Self::AwaitingBudget => "AwaitingBudget",
+            Self::DeletionsHeld => "DeletionsHeld",
+            Self::ChangesHeld => "ChangesHeld",
             Self::NothingDue => "NothingDue",
             Self::NotBefore => "NotBefore",
             Self::NotDue => "NotDue",
@@ -135,12 +144,15 @@ impl Store {
             -- tenants.explain
             SELECT t.phase, t.region, t.profile::text AS "profile!", t.client_id, t.unanswered, t.must_look,
                    t.desired_version::integer AS "desired_version!", t.current_version,
+                   greatest(t.desired_version, least(t.current_version::bigint + 1, 2147483647),
+                            (SELECT i.version_floor FROM tenantd.installation AS i))::integer AS "next_version!",
                    t.recheck_at, t.audit_at, t.retire_at,
                    t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",
                    t.profile = ANY ($5::text[]) AS "is_profile_known!",
                    t.desired_state = 'absent' AS "is_unwanted!",
-                   EXISTS (SELECT FROM tenantd.installation AS i
-                            WHERE i.deletions_held_at IS NOT NULL) AS "is_held!",
+                   (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
+                                WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
+                      FROM tenantd.installation AS i) AS hold,
                    matched.region AS "allowed_region?",
                    -- closed, in the words of the claim
                    t.region = '' OR t.region = ANY ($2::text[]) AS "is_configured!",
@@ -197,7 +209,7 @@ impl Store {
             terms.profiles(),
             &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         Ok(row.map(Row::explained))
     }
@@ -213,6 +225,7 @@ struct Row {
     unanswered: Option<String>,
     must_look: bool,
     desired_version: i32,
+    next_version: i32,
     current_version: Option<i32>,
     recheck_at: Option<DateTime<Utc>>,
     audit_at: Option<DateTime<Utc>>,
@@ -220,7 +233,7 @@ struct Row {
     is_change_due: bool,
     is_profile_known: bool,
     is_unwanted: bool,
-    is_held: bool,
+    hold: Option<String>,
     allowed_region: Option<String>,
     is_configured: bool,
     breaker_region: Option<String>,
@@ -255,7 +268,7 @@ struct Row {
 
 impl Row {
     fn explained(self) -> Explained {
-        let blockers = self.blockers();
+        let (blockers, hold) = (self.blockers(), self.hold());
         Explained {
             phase: self.phase,
             due_at: self.due_at,
@@ -268,14 +281,19 @@ impl Row {
             unanswered: self.unanswered,
             must_look: self.must_look,
             desired_version: self.desired_version,
+            next_version: self.next_version,
             current_version: self.current_version,
             recheck_at: self.recheck_at,
             audit_at: self.audit_at,
             retire_at: self.retire_at,
             is_change_due: self.is_change_due,
-            is_held: self.is_held,
+            hold,
             blockers,
         }
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        self.hold.as_deref().and_then(Hold::parse)
     }
 
     /// In the order in which they are worth reading: first what a human must end.
@@ -293,7 +311,11 @@ impl Row {
             Some(_) if self.is_early => BlockerKind::NotBefore,
             Some(_) => BlockerKind::NotDue,
             None if self.parked_reason.is_some() => BlockerKind::Parked,
-            None if self.awaits_budget => BlockerKind::AwaitingBudget,
+            None if self.awaits_budget => match self.hold() {
+                None => BlockerKind::AwaitingBudget,
+                Some(Hold::Deletions) => BlockerKind::DeletionsHeld,
+                Some(Hold::Changes) => BlockerKind::ChangesHeld,
+            },
             None => BlockerKind::NothingDue,
         };
         let reason = self.parked_reason.as_ref().or(self.wait_reason.as_ref());

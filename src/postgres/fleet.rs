@@ -60,7 +60,7 @@ impl Store {
              ORDER BY r.kind
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 
@@ -79,7 +79,7 @@ impl Store {
              GROUP BY kind
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?;
         Ok(rows.into_iter().map(|row| (row.kind, row.tenants)).collect())
     }
@@ -101,7 +101,7 @@ impl Store {
              WHERE phase <> 'removed'
             "#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?)
     }
 
@@ -120,7 +120,7 @@ impl Store {
              WHERE deletions_held_at IS NOT NULL
             "#
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?)
     }
 
@@ -139,7 +139,7 @@ impl Store {
             "#,
             kind
         )
-        .execute(&self.pool)
+        .execute(&self.connections)
         .await?;
         Ok(done.rows_affected() == 1)
     }

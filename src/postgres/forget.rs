@@ -36,7 +36,7 @@ impl Store {
         reason: &str,
         asked: &str,
     ) -> Result<Option<Forgotten>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(None) };
         let left = left_behind(&mut transaction, row.tenant).await?;
         // First as an owner would: the schema's trigger clears the message of a row it turns.
@@ -45,7 +45,7 @@ impl Store {
         let secrets = shred(&mut transaction, row.tenant).await?;
         let client = left.client_id.as_deref().unwrap_or("none known");
         let message = format!("{reason}; its client: {client}; asked for by {asked}");
-        self.record_in(&mut transaction, row.tenant, "forget", &message).await?;
+        self.record_in(&mut *transaction, row.tenant, "forget", &message).await?;
         transaction.commit().await?;
         Ok(Some(Forgotten {
             client_id: left.client_id,

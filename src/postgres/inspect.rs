@@ -90,7 +90,7 @@ impl Store {
             "#,
             tenant.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let phase = Phase::parse(&row.phase).ok_or_else(|| StoreError::Inconsistent {
@@ -131,7 +131,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         Ok(row.map(|row| Target {
             tenant_id: TenantId(row.tenant_id),
@@ -153,7 +153,7 @@ impl Store {
             "#,
             host
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         Ok(row.map(|row| Target {
             tenant_id: TenantId(row.tenant_id),
@@ -179,7 +179,7 @@ impl Store {
             "#,
             &phases
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?;
         Ok(rows
             .into_iter()
@@ -210,7 +210,7 @@ impl Store {
             "#,
             &ids
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?;
         let known = |is_removed, client: Option<String>| match client {
             _ if is_removed => Known::Removed,
@@ -237,7 +237,7 @@ impl Store {
              WHERE deletions_held_at IS NOT NULL
             "#
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         Ok(held)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::types::Uuid;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 use crate::domain::ids::{Fence, TenantId};
 
 /// A lease that is still ours.
@@ -45,7 +45,7 @@ impl Store {
                   FROM tenantd.tenants AS t
                   JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
                     ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
-                 WHERE t.lease_holder = $4
+                 WHERE t.lease_holder = $4 AND tenantd.assert_recognised()
                    FOR NO KEY UPDATE OF t SKIP LOCKED
             ), renewed AS (
                 UPDATE tenantd.tenants AS t
@@ -63,8 +63,8 @@ impl Store {
             interval(lease),
             self.holder.0
         )
-        .fetch_all(&self.pool);
-        let ours = bounded(renewal).await?;
+        .fetch_all(&self.connections);
+        let ours = renewal.await?;
         Ok(ours
             .into_iter()
             .map(|row| Renewal { tenant: TenantId(row.tenant_id), is_renewed: row.is_renewed })
@@ -89,6 +89,7 @@ impl Store {
                    lease_epoch = lease_epoch + 1,
                    lease_step = 0
              WHERE tenant_id = $1
+               AND tenantd.assert_recognised()
                AND (lease_holder IS NULL
                     OR lease_expires_at <= tenantd.clock() AND (unanswered IS NULL OR settles_at IS NOT NULL))
             RETURNING lease_epoch
@@ -97,8 +98,8 @@ impl Store {
             self.holder.0,
             interval(lease)
         )
-        .fetch_optional(&self.pool);
-        Ok(bounded(epoch).await?.map(|epoch| Fence { epoch, step: 0 }))
+        .fetch_optional(&self.connections);
+        Ok(epoch.await?.map(|epoch| Fence { epoch, step: 0 }))
     }
 
     /// Gives a lease back without a word on the row.
@@ -118,8 +119,8 @@ impl Store {
             fence.epoch,
             self.holder.0
         )
-        .execute(&self.pool);
-        if bounded(done).await?.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost(tenant)) }
+        .execute(&self.connections);
+        if done.await?.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost(tenant)) }
     }
 
     /// A worker that was taken over holds a client it just made: have the tenant
@@ -144,8 +145,8 @@ impl Store {
             tenant.0,
             interval(after)
         )
-        .execute(&self.pool);
-        bounded(planned).await?;
+        .execute(&self.connections);
+        planned.await?;
         Ok(())
     }
 }

@@ -1,26 +1,43 @@
 //! Wake-up calls from Postgres.
 //!
-//! The rule: a notification is a hint. Polling goes on without it, and a lost
-//! connection counts as a call, because anything may have happened meanwhile.
+//! The rule: a notification is a hint. Polling goes on without it, and a lost connection
+//! counts as a call, because anything may have happened meanwhile. A connection that the
+//! network swallowed says nothing for ever, so it is asked from time to time.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::Executor;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use super::connections::ACQUIRE;
 
 /// The channel on which triggers say that there is work.
 const WORK: &str = "tenantd_work";
 /// Pause between attempts to listen again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long it may be silent before it is asked.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A connection of its own that hears this channel.
+///
+/// # Errors
+///
+/// The driver's.
+pub async fn listener(options: &PgConnectOptions, channel: &str) -> Result<PgListener, sqlx::Error> {
+    // A pool of its own, because the driver's listener takes nothing else.
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
+    listener.listen(channel).await?;
+    Ok(listener)
+}
 
 /// Listens until cancelled, and wakes `wake` on every call and every reconnect.
-/// Keeps one connection of the pool for itself.
-pub async fn listen(pool: PgPool, wake: &Notify, stop: CancellationToken) {
+pub async fn listen(options: PgConnectOptions, wake: &Notify, stop: CancellationToken) {
     let forever = async {
         loop {
-            if let Err(error) = listen_once(&pool, wake).await {
+            if let Err(error) = listen_once(&options, wake).await {
                 tracing::debug!(error = %error, "not listening for new tenants; polling goes on");
             }
             tokio::time::sleep(AGAIN).await;
@@ -29,14 +46,25 @@ pub async fn listen(pool: PgPool, wake: &Notify, stop: CancellationToken) {
     stop.run_until_cancelled(forever).await;
 }
 
-async fn listen_once(pool: &PgPool, wake: &Notify) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(WORK).await?;
+async fn listen_once(options: &PgConnectOptions, wake: &Notify) -> Result<(), sqlx::Error> {
+    let mut listener = listener(options, WORK).await?;
+    // What came before the listener stood is found by the sweep this starts.
+    wake.notify_one();
     loop {
-        // What came before the listener stood is found by the sweep this starts.
-        wake.notify_one();
-        if listener.try_recv().await?.is_none() {
-            tracing::debug!("the connection for wake-up calls was lost and is back");
+        tokio::select! {
+            called = listener.try_recv() => {
+                if called?.is_none() {
+                    tracing::debug!("the connection for wake-up calls was lost and is back");
+                }
+                wake.notify_one();
+            }
+            () = tokio::time::sleep(SILENCE) => ask(&mut listener).await?,
         }
     }
+}
+
+async fn ask(listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    let asked = tokio::time::timeout(ACQUIRE, listener.execute("SELECT 1")).await;
+    let silent = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    asked.unwrap_or_else(|_| silent()).map(drop)
 }

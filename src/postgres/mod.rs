@@ -16,6 +16,7 @@ pub mod census;
 pub mod checkup;
 pub mod claim;
 pub mod commit;
+pub mod connections;
 pub mod error;
 pub mod explain;
 pub mod fleet;
@@ -23,7 +24,9 @@ pub mod forget;
 pub mod inspect;
 pub mod lease;
 pub mod listener;
+pub mod migrate;
 pub mod pauses;
+pub mod recognise;
 pub mod recreate;
 pub mod regions;
 pub mod rejoin;
@@ -36,40 +39,42 @@ pub mod schema;
 pub mod secrets;
 pub mod tenants;
 
-use std::future::Future;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 
 use crate::domain::ids::{Holder, InstallationId};
 
+pub use connections::Connections;
 pub use error::StoreError;
 
 /// One process's view of the store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    connections: Connections,
+    /// The same, for statements that may take longer.
+    patient: Connections,
     installation: InstallationId,
     holder: Holder,
 }
 
 impl Store {
-    /// Takes a pool on a migrated database; `holder` is this process's name in leases.
+    /// Takes connections to a migrated database; `holder` is this process's name in leases.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`], also when the schema is missing.
-    pub async fn open(pool: PgPool, holder: Holder) -> Result<Self, StoreError> {
+    pub async fn open(connections: Connections, holder: Holder) -> Result<Self, StoreError> {
         let installation = sqlx::query_scalar!(
             r#"
             -- installation.read
             SELECT installation_id FROM tenantd.installation
             "#
         )
-        .fetch_one(&pool)
+        .fetch_one(&connections)
         .await?;
-        Ok(Self { pool, installation: InstallationId(installation), holder })
+        let patient = connections.within(connections::PATIENCE);
+        Ok(Self { connections, patient, installation: InstallationId(installation), holder })
     }
 
     /// Who we are to Qlik.
@@ -84,30 +89,11 @@ impl Store {
         self.holder
     }
 
-    /// The pool, for read-only questions of other surfaces.
+    /// The connections, for read-only questions of other surfaces.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
-}
-
-/// Longest wait for the answer to a statement. Longer than the server itself would
-/// take under the daemon's `statement_timeout`, so it ends only what the network lost.
-const ANSWER: Duration = Duration::from_secs(45);
-
-/// Waits for a statement, but not for ever: a network that drops packets without a
-/// word would hold its caller until the system gives the connection up, if ever.
-/// What is cut off counts as an outage.
-async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    within(ANSWER, statement).await
-}
-
-async fn within<T>(
-    limit: Duration,
-    statement: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, StoreError> {
-    let answered = tokio::time::timeout(limit, statement).await;
-    Ok(answered.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
 }
 
 /// A duration as Postgres takes it; saturates far beyond any setting.
@@ -119,26 +105,4 @@ fn interval(duration: Duration) -> PgInterval {
 /// Milliseconds from Postgres; what lies in the past is zero.
 fn duration(milliseconds: i64) -> Duration {
     Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_statement_that_is_never_answered_is_an_outage() {
-        let never = std::future::pending::<Result<(), sqlx::Error>>();
-
-        let error = within(Duration::from_millis(1), never).await.unwrap_err();
-
-        assert!(error.is_outage());
-    }
-
-    #[tokio::test]
-    async fn an_answer_in_time_is_passed_on_as_it_is() {
-        let (done, refused) = (async { Ok(7) }, async { Err::<(), _>(sqlx::Error::RowNotFound) });
-
-        assert_eq!(bounded(done).await.unwrap(), 7);
-        assert!(matches!(bounded(refused).await, Err(StoreError::Driver(sqlx::Error::RowNotFound))));
-    }
 }

@@ -77,7 +77,7 @@ impl Store {
             end.at(),
             end.after().map(interval) as _
         )
-        .execute(&self.pool)
+        .execute(&self.connections)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -104,7 +104,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?;
         Ok(done.resumed == 1)
     }
@@ -132,7 +132,7 @@ impl Store {
             end.at(),
             end.after().map(interval) as _
         )
-        .execute(&self.pool)
+        .execute(&self.connections)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -153,7 +153,7 @@ impl Store {
             "#,
             region
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?;
         Ok(done.resumed == 1)
     }
@@ -174,7 +174,7 @@ impl Store {
              ORDER BY region
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 }

@@ -19,7 +19,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn recreate(&self, external_id: &str, asked: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(false) };
         let is_missing = row.parked_reason.as_deref() == Some(ParkReason::ClientMissing.as_str());
         if !is_missing || !row.is_wanted || row.is_leased {
@@ -29,7 +29,7 @@ impl Store {
         let secrets = shred(&mut transaction, row.tenant).await?;
         let message =
             format!("another client is to be made; secrets shredded: {secrets}; asked for by {asked}");
-        self.record_in(&mut transaction, row.tenant, "recreate", &message).await?;
+        self.record_in(&mut *transaction, row.tenant, "recreate", &message).await?;
         transaction.commit().await?;
         Ok(true)
     }

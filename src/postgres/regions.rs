@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::claim::ClaimTerms;
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 use crate::domain::ids::{RegionName, TenantId};
 
 /// Most rows sorted anew by one statement, so that none takes long.
@@ -59,8 +59,7 @@ impl Store {
 
     async fn sort_rows(&self, terms: &ClaimTerms) -> Result<u64, StoreError> {
         let (patterns, pattern_regions) = terms.patterns();
-        let sorted = bounded(
-            sqlx::query!(
+        let sorted = sqlx::query!(
                 r#"
             -- regions.adopt
             WITH known AS (
@@ -98,8 +97,7 @@ impl Store {
                 pattern_regions,
                 SORT_BATCH
             )
-            .execute(&self.pool),
-        )
+            .execute(&self.connections)
         .await?;
         Ok(sorted.rows_affected())
     }
@@ -110,19 +108,17 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn token_seen(&self, region: &RegionName, ago: Duration) -> Result<(), StoreError> {
-        bounded(
-            sqlx::query!(
-                r#"
+        sqlx::query!(
+            r#"
             -- regions.token_seen
             UPDATE tenantd.regions
                SET token_at = greatest(token_at, tenantd.clock() - $2::interval)
              WHERE region = $1
             "#,
-                region.as_str(),
-                interval(ago)
-            )
-            .execute(&self.pool),
+            region.as_str(),
+            interval(ago)
         )
+        .execute(&self.connections)
         .await?;
         Ok(())
     }
@@ -140,9 +136,8 @@ impl Store {
         window: Duration,
         probe_every: Duration,
     ) -> Result<bool, StoreError> {
-        let done = bounded(
-            sqlx::query!(
-                r#"
+        let done = sqlx::query!(
+            r#"
             -- regions.open
             UPDATE tenantd.regions AS r
                SET opened_at = tenantd.clock(), probe_at = tenantd.clock() + $4::interval
@@ -154,13 +149,12 @@ impl Store {
                      WHERE t.region = $1
                        AND t.credential_refused_at > tenantd.clock() - $3::interval) >= $2
             "#,
-                region.as_str(),
-                i64::from(tenants),
-                interval(window),
-                interval(probe_every)
-            )
-            .execute(&self.pool),
+            region.as_str(),
+            i64::from(tenants),
+            interval(window),
+            interval(probe_every)
         )
+        .execute(&self.connections)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -177,8 +171,7 @@ impl Store {
         region: &RegionName,
         probe_every: Duration,
     ) -> Result<Option<(TenantId, String)>, StoreError> {
-        let row = bounded(
-            sqlx::query!(
+        let row = sqlx::query!(
                 r#"
             -- regions.probe
             WITH turn AS (
@@ -217,8 +210,7 @@ impl Store {
                 region.as_str(),
                 interval(probe_every)
             )
-            .fetch_optional(&self.pool),
-        )
+            .fetch_optional(&self.connections)
         .await?;
         Ok(row.and_then(|row| Some((TenantId(row.probed_tenant_id?), row.host?))))
     }
@@ -231,9 +223,8 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn close_breaker(&self, region: &RegionName) -> Result<u64, StoreError> {
-        let released = bounded(
-            sqlx::query!(
-                r#"
+        let released = sqlx::query!(
+            r#"
             -- regions.close
             WITH was AS (
                 SELECT region, opened_at FROM tenantd.regions
@@ -253,10 +244,9 @@ impl Store {
                AND t.wait_reason = 'CredentialRefused'
                AND t.due_at IS NOT NULL
             "#,
-                region.as_str()
-            )
-            .execute(&self.pool),
+            region.as_str()
         )
+        .execute(&self.connections)
         .await?;
         Ok(released.rows_affected())
     }
@@ -267,18 +257,16 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
-        let rows = bounded(
-            sqlx::query!(
-                r#"
+        let rows = sqlx::query!(
+            r#"
             -- regions.list
             SELECT region,
                    (extract(epoch FROM tenantd.clock() - opened_at) * 1000)::bigint AS open_for_ms
               FROM tenantd.regions
              ORDER BY region
             "#
-            )
-            .fetch_all(&self.pool),
         )
+        .fetch_all(&self.connections)
         .await?;
         Ok(rows
             .into_iter()

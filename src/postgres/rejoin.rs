@@ -10,18 +10,22 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, bounded};
+use std::time::Duration;
 
-/// What came of comparing where we run with where we ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recognised {
-    /// The same place, or the first one.
-    Same,
-    /// Another place: the database may have come out of a backup. It was rejoined.
-    Moved {
-        /// What differs.
-        what: String,
-    },
+use sqlx::PgConnection;
+
+use super::{Store, StoreError, interval};
+use crate::domain::place::Hold;
+
+/// What came of agreeing to deletions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreed {
+    /// Deletions go on.
+    Done,
+    /// They were not held.
+    NotHeld,
+    /// Nobody said yet that this is the real database.
+    NotConfirmed,
 }
 
 /// Where a rejoin stands.
@@ -31,6 +35,8 @@ pub struct Rejoining {
     pub rejoined_at: Option<DateTime<Utc>>,
     /// Since when deletions are held.
     pub deletions_held_at: Option<DateTime<Utc>>,
+    /// Since when nothing at all is changed, because this may be a copy.
+    pub changes_held_at: Option<DateTime<Utc>>,
     /// Why.
     pub held_reason: Option<String>,
     /// Tenants that have not been looked at yet.
@@ -53,146 +59,59 @@ pub struct Finding {
 }
 
 impl Store {
-    /// Compares the server and database we are on with those we remember. Another one
-    /// is rejoined; the first one is remembered.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    #[tracing::instrument(name = "db.installation.recognise", skip_all)]
-    pub async fn recognise(&self) -> Result<Recognised, StoreError> {
-        let seen = sqlx::query!(
-            r#"
-            -- installation.recognise
-            SELECT i.system_identifier, i.database_id, i.timeline,
-                   here.system_identifier AS "system_identifier_here!", here.database_id AS "database_id_here!",
-                   here.timeline AS "timeline_here!"
-              FROM tenantd.installation AS i
-             CROSS JOIN (
-                   SELECT (SELECT s.system_identifier::text FROM pg_control_system() AS s) AS system_identifier,
-                          (SELECT d.datname || '/' || d.oid FROM pg_database AS d
-                            WHERE d.datname = current_database()) AS database_id,
-                          (SELECT c.timeline_id FROM pg_control_checkpoint() AS c) AS timeline) AS here
-            "#
-        )
-        .fetch_one(&self.pool);
-        let seen = bounded(seen).await?;
-        let mut what = Vec::new();
-        let mut compare = |name: &str, before: Option<String>, now: String| {
-            if let Some(before) = before.filter(|before| *before != now) {
-                what.push(format!("{name} {before} is now {now}"));
-            }
-        };
-        compare("system identifier", seen.system_identifier.clone(), seen.system_identifier_here);
-        compare("database", seen.database_id, seen.database_id_here);
-        compare("timeline", seen.timeline.map(|t| t.to_string()), seen.timeline_here.to_string());
-        if what.is_empty() {
-            if seen.system_identifier.is_none() {
-                self.remember_place().await?;
-            }
-            return Ok(Recognised::Same);
-        }
-        let what = what.join(", ");
-        // Another replica may have been faster: then it has done all there is to do.
-        match self.rejoin_once(&what, true).await? {
-            Some(_) => Ok(Recognised::Moved { what }),
-            None => Ok(Recognised::Same),
-        }
-    }
-
-    async fn remember_place(&self) -> Result<(), StoreError> {
-        let remembered = sqlx::query!(
-            r#"
-            -- installation.remember
-            UPDATE tenantd.installation
-               SET system_identifier = (SELECT s.system_identifier::text FROM pg_control_system() AS s),
-                   database_id = (SELECT d.datname || '/' || d.oid FROM pg_database AS d
-                                   WHERE d.datname = current_database()),
-                   timeline = (SELECT c.timeline_id FROM pg_control_checkpoint() AS c)
-            "#
-        )
-        .execute(&self.pool);
-        bounded(remembered).await?;
-        Ok(())
-    }
-
     /// Takes the database for a restored one: every row is to be looked at before it is
-    /// acted on, every holder is fenced out, and deletions at Qlik are held.
-    ///
-    /// Versions leave a gap: consumers may have seen numbers that this database has
-    /// forgotten, and must not meet them again on another secret.
+    /// acted on, every holder is fenced out, and deletions at Qlik are held. Returns how
+    /// many rows that are.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.installation.rejoin", skip_all)]
-    pub async fn rejoin(&self, reason: &str) -> Result<u64, StoreError> {
-        Ok(self.rejoin_once(reason, false).await?.unwrap_or(0))
+    pub async fn rejoin(&self, reason: &str, settle: Duration) -> Result<u64, StoreError> {
+        let mut transaction = self.patient.begin().await?;
+        let rows = distrust(&mut transaction, reason, Hold::Deletions, settle).await?;
+        transaction.commit().await?;
+        Ok(rows)
     }
 
-    /// With `only_elsewhere`, `None` when the place that is remembered is this one.
-    async fn rejoin_once(&self, reason: &str, only_elsewhere: bool) -> Result<Option<u64>, StoreError> {
-        let mut transaction = bounded(self.pool.begin()).await?;
-        let held = sqlx::query!(
-            r#"
-            -- installation.rejoin
-            UPDATE tenantd.installation
-               SET system_identifier = (SELECT s.system_identifier::text FROM pg_control_system() AS s),
-                   database_id = (SELECT d.datname || '/' || d.oid FROM pg_database AS d
-                                   WHERE d.datname = current_database()),
-                   timeline = (SELECT c.timeline_id FROM pg_control_checkpoint() AS c),
-                   rejoined_at = tenantd.clock(),
-                   deletions_held_at = tenantd.clock(),
-                   held_reason = $1
-             WHERE NOT $2
-                OR (system_identifier, database_id, timeline) IS DISTINCT FROM
-                   ((SELECT s.system_identifier::text FROM pg_control_system() AS s),
-                    (SELECT d.datname || '/' || d.oid FROM pg_database AS d WHERE d.datname = current_database()),
-                    (SELECT c.timeline_id FROM pg_control_checkpoint() AS c))
-            "#,
-            reason,
-            only_elsewhere
-        )
-        .execute(&mut *transaction);
-        if bounded(held).await?.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let rows = sqlx::query!(
-            r#"
-            -- tenants.distrust
-            UPDATE tenantd.tenants
-               SET must_look = true,
-                   version_gap = 100,
-                   -- Whoever held it is fenced out; its claim lets what it sent settle.
-                   lease_epoch = lease_epoch + 1,
-                   lease_expires_at = CASE WHEN lease_holder IS NOT NULL THEN tenantd.clock() END,
-                   recheck_at = CASE WHEN phase = 'removed' AND region <> '' THEN tenantd.clock() ELSE recheck_at END,
-                   due_at = CASE WHEN parked_reason IS NOT NULL THEN NULL
-                                 WHEN desired_state = 'absent' AND removal_admitted_at IS NULL
-                                      AND phase NOT IN ('removing', 'removed') THEN NULL
-                                 WHEN phase = 'ready' OR phase = 'removed' AND region <> '' THEN tenantd.clock()
-                                 ELSE due_at END
-            "#
-        )
-        .execute(&mut *transaction);
-        let rows = bounded(rows).await?.rows_affected();
-        bounded(transaction.commit()).await?;
-        Ok(Some(rows))
-    }
-
-    /// Lifts the hold on deletions. Returns whether there was one.
+    /// Somebody says that this is the real database: changes at Qlik go on. What was found
+    /// meanwhile may be out of date, so every row is looked at again, and deletions stay
+    /// held. `None` when changes were not held.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn agree_to_deletions(&self) -> Result<bool, StoreError> {
+    pub async fn confirm_as_real(&self, reason: &str, settle: Duration) -> Result<Option<u64>, StoreError> {
+        let mut transaction = self.patient.begin().await?;
+        let lifted = sqlx::query!(
+            r#"
+            -- installation.confirm
+            UPDATE tenantd.installation SET changes_held_at = NULL WHERE changes_held_at IS NOT NULL
+            "#
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if lifted.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let rows = distrust(&mut transaction, reason, Hold::Deletions, settle).await?;
+        transaction.commit().await?;
+        Ok(Some(rows))
+    }
+
+    /// Lifts the hold on deletions, and wakes what waited for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn agree_to_deletions(&self) -> Result<Agreed, StoreError> {
         let lifted = sqlx::query!(
             r#"
             -- installation.agree
             WITH lifted AS (
                 UPDATE tenantd.installation
                    SET deletions_held_at = NULL, held_reason = NULL
-                 WHERE deletions_held_at IS NOT NULL
+                 WHERE deletions_held_at IS NOT NULL AND changes_held_at IS NULL
                 RETURNING only_row
             ), woken AS (
                 UPDATE tenantd.tenants AS t
@@ -207,11 +126,18 @@ impl Store {
                            OR EXISTS (SELECT FROM tenantd.secrets AS s
                                        WHERE s.tenant_id = t.tenant_id AND s.standing = 'discarded')))
             )
-            SELECT count(*) AS "lifted!", max(pg_notify('tenantd_work', '')::text) AS woken FROM lifted
+            SELECT count(*) AS "lifted!", max(pg_notify('tenantd_work', '')::text) AS woken,
+                   EXISTS (SELECT FROM tenantd.installation WHERE changes_held_at IS NOT NULL) AS "is_unconfirmed!"
+              FROM lifted
             "#
         )
-        .fetch_one(&self.pool);
-        Ok(bounded(lifted).await?.lifted > 0)
+        .fetch_one(&self.patient)
+        .await?;
+        Ok(match (lifted.lifted > 0, lifted.is_unconfirmed) {
+            (_, true) => Agreed::NotConfirmed,
+            (true, false) => Agreed::Done,
+            (false, false) => Agreed::NotHeld,
+        })
     }
 
     /// Where the rejoin stands, and what was found.
@@ -223,14 +149,15 @@ impl Store {
         let installation = sqlx::query!(
             r#"
             -- installation.rejoining
-            SELECT i.rejoined_at, i.deletions_held_at, i.held_reason,
+            SELECT i.rejoined_at, i.deletions_held_at, i.changes_held_at, i.held_reason,
                    (SELECT count(*) FROM tenantd.tenants AS t
-                     WHERE t.must_look AND t.phase NOT IN ('pending', 'removed')) AS "to_look_at!"
+                     WHERE t.must_look AND t.phase NOT IN ('pending', 'removed')
+                       AND t.desired_state = 'present' AND t.parked_reason IS NULL) AS "to_look_at!"
               FROM tenantd.installation AS i
             "#
         )
-        .fetch_one(&self.pool);
-        let installation = bounded(installation).await?;
+        .fetch_one(&self.connections);
+        let installation = installation.await?;
         let findings = sqlx::query_as!(
             Finding,
             r#"
@@ -238,6 +165,9 @@ impl Store {
             SELECT t.external_id AS "external_id!: String", t.host AS "host!: String", t.client_id,
                    CASE WHEN t.parked_reason = 'EarlierClientFound'
                         THEN 'a client of a row that this database does not know'
+                        WHEN t.phase = 'removed' AND t.wait_reason IN ('DeletionsHeld', 'ChangesHeld')
+                        THEN 'removed here, but its client is at Qlik: set desired_state to present to keep it, or agree to its deletion'
+                        WHEN t.desired_state = 'absent' AND t.phase <> 'removed' THEN 'its removal waits for your agreement'
                         WHEN t.wait_reason = 'DeletionsHeld' THEN 'a deletion waits for your agreement'
                         WHEN 'client_missing' = ANY (t.drift) THEN 'the client of this row is not at Qlik'
                         WHEN 'duplicate' = ANY (t.drift) THEN 'a second client of this row'
@@ -245,19 +175,106 @@ impl Store {
                         ELSE 'the client was found at Qlik; its earlier secrets are lost' END AS "finding!"
               FROM tenantd.tenants AS t
              WHERE t.parked_reason = 'EarlierClientFound'
-                OR t.wait_reason = 'DeletionsHeld'
+                OR t.wait_reason IN ('DeletionsHeld', 'ChangesHeld') AND (t.wait_reason = 'DeletionsHeld' OR t.phase = 'removed')
+                OR t.desired_state = 'absent' AND t.phase <> 'removed'
                 OR t.drift && ARRAY['client_missing', 'duplicate', 'secret_unknown']
                 OR t.is_adopted AND t.phase = 'ready'
              ORDER BY t.external_id
             "#
         )
-        .fetch_all(&self.pool);
+        .fetch_all(&self.connections);
         Ok(Rejoining {
             rejoined_at: installation.rejoined_at,
             deletions_held_at: installation.deletions_held_at,
+            changes_held_at: installation.changes_held_at,
             held_reason: installation.held_reason,
             to_look_at: installation.to_look_at,
-            findings: bounded(findings).await?,
+            findings: findings.await?,
         })
     }
+}
+
+/// See [`Store::rejoin`]. What is held already stays held.
+///
+/// * Whoever held a row is fenced out; its claim lets what it sent settle.
+/// * A create may have been sent of which the database knows nothing: where no client is
+///   known, it settles first.
+/// * A removal that was under way or let through begins anew, once somebody has agreed:
+///   the row may have begun another life since, and its client be in use.
+/// * No version is given that consumers may have seen: see `docs/decisions/0009`.
+pub(super) async fn distrust(
+    connection: &mut PgConnection,
+    reason: &str,
+    hold: Hold,
+    settle: Duration,
+) -> Result<u64, StoreError> {
+    sqlx::query!(
+        r#"
+        -- installation.distrust
+        UPDATE tenantd.installation AS i
+           SET system_identifier = p.system_identifier,
+               database_id = p.database_id,
+               timeline = p.timeline,
+               rejoined_at = tenantd.clock(),
+               deletions_held_at = tenantd.clock(),
+               changes_held_at = CASE WHEN $2 THEN tenantd.clock() ELSE i.changes_held_at END,
+               held_reason = $1,
+               version_floor = greatest(i.version_floor + 1000, tenantd.version_of(tenantd.clock()))
+          FROM tenantd.place() AS p
+        "#,
+        reason,
+        hold == Hold::Changes
+    )
+    .execute(&mut *connection)
+    .await?;
+    distrust_rows(connection, settle).await
+}
+
+async fn distrust_rows(connection: &mut PgConnection, settle: Duration) -> Result<u64, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        -- tenants.distrust
+        UPDATE tenantd.tenants AS t
+           SET must_look = true,
+               lease_epoch = t.lease_epoch + 1,
+               lease_expires_at = CASE WHEN t.lease_holder IS NOT NULL THEN tenantd.clock() END,
+               phase = s.phase,
+               removal_admitted_at = NULL,
+               unanswered = CASE WHEN s.may_land THEN 'create' ELSE t.unanswered END,
+               settles_at = CASE WHEN s.may_land THEN tenantd.clock() + $1::interval ELSE t.settles_at END,
+               recheck_at = CASE WHEN s.may_land THEN greatest(t.recheck_at, tenantd.clock() + 2 * $1::interval)
+                                 WHEN t.phase = 'removed' AND t.region <> '' THEN tenantd.clock() + $1::interval
+                                 ELSE t.recheck_at END,
+               wait_reason = CASE WHEN s.keeps_reason THEN t.wait_reason END,
+               message = CASE WHEN s.keeps_reason OR t.parked_reason IS NOT NULL THEN t.message END,
+               reason_since = CASE WHEN s.phase = t.phase THEN t.reason_since ELSE tenantd.clock() END,
+               due_at = CASE WHEN t.parked_reason IS NOT NULL THEN NULL
+                             WHEN t.phase = 'removed' THEN CASE WHEN t.region <> '' THEN tenantd.clock() + $1::interval END
+                             WHEN t.desired_state = 'absent' THEN NULL
+                             WHEN s.may_land THEN tenantd.clock() + $1::interval
+                             WHEN s.phase = 'ready' OR NOT s.keeps_reason THEN tenantd.clock()
+                             ELSE t.due_at END
+          FROM (SELECT x.tenant_id, x.phase, x.keeps_reason,
+                       -- Also while a worker has just sent one: then it settles from now on.
+                       x.phase = 'creating' AND x.client_id IS NULL AND x.parked_reason IS NULL AS may_land
+                  FROM (SELECT r.tenant_id, r.client_id, r.parked_reason,
+                               r.phase <> 'removing'
+                                   AND coalesce(r.wait_reason, '') NOT IN ('DeletionsHeld', 'ChangesHeld') AS keeps_reason,
+                               CASE WHEN r.phase <> 'removing' THEN r.phase
+                                    WHEN r.client_id IS NULL THEN 'creating'
+                                    WHEN r.current_version IS NULL
+                                    THEN CASE WHEN u.is_any THEN 'created' ELSE 'creating' END
+                                    WHEN u.is_any THEN 'proving'
+                                    ELSE 'ready' END AS phase
+                          FROM tenantd.tenants AS r
+                         CROSS JOIN LATERAL (
+                               SELECT EXISTS (SELECT FROM tenantd.secrets AS z
+                                               WHERE z.tenant_id = r.tenant_id AND z.standing = 'unproven') AS is_any) AS u) AS x) AS s
+         WHERE t.tenant_id = s.tenant_id
+        "#,
+        interval(settle) as _
+    )
+    .execute(connection)
+    .await?;
+    Ok(rows.rows_affected())
 }

@@ -48,7 +48,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?)
     }
 
@@ -70,7 +70,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?)
     }
 }

@@ -53,7 +53,7 @@ impl Store {
         overlap: Duration,
         asked: &str,
     ) -> Result<Rollback, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(Rollback::Unknown) };
         if let Some(refusal) = refusal(&row) {
             return Ok(refusal);
@@ -65,7 +65,7 @@ impl Store {
         let message = format!(
             "version {promoted} is current again as version {version}, {replaced} the previous one; asked for by {asked}"
         );
-        self.record_in(&mut transaction, row.tenant, "rollback", &message).await?;
+        self.record_in(&mut *transaction, row.tenant, "rollback", &message).await?;
         transaction.commit().await?;
         Ok(Rollback::Done(versions))
     }
@@ -101,8 +101,8 @@ async fn turn(
              LIMIT 1
         ), turned AS (
             UPDATE tenantd.tenants AS t
-               SET desired_version = greatest(t.desired_version, t.current_version) + 1,
-                   current_version = greatest(t.desired_version, t.current_version) + 1,
+               SET desired_version = greatest(t.desired_version + 1, t.current_version + 1, i.version_floor),
+                   current_version = greatest(t.desired_version + 1, t.current_version + 1, i.version_floor),
                    acknowledged_version = NULL,
                    retire_at = r.retire_at,
                    due_at = CASE WHEN t.parked_reason IS NULL THEN least(t.due_at, r.retire_at) END,
@@ -112,7 +112,7 @@ async fn turn(
                    leased_at = NULL,
                    lease_expires_at = NULL,
                    updated_at = tenantd.clock()
-              FROM chosen,
+              FROM chosen, tenantd.installation AS i,
                    LATERAL (SELECT least(min(s.retire_at), tenantd.clock() + $2::interval) AS retire_at
                               FROM tenantd.secrets AS s
                              WHERE s.tenant_id = $1 AND s.standing = 'previous'

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use super::budget::{lock, lock_changes};
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 use crate::domain::rollout::{Kind, Progress, Stage, Verdict};
 use crate::domain::tenant::RepairScope;
 
@@ -82,27 +82,27 @@ impl Store {
     #[tracing::instrument(name = "db.rollouts.turn", level = "debug", skip_all)]
     pub async fn turn_rollout(&self, rollout: Rollout, limits: &Limits) -> Result<Turned, StoreError> {
         let kind = rollout.kind();
-        let mut transaction = bounded(self.pool.begin()).await?;
-        bounded(lock_changes(&mut transaction)).await?;
-        let before = bounded(lock(&mut transaction, kind)).await?;
+        let mut transaction = self.patient.begin().await?;
+        lock_changes(&mut transaction).await?;
+        let before = lock(&mut transaction, kind).await?;
         let before = Stage::parse(&before).unwrap_or(Stage::Halted);
         let kinds = rollout.mendable();
-        bounded(judge(&mut transaction, kind, limits.give_up_after, &kinds)).await?;
-        let progress = bounded(progress(&mut transaction, kind, rollout)).await?;
+        judge(&mut transaction, kind, limits.give_up_after, &kinds).await?;
+        let progress = progress(&mut transaction, kind, rollout).await?;
         let verdict = Verdict::of(before, &progress, limits.canary, limits.max_failure_ratio);
         let (stage, message) = (verdict.stage, verdict.message(kind));
         if stage != before {
-            bounded(enter(&mut transaction, kind, stage, message.as_deref())).await?;
+            enter(&mut transaction, kind, stage, message.as_deref()).await?;
         }
-        let spent = bounded(spent(&mut transaction)).await?;
+        let spent = spent(&mut transaction).await?;
         let left = i64::from(limits.changes_per_hour).saturating_sub(spent).max(0);
         let room = verdict.room.map_or(left, |room| left.min(i64::from(room)));
         let admitted = match rollout {
             _ if room == 0 => 0,
-            Rollout::Rotation { every } => bounded(admit_rotations(&mut transaction, every, room)).await?,
-            Rollout::Repair { scope } => bounded(admit_repairs(&mut transaction, scope, room)).await?,
+            Rollout::Rotation { every } => admit_rotations(&mut transaction, every, room).await?,
+            Rollout::Repair { scope } => admit_repairs(&mut transaction, scope, room).await?,
         };
-        bounded(transaction.commit()).await?;
+        transaction.commit().await?;
         Ok(Turned { stage, before, admitted, message })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, bounded, interval};
+use super::{Store, StoreError, interval};
 
 /// What is done for the whole fleet from time to time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,8 +66,8 @@ impl Store {
             &every,
             self.holder.0
         )
-        .fetch_all(&self.pool);
-        let taken = bounded(taken).await?;
+        .fetch_all(&self.connections);
+        let taken = taken.await?;
         Ok(Job::ALL.into_iter().filter(|job| taken.iter().any(|taken| taken == job.as_str())).collect())
     }
 }

@@ -1,15 +1,13 @@
-//! The schema's migrations.
+//! What the schema is, without changing it.
 //!
 //! The rule: a newer schema is accepted, so that the previous binary runs on it
 //! during an upgrade; a missing migration is not. The migrator's own table lives
 //! in `tenantd` too.
 
-use std::borrow::Cow;
+use sqlx::PgExecutor;
 
-use sqlx::PgPool;
-use sqlx::migrate::{MigrateError, Migrator};
-
-const TABLE: &str = "tenantd._sqlx_migrations";
+use super::error::Meaning;
+use super::migrate::migrator;
 
 /// One migration of this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,42 +20,43 @@ pub struct Step {
     pub is_applied: bool,
 }
 
-/// Brings the schema up to this version.
-///
-/// # Errors
-///
-/// [`MigrateError`], when a migration was changed after it ran or the database refuses.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    migrator().run(pool).await
-}
-
 /// Every migration of this version, and whether the database has it.
 ///
 /// # Errors
 ///
 /// The driver's, except that a schema which is not there reads as nothing applied.
-pub async fn steps(pool: &PgPool) -> Result<Vec<Step>, sqlx::Error> {
+pub async fn steps<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<Step>, sqlx::Error> {
     let applied = sqlx::query_scalar::<_, i64>(
         "-- migrations.list\nSELECT version FROM tenantd._sqlx_migrations WHERE success ORDER BY version",
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await;
-    let applied = match applied {
-        Err(error) if super::error::is_schema_missing(&error) => Vec::new(),
-        other => other?,
-    };
+    match applied {
+        Err(error) if Meaning::of(&error) == Meaning::SchemaMissing => Ok(of_this_version(&[])),
+        other => other.map(|applied| of_this_version(&applied)),
+    }
+}
+
+/// The same for a database that has these.
+pub(super) fn of_this_version(applied: &[i64]) -> Vec<Step> {
     let step = |m: &sqlx::migrate::Migration| Step {
         version: m.version,
         description: m.description.to_string(),
         is_applied: applied.contains(&m.version),
     };
-    Ok(migrator().iter().filter(|m| m.migration_type.is_up_migration()).map(step).collect())
+    migrator().iter().filter(|m| m.migration_type.is_up_migration()).map(step).collect()
 }
 
-fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations");
-    migrator.set_ignore_missing(true);
-    migrator.create_schemas = Cow::Owned(vec![Cow::Borrowed("tenantd")]);
-    migrator.table_name = Cow::Borrowed(TABLE);
-    migrator
+/// The database's encoding, where it is not the one that all of our text is in: in any
+/// other a byte may be stored that no reader can make sense of.
+///
+/// # Errors
+///
+/// The driver's.
+pub async fn other_encoding<'c>(executor: impl PgExecutor<'c>) -> Result<Option<String>, sqlx::Error> {
+    let encoding: String =
+        sqlx::query_scalar("-- database.encoding\nSELECT current_setting('server_encoding')")
+            .fetch_one(executor)
+            .await?;
+    Ok(Some(encoding).filter(|encoding| encoding != "UTF8"))
 }

@@ -2,7 +2,7 @@
 //!
 //! They are written in one place only: [`super::commit`].
 
-use super::{Store, StoreError, bounded};
+use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 
 /// A proven credential as consumers see it.
@@ -35,8 +35,8 @@ impl Store {
             "#,
             tenant.0
         )
-        .fetch_optional(&self.pool);
-        bounded(sealed).await
+        .fetch_optional(&self.connections);
+        Ok(sealed.await?)
     }
 
     /// The current credential of a tenant, by the pipeline's key.
@@ -55,7 +55,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?;
         Ok(row.map(|row| Credential {
             tenant_id: TenantId(row.tenant_id),

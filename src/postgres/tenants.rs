@@ -131,7 +131,7 @@ impl Store {
             SELECT tenantd.clock() AS "now!"
             "#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?)
     }
 
@@ -152,7 +152,7 @@ impl Store {
              WHERE NOT ready
             "#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?)
     }
 
@@ -178,7 +178,7 @@ impl Store {
             new.redirect_uris.as_deref() as Option<&[String]>,
             new.priority
         )
-        .execute(&self.pool)
+        .execute(&self.connections)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -203,7 +203,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?)
     }
 
@@ -234,7 +234,7 @@ impl Store {
             filter.parked,
             i64::from(limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 
@@ -254,7 +254,7 @@ impl Store {
              ORDER BY phase, reason
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 
@@ -279,7 +279,7 @@ impl Store {
                       AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
             "#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?;
         Ok(super::duration(oldest.unwrap_or(0)))
     }
@@ -323,7 +323,7 @@ impl Store {
             "#,
             external_id
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.connections)
         .await?;
         Ok(done.retried == 1)
     }
@@ -344,7 +344,7 @@ impl Store {
             "#,
             reason
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.connections)
         .await?)
     }
 
@@ -378,7 +378,7 @@ impl Store {
             fence.epoch,
             self.holder.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.connections)
         .await?)
     }
 }

@@ -131,6 +131,15 @@ impl Layered {
         self.section(sections::vault)
     }
 
+    /// Only `[qlik]`, for commands that must know how long a request may land.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] with the faults of `[qlik]` and every unknown key.
+    pub fn qlik(&self) -> Result<Qlik, InvalidSettings> {
+        self.section(sections::qlik)
+    }
+
     /// Only `[rotation]`, for commands that promote a secret.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ fn retry(from: &mut Reader<'_>) -> Read<Retry> {
     Ok(Retry { base: base?, cap: cap?, give_up_after: give_up_after? })
 }
 
-fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
+pub(super) fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
     let request_timeout = from.required("qlik.request_timeout", duration(100 * MILLISECOND..=10 * MINUTE));
     let connect_timeout = from.required("qlik.connect_timeout", duration(10 * MILLISECOND..=MINUTE));
     let read_timeout = from.required("qlik.read_timeout", duration(100 * MILLISECOND..=10 * MINUTE));

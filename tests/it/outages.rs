@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use tenantd::app;
-use tenantd::postgres::StoreError;
+use tenantd::postgres::{Connections, StoreError};
 use tenantd::settings::Database;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 
@@ -127,14 +127,15 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
 async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_not_cut_off() {
     let db = test_db().await;
     let database = Database { url: db.url.clone().into(), max_connections: 1 };
-    let limits = async |pool: &PgPool| -> (String, String) {
+    let limits = async |connections: &Connections| -> (String, String) {
         let limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')";
-        sqlx::query_as(limits).fetch_one(pool).await.unwrap()
+        sqlx::query_as(limits).fetch_one(connections).await.unwrap()
     };
 
-    let (daemon, command) = (app::daemon_pool(&database).unwrap(), app::pool(&database).unwrap());
+    let (daemon, command) = (app::work_connections(&database).unwrap(), app::connections(&database).unwrap());
+    app::open_for_work(&database, Duration::ZERO).await.unwrap();
 
-    assert_eq!(limits(&daemon).await, ("30s".to_owned(), "10s".to_owned()));
+    assert_eq!(limits(&daemon).await, ("30s".to_owned(), "4s".to_owned()));
     assert_eq!(limits(&command).await, ("0".to_owned(), "0".to_owned()), "a migration may take long");
 }
 
@@ -144,12 +145,13 @@ async fn only_what_waiting_can_never_mend_is_final() {
     for (code, is_outage, is_final) in [
         ("08006", true, false),  // connection failure
         ("25006", true, false),  // read-only
-        ("40001", true, false),  // serialisation failure
+        ("40001", false, false), // serialisation failure: again at once
+        ("40P01", false, false), // deadlock: the same
         ("53100", true, false),  // disk full
         ("53300", true, false),  // too many connections
         ("55000", true, false),  // takes no connections
-        ("55P03", true, false),  // a lock was waited for too long
-        ("57014", true, false),  // cancelled: it took too long
+        ("55P03", false, false), // a lock was waited for too long: others are in the way
+        ("57014", false, false), // cancelled: it took too long
         ("57P01", true, false),  // shutting down
         ("58030", true, false),  // input or output error
         ("42501", false, false), // a right is missing: somebody may grant it

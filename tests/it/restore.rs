@@ -39,7 +39,17 @@ async fn until(pool: &PgPool, wanted: i64, condition: &str) {
         if count == wanted {
             return;
         }
-        assert!(clock.elapsed() < PATIENCE, "{count}, not {wanted}: {condition}");
+        if clock.elapsed() >= PATIENCE {
+            let stand: Vec<String> = sqlx::query_scalar(
+                "SELECT concat_ws(' ', count(*), s.phase, s.reason, t.wait_reason, t.must_look, s.message, max(t.due_at - tenantd.clock()), max(t.settles_at - tenantd.clock()), max(t.unanswered), max(t.lease_epoch), max(t.region))
+                   FROM tenantd.status AS s JOIN tenantd.tenants AS t USING (tenant_id)
+                  GROUP BY s.phase, s.reason, t.wait_reason, t.must_look, s.message",
+            )
+            .fetch_all(pool)
+            .await
+            .unwrap();
+            panic!("{count}, not {wanted}: {condition}: {stand:#?}");
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -135,11 +145,18 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     let pool = PgPool::connect(&restored).await.unwrap();
     assert_eq!(working(&fleet, &pool, &vault).await, 30, "ten stored secrets are no good any more");
 
+    // Until somebody says that this is no copy, it is looked at and nothing is changed.
     let daemon = home.daemon("after.log");
+    until(&pool, 40, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
+    until(&pool, 10, "wait_reason = 'ChangesHeld'").await;
+    assert_eq!(alive(&fleet), before, "a copy changes nothing");
+    let refused = home.output(&["rejoin", "--agree"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--confirm"));
+    assert!(home.output(&["rejoin", "--confirm"]).status.success());
     until(&pool, 50, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
     assert_eq!(working(&fleet, &pool, &vault).await, 50, "every tenant works");
     let log = std::fs::read_to_string(home.path("after.log")).unwrap();
-    assert_eq!(log.matches("this database was last seen elsewhere").count(), 1, "{log}");
+    assert_eq!(log.matches("this is another database than the one tenantd ran on").count(), 1, "{log}");
     // Pipelines insert again what the backup lost.
     sqlx::query(
         "INSERT INTO tenantd.tenants (external_id, host)

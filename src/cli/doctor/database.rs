@@ -1,20 +1,19 @@
 //! Role, schema and clock.
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
 
 use super::finding::Findings;
 use crate::app;
 use crate::ports::Clock;
-use crate::postgres::{Store, StoreError, checkup};
+use crate::postgres::{Connections, Store, StoreError, checkup};
 use crate::system::SystemClock;
 
 /// Clocks further apart are worth a word. Nothing breaks: leases and due times
 /// come from the database alone.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
 
-pub(super) async fn role(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()> {
-    let rights = match checkup::rights(pool).await {
+pub(super) async fn role(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {
+    let rights = match checkup::rights(connections).await {
         Ok(rights) => rights,
         Err(error) => return Ok(findings.fail("role", &app::started(&error).to_string())?),
     };
@@ -35,8 +34,11 @@ pub(super) async fn role(pool: &PgPool, findings: &mut Findings) -> anyhow::Resu
     Ok(())
 }
 
-pub(super) async fn schema(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<Option<Store>> {
-    match app::open_store(pool).await {
+pub(super) async fn schema(
+    connections: &Connections,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Store>> {
+    match app::open_store(connections).await {
         Ok(store) => {
             findings.ok("schema", "every migration of this version is there")?;
             Ok(Some(store))
@@ -48,9 +50,9 @@ pub(super) async fn schema(pool: &PgPool, findings: &mut Findings) -> anyhow::Re
     }
 }
 
-pub(super) async fn clock(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()> {
+pub(super) async fn clock(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {
     let machine = SystemClock::start();
-    let skew = match checkup::server_clock(pool).await {
+    let skew = match checkup::server_clock(connections).await {
         Ok(server) => server - machine.now() + TimeDelta::from_std(machine.elapsed() / 2)?,
         Err(error) => return Ok(findings.fail("clock", &said(&error))?),
     };

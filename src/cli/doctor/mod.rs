@@ -9,7 +9,6 @@ mod keyring;
 mod regions;
 
 use clap::Args;
-use sqlx::PgPool;
 
 use super::exit::Code;
 use super::output::OutputArg;
@@ -59,20 +58,20 @@ async fn examine(settings: Settings, findings: &mut Findings) -> anyhow::Result<
 
 /// The store, if the database is good enough for one.
 async fn store(settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Store>> {
-    let pool: PgPool = match app::pool(&settings.database) {
-        Ok(pool) => pool,
+    let connections = match app::connections(&settings.database) {
+        Ok(connections) => connections,
         Err(error) => {
             findings.fail("database", &error.to_string())?;
             return Ok(None);
         }
     };
-    if let Err(error) = app::reach(&pool).await {
+    if let Err(error) = app::reach(&connections).await {
         findings.fail("database", &error.to_string())?;
         return Ok(None);
     }
     findings.ok("database", "it answers")?;
-    database::role(&pool, findings).await?;
-    let store = database::schema(&pool, findings).await?;
-    database::clock(&pool, findings).await?;
+    database::role(&connections, findings).await?;
+    let store = database::schema(&connections, findings).await?;
+    database::clock(&connections, findings).await?;
     Ok(store)
 }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 use sd_notify::NotifyState;
-use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -50,11 +49,10 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
         tracing::warn!("{warning}");
     }
     let stop = signals::stop()?;
-    let pool = app::daemon_pool(&settings.database)?;
     if args.once {
-        return once::run(Parts::of(settings)?, &pool, stop).await;
+        return once::run(settings, stop).await;
     }
-    serve(settings, pool, stop).await
+    serve(settings, stop).await
 }
 
 fn start_log(log: &Log) -> Result<(), logs::InitError> {
@@ -66,21 +64,21 @@ fn start_log(log: &Log) -> Result<(), logs::InitError> {
 }
 
 /// The daemon between its HTTP port and its work.
-async fn serve(settings: Settings, pool: PgPool, stop: Stop) -> anyhow::Result<Code> {
+async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     let metrics = Metrics::install()?;
     let progress = Progress::new(settings.worker.poll);
     let pages = Pages {
-        readiness: readiness::of(pool.clone(), progress.clone()),
+        readiness: readiness::of(app::connections(&settings.database)?, progress.clone()),
         metrics,
         token: settings.http.token.as_ref().map(Token::new),
     };
     let address = settings.http.listen;
-    let parts = Parts::of(settings)?;
+    let parts = Parts::of(&mut settings)?;
     let listener = listen(address).await?;
     let closing = CancellationToken::new();
     let http = tokio::spawn(http::serve(listener, pages, closing.clone()));
     let pings = tokio::spawn(systemd::watchdog(progress.clone()));
-    let ended = work(parts, &pool, &progress, stop).await;
+    let ended = work(parts, &settings, &progress, stop).await;
     systemd::tell(&[NotifyState::Stopping]);
     pings.abort();
     closing.cancel();
@@ -100,13 +98,14 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Waits for the store, then claims and works until stopped.
-async fn work(parts: Parts, pool: &PgPool, progress: &Progress, stop: Stop) -> anyhow::Result<Code> {
-    let Some(store) = stop.drain.run_until_cancelled(app::wait_for_store(pool)).await else {
+async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop) -> anyhow::Result<Code> {
+    let Some(store) =
+        stop.drain.run_until_cancelled(app::wait_for_store(&settings.database, settings.qlik.settle)).await
+    else {
         tracing::info!("stopped before the database could be used; nothing was claimed");
         return Ok(Code::Done);
     };
     let store = store?;
-    app::recognise(&store).await?;
     let engine = parts.engine(store.clone());
     let pulse = progress.begin(&engine);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);

@@ -5,18 +5,17 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
-
 use super::last_word;
 use crate::app::{self, Parts};
 use crate::cli::exit::Code;
 use crate::cli::output;
 use crate::engine::dispatch::{Mode, Pulse};
 use crate::engine::shutdown::Stop;
+use crate::settings::Settings;
 
-pub(super) async fn run(parts: Parts, pool: &PgPool, stop: Stop) -> anyhow::Result<Code> {
-    let store = app::open_writable(pool).await?;
-    app::recognise(&store).await?;
+pub(super) async fn run(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
+    let parts = Parts::of(&mut settings)?;
+    let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
     let engine = parts.engine(store.clone());
     let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await;
     let left = left.map_err(|error| app::started(&error))?;

@@ -6,13 +6,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::app;
 use crate::engine::Engine;
 use crate::engine::dispatch::Pulse;
 use crate::http::{Check, Readiness, Report};
-use crate::postgres::schema;
+use crate::postgres::{Connections, schema};
 use crate::qlik::Cloud;
 
 /// Shorter than the patience of `/readyz` itself, which could not say what hung.
@@ -55,11 +53,11 @@ impl Progress {
 }
 
 /// Asks the database and the loop, afresh each time.
-pub(super) fn of(pool: PgPool, progress: Progress) -> Readiness {
+pub(super) fn of(connections: Connections, progress: Progress) -> Readiness {
     Readiness::new(move || {
-        let (pool, progress) = (pool.clone(), progress.clone());
+        let (connections, progress) = (connections.clone(), progress.clone());
         async move {
-            let asked = async { tokio::join!(database(&pool), migrations(&pool)) };
+            let asked = async { tokio::join!(database(&connections), migrations(&connections)) };
             let silent = || Err("does not answer".to_owned());
             let (database, schema) =
                 tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| (silent(), silent()));
@@ -68,16 +66,16 @@ pub(super) fn of(pool: PgPool, progress: Progress) -> Readiness {
     })
 }
 
-async fn database(pool: &PgPool) -> Check {
-    match app::is_read_only(pool).await {
+async fn database(connections: &Connections) -> Check {
+    match app::is_read_only(connections).await {
         Ok(false) => Ok(()),
         Ok(true) => Err("is read-only".to_owned()),
         Err(_) => Err("cannot be reached".to_owned()),
     }
 }
 
-async fn migrations(pool: &PgPool) -> Check {
-    match schema::steps(pool).await.map(|steps| steps.iter().filter(|step| !step.is_applied).count()) {
+async fn migrations(connections: &Connections) -> Check {
+    match schema::steps(connections).await.map(|steps| steps.iter().filter(|step| !step.is_applied).count()) {
         Ok(0) => Ok(()),
         Ok(pending) => Err(format!("lacks {pending} migrations; run `tenantd migrate`")),
         Err(_) => Err("cannot be read".to_owned()),

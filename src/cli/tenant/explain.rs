@@ -15,6 +15,7 @@ use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
@@ -131,6 +132,12 @@ fn words(blocker: &Blocker, explained: &Explained) -> String {
             "its removal waits for [budget] removals_per_hour, {} before it; `tenantd fleet status` shows what is left",
             output::count(explained.removals_ahead, "removal")
         ),
+        BlockerKind::DeletionsHeld => {
+            "its removal waits until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`".to_owned()
+        }
+        BlockerKind::ChangesHeld => {
+            "this may be a copy of the real database: it waits until an operator has said otherwise, with `tenantd rejoin --confirm`".to_owned()
+        }
         BlockerKind::NothingDue => "nothing is to be done".to_owned(),
         BlockerKind::NotBefore => "its not_before has not come".to_owned(),
         BlockerKind::NotDue if detail.is_empty() => "it is not due yet".to_owned(),
@@ -186,9 +193,9 @@ fn next(explained: &Explained) -> String {
         Phase::Created => "sets the client's consent to trusted".to_owned(),
         Phase::Trusted => "gets a token with the new credential".to_owned(),
         Phase::Ready => upkeep(explained),
-        Phase::Rotating => format!("mints the secret of version {}", explained.desired_version),
+        Phase::Rotating => format!("mints the secret of version {}", explained.next_version),
         Phase::Proving => {
-            format!("gets a token with the new secret, which becomes version {}", explained.desired_version)
+            format!("gets a token with the new secret, which becomes version {}", explained.next_version)
         }
         Phase::Removing | Phase::Removed => removal(explained),
     }
@@ -203,7 +210,11 @@ fn creation(explained: &Explained) -> String {
 }
 
 fn removal(explained: &Explained) -> String {
-    let held = if explained.is_held { ", once deletions at Qlik are no longer held" } else { "" };
+    let held = match explained.hold {
+        None => "",
+        Some(Hold::Deletions) => ", once deletions at Qlik are no longer held",
+        Some(Hold::Changes) => ", once somebody has said that this is the real database",
+    };
     match &explained.client_id {
         Some(client) => {
             let client = output::plain(client);
@@ -219,7 +230,7 @@ fn upkeep(explained: &Explained) -> String {
         return "compares the client with Qlik and applies what was changed".to_owned();
     }
     if Some(explained.desired_version) > explained.current_version {
-        return format!("rotates its secret to version {}", explained.desired_version);
+        return format!("rotates its secret to version {}", explained.next_version);
     }
     let planned = [
         (explained.recheck_at, "looks for a second client of ours"),

@@ -11,6 +11,7 @@ use sqlx::postgres::PgListener;
 use super::{needs_human, one, standing};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg};
+use crate::postgres::listener::listener;
 use crate::postgres::tenants::Status;
 use crate::postgres::{Store, StoreError};
 
@@ -136,9 +137,7 @@ async fn settle(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>>
 }
 
 async fn listen(store: &Store) -> Result<PgListener, StoreError> {
-    let mut events = PgListener::connect_with(store.pool()).await?;
-    events.listen(EVENTS).await?;
-    Ok(events)
+    Ok(listener(store.connections().options(), EVENTS).await?)
 }
 
 async fn standings(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>> {

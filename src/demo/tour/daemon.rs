@@ -23,10 +23,9 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts what `tenantd run` would start, but for its pages.
-    pub(super) async fn start(settings: Settings) -> Result<Self, TourError> {
-        let pool = app::pool(&settings.database)?;
-        let store = app::open_store(&pool).await?;
-        let engine = Parts::of(settings)?.engine(store);
+    pub(super) async fn start(mut settings: Settings) -> Result<Self, TourError> {
+        let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
+        let engine = Parts::of(&mut settings)?.engine(store);
         let stop = Stop::new();
         let task = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
         Ok(Self { stop, task })

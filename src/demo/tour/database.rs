@@ -7,12 +7,12 @@
 use std::path::Path;
 
 use secrecy::SecretString;
-use sqlx::PgPool;
 
 use super::error::TourError;
 use crate::app;
 use crate::demo::postgres::PrivatePostgres;
-use crate::postgres::schema;
+use crate::postgres::migrate::migrate;
+use crate::postgres::{Connections, schema};
 use crate::settings;
 
 /// Connections for the tour's own questions; the daemon has others.
@@ -21,7 +21,7 @@ const CONNECTIONS: u32 = 4;
 /// The database of one tour.
 pub(super) struct Database {
     pub(super) url: SecretString,
-    pub(super) pool: PgPool,
+    pub(super) connections: Connections,
     private: Option<PrivatePostgres>,
 }
 
@@ -32,8 +32,9 @@ impl Database {
             Some(url) => (url, None),
             None => start_private().await?,
         };
-        let pool = app::pool(&settings::Database { url: url.clone(), max_connections: CONNECTIONS })?;
-        let database = Self { url, pool, private };
+        let connections =
+            app::connections(&settings::Database { url: url.clone(), max_connections: CONNECTIONS })?;
+        let database = Self { url, connections, private };
         if database.is_occupied().await.map_err(|error| app::started(&error.into()))? {
             return Err(TourError::Occupied);
         }
@@ -42,7 +43,7 @@ impl Database {
 
     async fn is_occupied(&self) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar("-- demo.is_occupied\nSELECT to_regnamespace('tenantd') IS NOT NULL")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.connections)
             .await
     }
 
@@ -53,25 +54,24 @@ impl Database {
 
     /// What the server calls its version.
     pub(super) async fn version(&self) -> Result<String, TourError> {
-        let full: String = sqlx::query_scalar("SHOW server_version").fetch_one(&self.pool).await?;
+        let full: String = sqlx::query_scalar("SHOW server_version").fetch_one(&self.connections).await?;
         Ok(full.split(' ').next().unwrap_or_default().to_owned())
     }
 
     /// Makes the schema; returns how many migrations that took.
     pub(super) async fn migrate(&self) -> Result<usize, TourError> {
-        schema::migrate(&self.pool).await?;
-        Ok(schema::steps(&self.pool).await?.len())
+        migrate(&self.connections, |_| {}).await?;
+        Ok(schema::steps(&self.connections).await?.len())
     }
 
     /// Removes what the tour made.
     pub(super) async fn close(self) -> Result<(), TourError> {
-        let Self { pool, private, .. } = self;
+        let Self { connections, private, .. } = self;
         let Some(private) = private else {
-            let dropped = sqlx::query("DROP SCHEMA IF EXISTS tenantd CASCADE").execute(&pool).await;
-            pool.close().await;
+            let dropped = sqlx::query("DROP SCHEMA IF EXISTS tenantd CASCADE").execute(&connections).await;
             return Ok(dropped.map(drop)?);
         };
-        pool.close().await;
+        connections.close();
         let stopped = tokio::task::spawn_blocking(|| private.stop()).await;
         stopped.map_err(|error| TourError::panicked("stop PostgreSQL", error))
     }

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use sqlx::migrate::MigrateError;
+use crate::postgres::migrate::NotMigrated;
 
 use crate::demo::postgres;
 use crate::postgres::StoreError;
@@ -29,7 +29,7 @@ pub enum TourError {
     #[error(
         "the schema could not be made; the demo's user needs the right to create schemas in its database"
     )]
-    Migrate(#[from] MigrateError),
+    Migrate(#[from] NotMigrated),
     /// The simulated Qlik Cloud did not start.
     #[error(transparent)]
     Simulator(#[from] tls::StartError),

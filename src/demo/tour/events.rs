@@ -1,11 +1,10 @@
 //! What happens after the tour, told as pipelines hear of it: `LISTEN tenantd_events`.
 
-use serde::Deserialize;
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
-
 use super::error::TourError;
 use super::screen::Screen;
+use crate::postgres::Connections;
+use crate::postgres::listener::listener;
+use serde::Deserialize;
 
 /// The contract's notification.
 #[derive(Deserialize)]
@@ -17,9 +16,8 @@ struct Event {
 }
 
 /// Tells of every event, until the database is gone.
-pub(super) async fn tell_all(pool: &PgPool, screen: &mut Screen) -> Result<(), TourError> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen("tenantd_events").await?;
+pub(super) async fn tell_all(connections: &Connections, screen: &mut Screen) -> Result<(), TourError> {
+    let mut listener = listener(connections.options(), "tenantd_events").await?;
     loop {
         let notification = listener.recv().await?;
         screen.say(&line(notification.payload())).map_err(TourError::os("write to standard output"))?;

@@ -1,6 +1,6 @@
 //! The sample customers, signed up as a pipeline would: one SQL statement each.
 
-use sqlx::PgPool;
+use crate::postgres::Connections;
 
 /// The README's statement.
 const INSERT: &str =
@@ -45,8 +45,8 @@ impl Sample {
 }
 
 /// Inserts them in one transaction.
-pub(super) async fn insert(pool: &PgPool, samples: &[Sample]) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn insert(connections: &Connections, samples: &[Sample]) -> Result<(), sqlx::Error> {
+    let mut transaction = connections.begin().await?;
     for Sample { external_id, host } in samples {
         sqlx::query(INSERT).bind(external_id).bind(host).execute(&mut *transaction).await?;
     }

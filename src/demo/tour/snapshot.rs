@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::domain::phase::Phase;
-use crate::postgres::Store;
+use crate::postgres::{Connections, Store};
 use crate::simulator::Ledger;
 
 /// Most tenants told of by name.
@@ -63,11 +61,11 @@ impl Snapshot {
         let counts = sqlx::query_as::<_, (String, Option<String>, bool, i64)>(
             "-- demo.counts\nSELECT phase, reason, parked, count(*) FROM tenantd.status GROUP BY 1, 2, 3",
         );
-        for (phase, reason, parked, tenants) in counts.fetch_all(store.pool()).await? {
+        for (phase, reason, parked, tenants) in counts.fetch_all(store.connections()).await? {
             snapshot.count(&phase, reason.as_deref(), parked, usize::try_from(tenants).unwrap_or(0));
         }
-        snapshot.named = named(store.pool()).await?;
-        snapshot.rechecks = rechecks(store.pool()).await?;
+        snapshot.named = named(store.connections()).await?;
+        snapshot.rechecks = rechecks(store.connections()).await?;
         Ok(snapshot)
     }
 
@@ -99,7 +97,7 @@ impl Snapshot {
     }
 }
 
-async fn named(pool: &PgPool) -> Result<Vec<Waiting>, sqlx::Error> {
+async fn named(connections: &Connections) -> Result<Vec<Waiting>, sqlx::Error> {
     sqlx::query_as(
         "-- demo.waiting
          SELECT external_id, reason, coalesce(message, '') AS message
@@ -109,13 +107,13 @@ async fn named(pool: &PgPool) -> Result<Vec<Waiting>, sqlx::Error> {
           LIMIT $1",
     )
     .bind(NAMED)
-    .fetch_all(pool)
+    .fetch_all(connections)
     .await
 }
 
-async fn rechecks(pool: &PgPool) -> Result<i64, sqlx::Error> {
+async fn rechecks(connections: &Connections) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("-- demo.rechecks\nSELECT count(*) FROM tenantd.tenants WHERE recheck_at IS NOT NULL")
-        .fetch_one(pool)
+        .fetch_one(connections)
         .await
 }
 

@@ -119,7 +119,7 @@ async fn furnish(
 
     let files = write_files(scratch, database, &cloud)?;
     let (settings, _deliberate_haste) = Layered::load(Some(&files.config), [])?.settings()?;
-    let store = app::open_store(&database.pool).await?;
+    let store = app::open_store(&database.connections).await?;
     Ok((cloud, files, store, Daemon::start(settings).await?))
 }
 

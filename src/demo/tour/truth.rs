@@ -6,9 +6,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use super::snapshot::Requests;
+use crate::postgres::Connections;
 use crate::simulator::{ClientLedger, Ledger, TenantLedger};
 
 /// How the promises stand.
@@ -40,9 +39,9 @@ pub struct Truth {
 
 impl Truth {
     /// Reads both sides.
-    pub(super) async fn read(pool: &PgPool, ledger: &Ledger) -> Result<Self, sqlx::Error> {
+    pub(super) async fn read(connections: &Connections, ledger: &Ledger) -> Result<Self, sqlx::Error> {
         let requests = Requests::of(ledger);
-        let (ready, p50, p99) = spread(pool).await?;
+        let (ready, p50, p99) = spread(connections).await?;
         let per_tenant = || ledger.tenants.values().map(|tenant| tenant.live_clients().count());
         let ever = ledger.tenants.values().flat_map(|tenant| &tenant.clients);
         Ok(Self {
@@ -51,8 +50,8 @@ impl Truth {
             trusted: ledger.trusted_clients,
             doubled: per_tenant().filter(|clients| *clients > 1).count(),
             healed: ever.filter(|client| client.deleted_at.is_some()).count(),
-            unknown_secrets: unknown_secrets(pool, ledger).await?,
-            lost_answers: lost_answers(pool).await?,
+            unknown_secrets: unknown_secrets(connections, ledger).await?,
+            lost_answers: lost_answers(connections).await?,
             throttled: requests.throttled,
             failed: requests.failed,
             p50,
@@ -78,12 +77,12 @@ impl Truth {
 }
 
 /// A hint is as good as the secret here: the simulator gives each only once.
-async fn unknown_secrets(pool: &PgPool, ledger: &Ledger) -> Result<usize, sqlx::Error> {
+async fn unknown_secrets(connections: &Connections, ledger: &Ledger) -> Result<usize, sqlx::Error> {
     let stored = sqlx::query_as::<_, (String, String)>(
         "-- demo.secrets
          SELECT client_id, hint FROM tenantd.secrets WHERE standing <> 'discarded' AND hint IS NOT NULL",
     );
-    let stored: HashSet<(String, String)> = stored.fetch_all(pool).await?.into_iter().collect();
+    let stored: HashSet<(String, String)> = stored.fetch_all(connections).await?.into_iter().collect();
     let hints_of = |client: &ClientLedger| -> Vec<(String, String)> {
         client.live_secrets().map(|secret| (client.client_id.clone(), secret.hint.clone())).collect()
     };
@@ -91,17 +90,17 @@ async fn unknown_secrets(pool: &PgPool, ledger: &Ledger) -> Result<usize, sqlx::
     Ok(live.filter(|secret| !stored.contains(secret)).count())
 }
 
-async fn lost_answers(pool: &PgPool) -> Result<usize, sqlx::Error> {
+async fn lost_answers(connections: &Connections) -> Result<usize, sqlx::Error> {
     let count: i64 = sqlx::query_scalar(
         "-- demo.lost_answers\nSELECT count(*) FROM tenantd.attempts WHERE outcome = 'ambiguous'",
     )
-    .fetch_one(pool)
+    .fetch_one(connections)
     .await?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// How many are ready, and how long that took.
-async fn spread(pool: &PgPool) -> Result<(usize, Duration, Duration), sqlx::Error> {
+async fn spread(connections: &Connections) -> Result<(usize, Duration, Duration), sqlx::Error> {
     let (ready, p50, p99) = sqlx::query_as::<_, (i64, f64, f64)>(
         "-- demo.spread
          SELECT count(*),
@@ -109,7 +108,7 @@ async fn spread(pool: &PgPool) -> Result<(usize, Duration, Duration), sqlx::Erro
                 coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY took), 0)
            FROM (SELECT extract(epoch FROM ready_at - created_at)::float8 AS took FROM tenantd.status WHERE ready) AS s",
     )
-    .fetch_one(pool)
+    .fetch_one(connections)
     .await?;
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Ok((usize::try_from(ready).unwrap_or(0), seconds(p50), seconds(p99)))

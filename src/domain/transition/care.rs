@@ -10,6 +10,7 @@ use super::super::drift::{Change, Drift, DriftKind, Field};
 use super::super::hints::Standing;
 use super::super::ids::{ClientId, Hint};
 use super::super::look::{self, SeenClient};
+use super::super::place::Hold;
 use super::super::reason::{ParkReason, WaitReason};
 use super::super::retry::Policy;
 use super::super::tenant::{Duty, Mend, RepairScope, State, Tenant};
@@ -48,7 +49,8 @@ pub(super) fn audited(tenant: Tenant, client: ClientId, drifts: &[Drift], policy
     let is_missing = drift.contains(&DriftKind::ClientMissing);
     let tenant = Tenant { drift, ..tenant };
     if is_missing {
-        return missing(tenant);
+        let is_another_there = tenant.drift.contains(&DriftKind::Duplicate);
+        return if is_another_there { outlived(tenant) } else { missing(tenant) };
     }
     let tenant = Tenant { missing_for: None, ..tenant };
     let allowed: Vec<_> = drifts.iter().filter(|drift| is_allowed(drift, &tenant)).collect();
@@ -89,9 +91,39 @@ pub(super) fn mended(
 fn all_mended(mut tenant: Tenant, client: ClientId, policy: &Policy) -> Decision {
     let due = &mut tenant.due;
     (due.audit, due.edit, due.repair) = (false, false, None);
-    tenant.must_look = false;
+    if tenant.must_look {
+        // What was there before this look may be in use, whatever the backup says of it.
+        (tenant.must_look, tenant.snapshot) = (false, None);
+        tenant.due.leavings = tenant.has_leavings();
+    }
     let audit = AuditChange::Done { next: policy.audit_every };
     Decision { audit, ..going_on(tenant, client) }
+}
+
+/// A row out of a backup, on its way to a proven credential, against all clients.
+pub(super) fn doubted(tenant: Tenant, seen: &[SeenClient]) -> Decision {
+    let Some(client) = tenant.doubted_client().cloned() else { return hold(tenant) };
+    if seen.iter().any(|seen| !seen.is_deleted && seen.client_id == client) {
+        // A secret that is there now may be in use: no mint of this row lost it.
+        let state = tenant.re_entry();
+        return hold(Tenant { state, must_look: false, snapshot: None, missing_for: None, ..tenant });
+    }
+    if look::ours(&tenant.mark, seen).is_empty() { missing(tenant) } else { outlived(tenant) }
+}
+
+/// The committed client is gone, and another of ours is there: the row has missed the
+/// beginning of a new life. It begins that life, and finds the client.
+///
+/// Before that the same patience as for a client that is merely missing, but for a row out
+/// of a backup: that its client is gone is what a backup looks like.
+fn outlived(tenant: Tenant) -> Decision {
+    if !tenant.must_look && tenant.missing_for.unwrap_or_default() < Policy::MISSING_PATIENCE {
+        return missing(tenant);
+    }
+    let state = State::Removed { is_recheck_due: false };
+    let anew = Tenant { stored: vec![], snapshot: None, is_adopted: false, drift: vec![], ..tenant };
+    let begun = advance(Tenant { is_afresh: false, refused_for: None, ..anew }, state, SecretChange::Shred);
+    Decision { rest: Rest::Requeue, ..begun }
 }
 
 /// May be lag of the list; after ten minutes it is a case for people.
@@ -139,10 +171,14 @@ fn to_be_renewed(mut tenant: Tenant) -> Tenant {
 fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
     let is_let_through = tenant.due.repair == Some(RepairScope::All);
     match drift {
-        Drift::Duplicate(_) => !tenant.is_held,
-        Drift::Consent => tenant.due.repair.is_some() || tenant.must_look,
+        Drift::Duplicate(_) => tenant.hold.is_none(),
+        Drift::Consent => {
+            tenant.due.repair.is_some() || tenant.must_look && tenant.hold != Some(Hold::Changes)
+        }
         Drift::Field { wanted, .. } => is_let_through || tenant.due.edit && wanted.field.is_of_the_owner(),
-        Drift::SecretMissing { .. } => is_let_through || tenant.must_look,
+        Drift::SecretMissing { .. } => {
+            is_let_through || tenant.must_look && tenant.hold != Some(Hold::Changes)
+        }
         Drift::ClientMissing | Drift::Disabled | Drift::SecretUnknown { .. } => false,
     }
 }

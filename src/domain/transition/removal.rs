@@ -7,7 +7,7 @@ use super::super::ids::ClientId;
 use super::super::look::{self, SeenClient};
 use super::super::retry::Policy;
 use super::super::tenant::{Removal, State, Tenant};
-use super::{Decision, RecheckChange, Rest, SecretChange, hold};
+use super::{Decision, RecheckChange, Rest, SecretChange, held, hold as hold_lease};
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
     if let Some(client) = next_of_ours(&tenant, seen) {
@@ -32,16 +32,19 @@ pub(super) fn revoked(tenant: Tenant, client: ClientId, is_more: bool) -> Decisi
 /// Once more, some time after the removal: a create that went unanswered, or was sent
 /// by a worker that had been taken over, may have landed since.
 pub(super) fn rechecked(tenant: Tenant, seen: &[SeenClient]) -> Decision {
-    if let Some(client) = next_of_ours(&tenant, seen) {
-        return advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep);
+    let Some(client) = next_of_ours(&tenant, seen) else { return nothing_came(tenant) };
+    if let Some(hold) = tenant.hold {
+        // It may be in use: its owner may still take it back, for which the row stays removed.
+        let removed = Tenant { state: State::Removed { is_recheck_due: false }, ..tenant };
+        return Decision { rest: held(hold), ..hold_lease(removed) };
     }
-    nothing_came(tenant)
+    advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep)
 }
 
 /// The removed tenant needs no further look.
 pub(in super::super) fn nothing_came(tenant: Tenant) -> Decision {
     let tenant = Tenant { state: State::Removed { is_recheck_due: false }, failures: 0, ..tenant };
-    Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..hold(tenant) }
+    Decision { recheck: RecheckChange::Done, rest: Rest::Settled, ..hold_lease(tenant) }
 }
 
 /// Nobody waits for a proof any more: a new life begins with all its patience.

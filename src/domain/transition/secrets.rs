@@ -20,7 +20,7 @@ pub(super) fn compared_before_mint(
     me: &UserId,
     policy: &Policy,
 ) -> Decision {
-    match compare(&tenant, secrets, me).before_mint(!tenant.is_held) {
+    match compare(&tenant, secrets, me).before_mint(tenant.hold.is_none()) {
         MintPlan::Delete(hint) => {
             let state = State::Minting { client, series, entry: MintEntry::Tidy(hint) };
             hold(Tenant { state, ..tenant })
@@ -80,7 +80,7 @@ pub(super) fn compared_after_mint(
     }
     let check = match compare(&tenant, secrets, me).after_mint() {
         // What is to go stays known, for when deletions are agreed to.
-        Some(_) if tenant.is_held => Check::Passed,
+        Some(_) if tenant.hold.is_some() => Check::Passed,
         Some(hint) => Check::Tidy(hint),
         None => {
             (tenant.snapshot, tenant.is_adopted) = (None, false);

@@ -74,6 +74,10 @@ impl Kept {
         self.0.iter().filter(move |(secret, _)| secret.standing == standing).map(|(_, serial)| *serial)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|(_, serial)| *serial)
+    }
+
     pub(super) fn unproven(&self) -> Option<u32> {
         self.in_standing(Standing::Unproven).next()
     }

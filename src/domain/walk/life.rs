@@ -47,6 +47,9 @@ struct Life {
     looked: Looked,
     /// Secrets that an administrator deleted.
     stolen: BTreeSet<u32>,
+    /// Secrets of ours that a row out of a backup did not know when it was looked at: they
+    /// may be in use, and stay.
+    doubted: BTreeSet<u32>,
     /// An administrator did anything at all.
     is_meddled: bool,
     /// A secret was added by hand since the last comparison.
@@ -73,6 +76,7 @@ pub(super) fn live(numbers: &[u32], is_meddled_with: bool) -> Result<Chronicle, 
         worker: None,
         looked: Looked::default(),
         stolen: BTreeSet::new(),
+        doubted: BTreeSet::new(),
         is_meddled: false,
         is_added_to: false,
         is_landed: false,
@@ -238,10 +242,20 @@ impl Life {
                 self.is_abandoned = step.failure.is_some();
             }
         }
+        if step.before.must_look && !decision.tenant.must_look {
+            self.doubt(&decision.tenant);
+        }
         self.write_down(step);
         let goes_on = self.row.commit(decision);
         self.judge_service("a commit", &decision.tenant);
         goes_on
+    }
+
+    fn doubt(&mut self, tenant: &Tenant) {
+        let client = self.qlik.clients.iter().find(|client| Some(&client.id) == tenant.stand().client);
+        let ours = client.into_iter().flat_map(|client| &client.secrets).filter(|secret| secret.is_ours);
+        let stored: Vec<_> = self.kept.all().collect();
+        self.doubted.extend(ours.map(|secret| secret.serial).filter(|serial| !stored.contains(serial)));
     }
 
     fn write_down(&mut self, step: &Step) {
@@ -292,7 +306,7 @@ impl Life {
                 return Ok(());
             }
             if parked > 2 {
-                let may_park = self.is_meddled || self.qlik.hints != Hints::Plain;
+                let may_park = self.is_meddled || self.qlik.hints != Hints::Plain || !self.doubted.is_empty();
                 assert!(may_park && self.row.is_wanted, "parked without need: {self:?}");
                 return Ok(());
             }
@@ -328,6 +342,7 @@ impl Life {
         let works = |serial: &_| ours.contains(serial) || is_hidden(serial);
         assert!(current.iter().all(works), "what is current works: {self:?}");
         if self.qlik.hints == Hints::Plain {
+            let ours: Vec<_> = ours.into_iter().filter(|serial| !self.doubted.contains(serial)).collect();
             assert_eq!(ours, current, "nothing of ours is left but the current secret: {self:?}");
         }
         let is_mendable = |kind: &DriftKind| kind.is_mendable();

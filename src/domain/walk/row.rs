@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Choices, POLICY, fresh};
 use crate::domain::hints::Standing;
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 use crate::domain::tenant::{
     Check, Due, Entry, MintEntry, Removal, RepairScope, Series, State, Tenant, Unanswered,
 };
@@ -24,7 +25,6 @@ pub(in crate::domain) struct Row {
 
 /// What time and other people have brought when a row is claimed.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each comes by itself")]
 pub(in crate::domain) struct Circumstances {
     /// What went unanswered may still land.
     pub(in crate::domain) is_early: bool,
@@ -32,8 +32,8 @@ pub(in crate::domain) struct Circumstances {
     pub(in crate::domain) due: Due,
     /// The time of the previous secrets is over.
     pub(in crate::domain) is_retiring: bool,
-    /// Deletions are held.
-    pub(in crate::domain) is_held: bool,
+    /// What is held.
+    pub(in crate::domain) hold: Option<Hold>,
     /// The row came out of a backup.
     pub(in crate::domain) is_restored: bool,
     /// Since the last progress.
@@ -63,7 +63,7 @@ impl Circumstances {
                 leavings: false,
             },
             is_retiring: below(3) == 2,
-            is_held: below(8) == 7,
+            hold: [Some(Hold::Deletions), Some(Hold::Changes)].get(below(16)).copied().flatten(),
             is_restored: below(12) == 11,
             without_progress: later[below(3)],
             ailing: later[below(3)],
@@ -84,7 +84,7 @@ impl Circumstances {
             is_early: false,
             due,
             is_retiring: true,
-            is_held: false,
+            hold: None,
             is_restored: false,
             without_progress: Duration::ZERO,
             ailing: Duration::from_mins(11),
@@ -138,7 +138,7 @@ impl Row {
         let is_admitted = self.tenant.state == State::Pending;
         let mut tenant = Tenant {
             due: found.due,
-            is_held: found.is_held,
+            hold: found.hold,
             gone: vec![],
             without_progress: found.without_progress,
             refused_for: self.tenant.refused_for.map(|_| found.ailing),

@@ -7,7 +7,8 @@ use tenantd::postgres::Store;
 use tenantd::postgres::tenants::Filter;
 use uuid::Uuid;
 
-use crate::support::roles::{DAEMON, PIPELINE, Refused, pool_as, test_db_with_roles, try_as};
+use crate::support::postgres::connections;
+use crate::support::roles::{DAEMON, PIPELINE, Refused, test_db_with_roles, try_as};
 
 use super::given_pending;
 
@@ -142,7 +143,7 @@ async fn rows_at_the_border_are_accepted() {
 #[tokio::test]
 async fn every_accepted_row_can_be_listed() {
     let db = test_db_with_roles().await;
-    let store = Store::open(pool_as(DAEMON, &db.url).await, Holder(Uuid::nil())).await.unwrap();
+    let store = Store::open(connections(&db.url, Some(DAEMON)), Holder(Uuid::nil())).await.unwrap();
     for (column, value) in GOOD {
         let insert = insert_of(column, value);
         sqlx::raw_sql(AssertSqlSafe(insert)).execute(&db.pool).await.unwrap();

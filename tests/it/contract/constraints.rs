@@ -192,6 +192,13 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
     ),
     ("a_hold_has_a_reason", "23514", "UPDATE tenantd.installation SET deletions_held_at = now()"),
     ("a_hold_has_a_reason", "23514", "UPDATE tenantd.installation SET held_reason = 'm'"),
+    ("held_changes_hold_deletions", "23514", "UPDATE tenantd.installation SET changes_held_at = now()"),
+    ("version_floor_is_positive", "23514", "UPDATE tenantd.installation SET version_floor = 0"),
+    (
+        "next_version_is_positive",
+        "23514",
+        "INSERT INTO tenantd.former_tenants (external_id, next_version) VALUES ('x', 0)",
+    ),
     ("installation_has_one_row", "23514", "UPDATE tenantd.installation SET only_row = false"),
 ];
 

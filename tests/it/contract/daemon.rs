@@ -58,7 +58,7 @@ async fn the_daemon_rotates_mends_and_removes_with_no_more_than_its_rights() {
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
     let write = async |statement: &'static str| {
-        sqlx::raw_sql(statement).execute(replica.store.pool()).await.unwrap();
+        sqlx::raw_sql(statement).execute(replica.store.connections()).await.unwrap();
         rig.work_until_quiet(&replica).await;
     };
     let ledger = || rig.world.at(rig.clock.now()).ledger();
@@ -158,7 +158,7 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     assert!(store.parked(None).await.unwrap().is_empty());
     assert!(!store.retry("nobody").await.unwrap());
     assert!(store.credential("added").await.unwrap().is_none());
-    let steps = tenantd::postgres::schema::steps(store.pool()).await.unwrap();
+    let steps = tenantd::postgres::schema::steps(store.connections()).await.unwrap();
     assert!(steps.iter().all(|step| step.is_applied));
 }
 

@@ -11,7 +11,7 @@ use tenantd::ports::Clock;
 use tenantd::postgres::rollouts::{Limits, Rollout};
 use tenantd::simulator::{Behaviour, FaultPlan};
 
-use crate::support::rig::{LEASE, OVERLAP, Replica, Rig, terms};
+use crate::support::rig::{LEASE, OVERLAP, Replica, Rig, SETTLE, terms};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -83,7 +83,7 @@ async fn while_deletions_are_held_a_retired_secret_does_not_spin() {
 async fn a_rejoin_does_not_pass_the_removal_budget() {
     let (rig, replica, _) = ready().await;
     write(&rig, ABSENT).await;
-    replica.store.rejoin("by hand").await.unwrap();
+    replica.store.rejoin("by hand", SETTLE).await.unwrap();
     if rig.until_due().await.is_some() {
         rig.claim(&replica).await;
     }
@@ -201,7 +201,7 @@ async fn held_duplicates_do_not_eat_the_change_budget() {
 async fn a_number_seen_before_a_restore_serves_no_other_secret() {
     let (rig, replica, _) = ready().await;
     // The backup holds version 1; consumers have seen version 2 since.
-    replica.store.rejoin("by hand").await.unwrap();
+    replica.store.rejoin("by hand", SETTLE).await.unwrap();
     rig.work_once(&replica).await;
     write(&rig, ROTATE).await;
     rig.work_once(&replica).await;
@@ -280,7 +280,7 @@ async fn a_hold_leaves_room_for_the_rows_that_are_to_be_looked_at() {
     rig.given_tenant("young").await;
     rig.work_once(&replica).await;
     rig.advance(OVERLAP + HOUR).await;
-    replica.store.rejoin("a restore").await.unwrap();
+    replica.store.rejoin("a restore", SETTLE).await.unwrap();
     work_due(&rig, &replica, 20).await;
     let left =
         text(&rig, "SELECT string_agg(external_id || ' ' || must_look, ', ') FROM tenantd.tenants").await;
@@ -288,6 +288,7 @@ async fn a_hold_leaves_room_for_the_rows_that_are_to_be_looked_at() {
     assert!(!left.contains("true"), "20 claims of one row each, and still to be looked at: {left}");
     // A new customer comes.
     rig.given_tenant("new").await;
+    rig.advance(SETTLE).await;
     work_due(&rig, &replica, 20).await;
     let phase = text(&rig, "SELECT phase FROM tenantd.tenants WHERE external_id = 'new'").await;
     assert_eq!(phase.as_deref(), Some("ready"), "starved by a row that is due for ever");
@@ -319,6 +320,7 @@ fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
     use tenantd::domain::hints::{Standing, StoredSecret};
     use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
     use tenantd::domain::mark::Mark;
+    use tenantd::domain::place::Hold;
     use tenantd::domain::tenant::{Due, Duty, State, Tenant};
     use tenantd::domain::transition::{SecretChange, after};
     let (client, hint) = (ClientId::new("c"), Hint::new("h"));
@@ -336,7 +338,7 @@ fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
         due: Due::default(),
         drift: vec![],
         gone: vec![],
-        is_held: true,
+        hold: Some(Hold::Deletions),
         failures: 0,
         without_progress: Duration::ZERO,
         refused_for: None,

@@ -209,6 +209,9 @@ const FLEET: &str = "
     SELECT 'due-' || n, 'due-' || n || '.us.qlikcloud.com', 'us', 'creating', now() - interval '1 s'
       FROM generate_series(1, 20) AS n;
     SET session_replication_role = origin;
+    UPDATE tenantd.installation AS i
+       SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
+      FROM tenantd.place() AS p;
     ANALYZE tenantd.tenants;";
 
 #[tokio::test]

@@ -128,7 +128,7 @@ async fn a_single_run_without_a_database_ends_as_a_failure() {
     let rig = rig().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    replica.store.pool().close().await;
+    replica.store.connections().close();
 
     let (wake, pulse, stop) = (Notify::new(), Pulse::default(), Stop::new());
     let run = replica.dispatch(&wake, &pulse, &stop, Mode::Once);

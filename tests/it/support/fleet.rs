@@ -22,7 +22,7 @@ use tenantd::system::{OsEntropy, SystemClock};
 use tenantd::vault::{KeyKind, Vault};
 use uuid::Uuid;
 
-use super::postgres::{TestDb, test_db};
+use super::postgres::{TestDb, connections, test_db};
 use super::rig::{SUFFIX, shared_keyring, terms};
 
 pub(crate) struct Fleet {
@@ -96,7 +96,8 @@ impl Fleet {
         let credentials = HashMap::from([(RegionName::new("us"), credential)]);
         let cloud = Cloud::new(&options, credentials, Arc::new(SystemClock::start())).unwrap();
         let holder = Holder(Uuid::from_u128(OsEntropy.bits()));
-        let store = Store::open(self.pool().clone(), holder).await.unwrap();
+        let store = Store::open(connections(&self.db.url, None), holder).await.unwrap();
+        store.recognise(terms.policy.settle).await.unwrap();
         let vault = Vault::new(shared_keyring(KeyKind::Symmetric));
         Arc::new(Engine::new(cloud, store, vault, Box::new(SystemClock::start()), Box::new(OsEntropy), terms))
     }

@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tenantd::demo::postgres::PrivatePostgres;
+use tenantd::postgres::Connections;
+use tenantd::postgres::connections::{Pooler, Purpose, Session};
+use tenantd::postgres::migrate::migrate;
 use tokio::sync::OnceCell;
 
 /// Any number that is not a lock of the daemon's own.
@@ -41,9 +44,12 @@ pub(crate) async fn test_db() -> TestDb {
     TestDb { pool: connect(&url).await, url, name }
 }
 
-/// Brings an empty database to the newest schema.
-async fn migrate(pool: &PgPool) {
-    tenantd::postgres::schema::migrate(pool).await.unwrap();
+/// Connections as a store has them, with the rights of `role` where one is given.
+pub(crate) fn connections(url: &str, role: Option<&str>) -> Connections {
+    let options: PgConnectOptions = url.parse().unwrap();
+    let options = options.options(role.map(|role| ("role", role)));
+    let session = Session { purpose: Purpose::Command, pooler: Pooler::None };
+    Connections::new(options, session, 8, Duration::from_mins(1))
 }
 
 async fn connect(url: &str) -> PgPool {
@@ -82,6 +88,17 @@ impl Server {
         with_database(&self.url, database)
     }
 
+    /// Waits until the server has noticed that nobody is connected to a database any more.
+    async fn alone_in(&self, database: &str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
+        while sqlx::query_scalar::<_, i64>(others).bind(database).fetch_one(&mut connection).await.unwrap()
+            > 0
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn run(&self, statement: String) {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
         sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
@@ -102,10 +119,9 @@ impl Server {
             let unfinished = format!("{}_unfinished", self.template);
             self.run(format!("DROP DATABASE IF EXISTS {unfinished}")).await;
             self.run(format!("CREATE DATABASE {unfinished}")).await;
-            let pool = connect(&self.url(&unfinished)).await;
-            migrate(&pool).await;
-            // Nobody may be connected to a database that is copied or renamed.
-            pool.close().await;
+            // Nobody may be connected to a database that is copied or renamed: these end here.
+            migrate(&connections(&self.url(&unfinished), None), |_| {}).await.unwrap();
+            self.alone_in(&unfinished).await;
             self.run(format!("ALTER DATABASE {unfinished} RENAME TO {}", self.template)).await;
         }
         lock.close().await.unwrap();

@@ -20,8 +20,8 @@ use tenantd::domain::secret::RegionCredential;
 use tenantd::domain::tenant::RepairScope;
 use tenantd::engine::{Bounds, Engine, Proof, Terms};
 use tenantd::ports::{Clock, Entropy};
-use tenantd::postgres::Store;
 use tenantd::postgres::claim::Claimed;
+use tenantd::postgres::{Connections, Store};
 use tenantd::simulator::memory::Door;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 use tenantd::system::OsEntropy;
@@ -29,7 +29,7 @@ use tenantd::vault::{KeyKind, Keyring, Vault, generate_key_set};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::postgres::{TestDb, test_db};
+use super::postgres::{TestDb, connections, test_db};
 use super::roles;
 
 pub(crate) const SUFFIX: &str = "us.qlikcloud.com";
@@ -64,7 +64,7 @@ pub(crate) struct Rig {
     pub(crate) clock: TestClock,
     pub(crate) world: World,
     /// What replicas connect with; the rig itself is the owner.
-    replicas: PgPool,
+    replicas: Connections,
 }
 
 impl Rig {
@@ -86,9 +86,10 @@ impl Rig {
             .await
             .unwrap();
         let world = World::new(behaviour, faults, 7).with_region(SUFFIX, "region-client", "region-secret");
-        let replicas = db.pool.clone();
+        let replicas = connections(&db.url, None);
         let rig = Self { db, clock, world, replicas };
         let replica = rig.replica().await;
+        replica.store.recognise(SETTLE).await.unwrap();
         replica.store.adopt_regions(&replica.terms.claim_terms()).await.unwrap();
         rig
     }
@@ -102,7 +103,7 @@ impl Rig {
         .execute(self.pool())
         .await
         .unwrap();
-        let replicas = roles::pool_as(roles::DAEMON, &self.db.url).await;
+        let replicas = connections(&self.db.url, Some(roles::DAEMON));
         Self { replicas, ..self }
     }
 

@@ -56,7 +56,8 @@ fn duties_are_taken_in_order_and_each_clears_itself() {
     assert_eq!(duties(Due { leavings: true, ..none }, false), [E::Compare]);
     assert_eq!(duties(Due { rotation: true, ..none }, false), ROTATION);
     // What the row says is looked at before anything is done on its word.
-    assert_eq!(duties(all, true), [&[E::Audit, E::Recheck, E::Compare], &ROTATION[..]].concat());
+    // Leftovers of mints that it tells of may be in use: none is compared for them.
+    assert_eq!(duties(all, true), [&[E::Audit, E::Recheck], &ROTATION[..]].concat());
     // What may be refused for ever comes last.
     assert_eq!(duties(all, false), [&[E::Recheck, E::Compare], &ROTATION[..], &[E::Audit]].concat());
 }

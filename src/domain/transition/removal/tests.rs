@@ -5,6 +5,7 @@
 use super::*;
 use crate::domain::effect::{Done, Effect, EffectKind as E};
 use crate::domain::hints::Standing;
+use crate::domain::place::Hold;
 use crate::domain::reason::WaitReason;
 use crate::domain::tenant::Unanswered;
 use crate::domain::transition::{Next, next_effect};
@@ -115,7 +116,7 @@ fn whoever_takes_over_begins_with_the_deletion_again() {
 
 #[test]
 fn a_held_removal_looks_and_waits() {
-    let held = |removal| Tenant { is_held: true, ..removing(removal) };
+    let held = |removal| Tenant { hold: Some(Hold::Deletions), ..removing(removal) };
 
     assert_eq!(next_of(&held(Removal::Look)), Effect::Look);
     for removal in [Removal::Delete(client()), Removal::Revoke(client()), Removal::DeleteBot(client())] {

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::domain::effect::{Done, Effect, EffectKind as E};
+use crate::domain::place::Hold;
 use crate::domain::tenant::Due;
 use crate::domain::transition::{Next, next_effect};
 use crate::domain::walk::POLICY;
@@ -159,7 +160,7 @@ fn a_hint_that_came_without_is_told_by_the_comparison() {
 #[test]
 fn while_deletions_are_held_a_rotation_mints_beside_what_should_go() {
     let mut rotating = to_rotate(&[(OLD, Standing::Current)]);
-    (rotating.is_held, rotating.snapshot) = (true, Some(vec![hint(OLD)]));
+    (rotating.hold, rotating.snapshot) = (Some(Hold::Deletions), Some(vec![hint(OLD)]));
 
     let roomy = step(rotating.clone(), compared(&[OLD, "lost"])).tenant;
     let full = step(rotating, compared(&[OLD, "lost", "l2", "l3", "l4"])).tenant;
@@ -179,7 +180,7 @@ fn held_leavings_stand_back_for_what_may_be_done() {
     let left = Tenant { due, ..ready(&[(OLD, Standing::Discarded), (NEW, Standing::Current)]) };
 
     let free = at_its_duty(left.clone());
-    let held = at_its_duty(Tenant { is_held: true, ..left });
+    let held = at_its_duty(Tenant { hold: Some(Hold::Deletions), ..left });
 
     assert_eq!(free.state, State::Ready { client: client(), duty: Duty::Compare });
     assert!(matches!(held.state, State::Minting { series: Series::Rotation, .. }), "{held:?}");

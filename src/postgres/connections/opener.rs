@@ -1,0 +1,109 @@
+//! Opens connections, and judges whether one that lay idle is used again.
+//!
+//! The rule: what the server said when it refused is passed on as it is, and not tried
+//! again in silence.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+
+use super::session::{Pooler, Session};
+use crate::domain::place::Written;
+
+/// A connection that nobody used for longer is closed: what stands between us and the
+/// server may have forgotten it.
+const IDLE: Duration = Duration::from_mins(2);
+/// Nor is one used for ever: a server behind a balancer gets its share again.
+const AGE: Duration = Duration::from_mins(30);
+
+/// A connection, and in which generation it was opened.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) connection: PgConnection,
+    pub(super) pooler: Pooler,
+    generation: u64,
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub(super) struct Opener {
+    options: PgConnectOptions,
+    session: Session,
+    /// Counts the times that all connections were suspected.
+    generation: AtomicU64,
+    /// How far the server had written when it was last asked.
+    written: Mutex<Option<Written>>,
+}
+
+/// The server has written less than it had before: it was set back.
+#[derive(Debug, thiserror::Error)]
+#[error("the database was set back to an earlier state")]
+pub(in super::super) struct SetBack;
+
+impl Opener {
+    pub(super) fn new(options: PgConnectOptions, session: Session) -> Self {
+        let options = session.applied_to(options);
+        Self { options, session, generation: AtomicU64::default(), written: Mutex::default() }
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    pub(super) fn session(&self) -> Session {
+        self.session
+    }
+
+    /// A statement was not answered: none of the connections that are open now is used again.
+    pub(super) fn suspect_all(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn written(&self) -> Option<Written> {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whatever comes next is believed.
+    pub(super) fn forget_written(&self) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Notes how far the server has written.
+    pub(super) fn note(&self, now: Option<Written>) -> Result<(), sqlx::Error> {
+        let Some(now) = now else { return Ok(()) };
+        let mut before = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.is_some_and(|before| now.is_behind(&before)) {
+            return Err(sqlx::Error::AnyDriverError(Box::new(SetBack)));
+        }
+        *before = Some(now);
+        Ok(())
+    }
+}
+
+impl Manager for Opener {
+    type Type = Link;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Link, sqlx::Error> {
+        // Before: what is suspected meanwhile includes this one.
+        let generation = self.generation();
+        let mut connection = self.options.connect().await?;
+        self.note(self.session.examine(&mut connection).await?)?;
+        Ok(Link { connection, pooler: self.session.pooler, generation })
+    }
+
+    async fn recycle(&self, link: &mut Link, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.last_used() > IDLE || metrics.age() > AGE || link.generation != self.generation() {
+            return Err(RecycleError::message("old"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What a session is opened with, and what it must show before it is used.
+//!
+//! Nothing of a role's or database's own defaults may change what our statements mean:
+//! they are written for `read committed`, and a commit that was answered must be on disk.
+//!
+//! The rule: **work is done only on the database that was recognised** (`super::super::rejoin`):
+//! asked when a connection is opened, because a server does not move under one, and within
+//! every transaction where a pooler may.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Executor, PgConnection, PgExecutor};
+
+use super::super::error::Meaning;
+use crate::domain::place::{Position, Written};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Work on tenants: what is read is acted on at Qlik.
+    Work,
+    /// A person's command, or the schema's owner.
+    Command,
+}
+
+/// What stands between us and the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or something that gives each client a server connection of its own.
+    #[default]
+    None,
+    /// A pooler in transaction mode, such as `PgBouncer`: no session, no prepared statement
+    /// outlives a transaction.
+    Transaction,
+}
+
+/// How sessions are opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Session {
+    /// What for.
+    pub purpose: Purpose,
+    /// Through what.
+    pub pooler: Pooler,
+}
+
+/// The work's statements are run over and over and their plans do not depend on the
+/// values: planning each anew cost a quarter of its time. None takes long, nor waits
+/// long for a lock. A client that the network swallowed is noticed, and what it held
+/// is let go.
+const WORK: [(&str, &str); 10] = [
+    ("default_transaction_isolation", "read committed"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20s"),
+];
+/// A role's or database's default may be to let a crash lose what was committed.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+const COMMAND: [(&str, &str); 1] = [("default_transaction_isolation", "read committed")];
+
+/// The same for each transaction through a pooler, which keeps no session of ours.
+const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '4s';
+    SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off;
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT tenantd.assert_recognised()";
+const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+impl Session {
+    /// These options, for such sessions.
+    pub(super) fn applied_to(self, options: PgConnectOptions) -> PgConnectOptions {
+        let options = options.application_name("tenantd");
+        match (self.pooler, self.purpose) {
+            (Pooler::None, Purpose::Work) => options.options(WORK),
+            (Pooler::None, Purpose::Command) => options.options(COMMAND),
+            // A pooler refuses what it does not know at the start of a session, and keeps
+            // no prepared statement.
+            (Pooler::Transaction, _) => options.statement_cache_capacity(0).extra_float_digits(None),
+        }
+    }
+
+    /// How a transaction begins.
+    pub(super) const fn begin(self) -> &'static str {
+        match (self.pooler, self.purpose) {
+            (Pooler::None, _) => "BEGIN",
+            (Pooler::Transaction, Purpose::Work) => POOLED_WORK,
+            (Pooler::Transaction, Purpose::Command) => POOLED_COMMAND,
+        }
+    }
+
+    /// Whether a new connection is what it should be. Returns how far the server has
+    /// written, where that was asked and is known.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; [`Meaning::Elsewhere`] where the database is not the recognised one.
+    pub(super) async fn examine(self, connection: &mut PgConnection) -> Result<Option<Written>, sqlx::Error> {
+        match (self.pooler, self.purpose) {
+            (Pooler::Transaction, _) | (Pooler::None, Purpose::Command) => return Ok(None),
+            (Pooler::None, Purpose::Work) => {}
+        }
+        connection.execute(DURABLE).await?;
+        match written(connection).await {
+            // A schema that is missing is said by whoever looks at the schema.
+            Err(error) if Meaning::of(&error) == Meaning::SchemaMissing => Ok(None),
+            other => other,
+        }
+    }
+}
+
+/// How far the recognised server has written.
+///
+/// # Errors
+///
+/// The driver's; [`Meaning::Elsewhere`] where it is not the recognised one.
+pub(super) async fn written<'c>(executor: impl PgExecutor<'c>) -> Result<Option<Written>, sqlx::Error> {
+    let (written, rejoined_at): (Option<i64>, Option<DateTime<Utc>>) = sqlx::query_as(
+        "-- installation.written
+         SELECT (p.written_to - '0/0'::pg_lsn)::bigint, i.rejoined_at
+           FROM tenantd.place() AS p, tenantd.installation AS i
+          WHERE tenantd.assert_recognised()",
+    )
+    .fetch_one(executor)
+    .await?;
+    let position = written.and_then(|written| u64::try_from(written).ok()).map(Position);
+    Ok(position.map(|position| Written { position, rejoined_at }))
+}

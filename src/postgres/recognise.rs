@@ -1,0 +1,152 @@
+//! Recognising the database: is this the one we ran on?
+//!
+//! Asked at every start and whenever a connection says otherwise ([`super::connections`]).
+//! One that may have forgotten something is rejoined ([`super::rejoin`]).
+//!
+//! The rule: the verdict and what follows from it are one transaction under the lock on
+//! the installation, so that of many replicas one does it, and the others find it done.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+
+use super::{Store, StoreError, connections, rejoin};
+use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
+
+impl Store {
+    /// Compares where the database runs with where it ran. The first place is remembered;
+    /// another one is rejoined: of the same database with deletions held, of another one
+    /// with all changes held. `settle` is how long a request may still land that somebody
+    /// sent on the word of what the database forgot.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.installation.recognise", skip_all)]
+    pub async fn recognise(&self, settle: Duration) -> Result<Recognition, StoreError> {
+        let recognised = tokio::time::timeout(connections::PATIENCE, self.recognise_apart(settle)).await;
+        let recognition = recognised.unwrap_or(Err(StoreError::Driver(sqlx::Error::PoolTimedOut)))?;
+        self.connections.forget_written();
+        Ok(recognition)
+    }
+
+    /// Looks whether this is still the recognised database, and has gone on writing: a
+    /// snapshot that was put back under a running process is told by that alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`], one that is elsewhere where it is not.
+    pub async fn look_around(&self) -> Result<(), StoreError> {
+        Ok(self.connections.look_around().await?)
+    }
+
+    /// Not on a connection of the pool: those exist only on a recognised database.
+    async fn recognise_apart(&self, settle: Duration) -> Result<Recognition, StoreError> {
+        let mut connection = self.connections.apart().await?;
+        let mut transaction = connection.begin().await?;
+        let remembered = remembered(&mut transaction, self.connections.written()).await?;
+        let (here, written) = here(&mut transaction).await?;
+        let recognition = remembered.recognise(&here, written);
+        match &recognition {
+            Recognition::Same => {}
+            Recognition::First => remember(&mut transaction).await?,
+            Recognition::Forgetful(what) => {
+                rejoin::distrust(&mut transaction, what, Hold::Deletions, settle).await?;
+            }
+            Recognition::Another(what) => {
+                rejoin::distrust(&mut transaction, what, Hold::Changes, settle).await?;
+            }
+        }
+        transaction.commit().await?;
+        // It said what was asked; whether it also says good-bye does not matter.
+        connection.close().await.ok();
+        Ok(recognition)
+    }
+}
+
+impl Recognition {
+    /// Says so, loudly, when the database is not where it was.
+    pub fn tell(&self) {
+        match self {
+            Self::First | Self::Same => {}
+            Self::Forgetful(what) => tracing::warn!(
+                what,
+                "this database may have forgotten something ({what}): every tenant is looked at before anything is \
+                 done about it, and nothing is deleted at Qlik Cloud until an operator has read \
+                 `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`"
+            ),
+            Self::Another(what) => tracing::error!(
+                what,
+                "this is another database than the one tenantd ran on, perhaps a copy of it ({what}): it is looked \
+                 at, and nothing is changed at Qlik Cloud; if it is the real one now, say so with \
+                 `tenantd rejoin --confirm`"
+            ),
+        }
+    }
+}
+
+async fn here(connection: &mut PgConnection) -> Result<(Place, Option<Written>), StoreError> {
+    let here = sqlx::query!(
+        r#"
+        -- installation.here
+        SELECT p.system_identifier AS "system!", p.database_id AS "database!", p.timeline,
+               (p.written_to - '0/0'::pg_lsn)::bigint AS written_to, i.rejoined_at
+          FROM tenantd.place() AS p, tenantd.installation AS i
+        "#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let Some(timeline) = here.timeline else {
+        // Says so in the server's own words.
+        sqlx::query_scalar!(
+            r#"
+            -- installation.assert_recognised
+            SELECT tenantd.assert_recognised()
+            "#
+        )
+        .fetch_one(connection)
+        .await?;
+        return Err(StoreError::Driver(sqlx::Error::PoolClosed));
+    };
+    let position = here.written_to.and_then(|written| u64::try_from(written).ok()).map(Position);
+    let written = position.map(|position| Written { position, rejoined_at: here.rejoined_at });
+    Ok((Place { system: here.system, database: here.database, timeline }, written))
+}
+
+/// Under the lock that only one replica has.
+async fn remembered(
+    connection: &mut PgConnection,
+    written: Option<Written>,
+) -> Result<Remembered, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        -- installation.remembered
+        SELECT system_identifier, database_id, timeline,
+               system_identifier IS NULL
+                   AND EXISTS (SELECT FROM tenantd.tenants WHERE lease_epoch > 0) AS "was_used!"
+          FROM tenantd.installation
+           FOR UPDATE
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    let place = match (row.system_identifier, row.database_id, row.timeline) {
+        (Some(system), Some(database), Some(timeline)) => Some(Place { system, database, timeline }),
+        (_, _, _) => None,
+    };
+    Ok(Remembered { place, was_used: row.was_used, written })
+}
+
+async fn remember(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        -- installation.remember
+        UPDATE tenantd.installation AS i
+           SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
+          FROM tenantd.place() AS p
+        "#
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
