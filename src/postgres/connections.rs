@@ -92,8 +92,9 @@ impl Connections {
     ///
     /// The driver's; one that means [`super::error::Meaning::Elsewhere`] where it is not.
     pub async fn look_around(&self) -> Result<(), sqlx::Error> {
+        let before = self.written();
         let written = session::written(self).await?;
-        self.pool.manager().note(written)
+        self.pool.manager().note(before, written)
     }
 
     /// How far the server had written when it was last asked.

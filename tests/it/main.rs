@@ -9,6 +9,7 @@ mod demo;
 mod deploy;
 mod doors;
 mod engine;
+mod failover;
 mod faults;
 mod layers;
 mod lifetimes;

@@ -54,9 +54,11 @@ impl Binaries {
             .ok_or_else(|| StartError::NoBinaries { searched: format!("PATH, {}", known.join(", ")) })
     }
 
-    /// The path of one program.
+    /// The path of one program. Some systems keep those of clients apart: one that is not
+    /// beside the server's is looked for on the `PATH`.
     pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        let beside = self.0.join(name);
+        if beside.is_file() { beside } else { PathBuf::from(name) }
     }
 }
 

@@ -52,6 +52,12 @@ impl Directory {
             .map_err(StartError::os(format!("give {} to the user of the server", self.path.display())))
     }
 
+    /// Makes an empty file that tells the server what to be when it starts.
+    pub(super) fn signal(&self, name: &str) -> Result<(), StartError> {
+        let path = self.data().join(name);
+        std::fs::write(&path, "").map_err(StartError::os(format!("write {}", path.display())))
+    }
+
     /// A file that the server's programs write their messages to.
     pub(super) fn log(&self) -> Result<std::fs::File, StartError> {
         let path = self.path.join("log");

@@ -19,7 +19,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::StartError;
 
@@ -34,6 +34,21 @@ pub enum Durability {
     None,
     /// Every commit reaches the disk, as in production; for honest measurements.
     Full,
+}
+
+/// What a server is started as, where an empty one of its own is not what is wanted.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What it does about a crash of the machine.
+    pub durability: Durability,
+    /// `name=value` for each setting, as on the command line.
+    pub settings: Vec<String>,
+    /// The data comes from a base backup of the running server with its socket in this
+    /// directory, whose settings must allow it.
+    pub backup_of: Option<PathBuf>,
+    /// An empty file that tells a restored server what to be: `standby.signal`, or
+    /// `recovery.signal` (PostgreSQL documentation, 26.3).
+    pub signal: Option<&'static str>,
 }
 
 /// A running server. Dropping it stops it and removes its directory.
@@ -64,14 +79,36 @@ impl PrivatePostgres {
     /// [`StartError::NoBinaries`] when Postgres is not installed, otherwise what
     /// went wrong with the server's own words.
     pub fn start_with(durability: Durability) -> Result<Self, StartError> {
+        Self::start_as(Plan { durability, ..Plan::default() })
+    }
+
+    /// The same, as somebody planned it. A standby is waited for until it accepts readers.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub fn start_as(plan: Plan) -> Result<Self, StartError> {
+        Self::prepare(plan)?.start()
+    }
+
+    /// Makes its data, and starts nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub fn prepare(plan: Plan) -> Result<Prepared, StartError> {
         let binaries = binaries::Binaries::find()?;
         let directory = Directory::create()?;
         let owner = owner::Owner::for_user(directory.created_by())?;
         directory.give_to(owner)?;
-        server::initdb(&binaries, &directory, owner)?;
-        let mut server = Server::launch(&binaries, &directory, owner, durability)?;
-        server.wait_until_ready(&directory)?;
-        Ok(Self { server, directory })
+        match &plan.backup_of {
+            None => server::initdb(&binaries, &directory, owner)?,
+            Some(source) => server::base_backup(&binaries, source, &directory, owner)?,
+        }
+        if let Some(signal) = plan.signal {
+            directory.signal(signal)?;
+        }
+        Ok(Prepared { binaries, directory, owner, plan })
     }
 
     /// The address of `database` on this server, for the superuser `postgres`.
@@ -92,6 +129,29 @@ impl PrivatePostgres {
     /// Stops the server and removes its directory, as dropping it does.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+/// A server whose data is there.
+#[derive(Debug)]
+pub struct Prepared {
+    binaries: binaries::Binaries,
+    directory: Directory,
+    owner: Option<owner::Owner>,
+    plan: Plan,
+}
+
+impl Prepared {
+    /// Starts it, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub fn start(self) -> Result<PrivatePostgres, StartError> {
+        let Self { binaries, directory, owner, plan } = self;
+        let mut server = Server::launch(&binaries, &directory, owner, &plan)?;
+        server.wait_until_ready(&directory)?;
+        Ok(PrivatePostgres { server, directory })
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::binaries::Binaries;
 use super::directory::Directory;
 use super::owner::Owner;
-use super::{Durability, StartError};
+use super::{Durability, Plan, StartError};
 
 /// Part of the socket's name only: there is no TCP.
 pub(super) const PORT: u16 = 5432;
@@ -60,20 +61,35 @@ pub(super) fn initdb(
     directory: &Directory,
     owner: Option<Owner>,
 ) -> Result<(), StartError> {
-    let program = binaries.program("initdb");
-    let mut command = Command::new(&program);
+    let mut command = Command::new(binaries.program("initdb"));
     command.arg("-D").arg(directory.data());
     command.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+    finish("initdb", command, directory, owner)
+}
+
+/// Copies the data of the server whose socket is in `source`.
+pub(super) fn base_backup(
+    binaries: &Binaries,
+    source: &Path,
+    directory: &Directory,
+    owner: Option<Owner>,
+) -> Result<(), StartError> {
+    let mut command = Command::new(binaries.program("pg_basebackup"));
+    command.arg("-D").arg(directory.data()).arg("-h").arg(source);
+    command.args(["-p", &PORT.to_string(), "-U", "postgres", "--checkpoint=fast", "--no-sync"]);
+    finish("pg_basebackup", command, directory, owner)
+}
+
+/// Runs a program that prepares the data, to its end.
+fn finish(
+    act: &'static str,
+    mut command: Command,
+    directory: &Directory,
+    owner: Option<Owner>,
+) -> Result<(), StartError> {
     prepare(&mut command, directory, owner)?;
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(StartError::os(format!("run {}", program.display())))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(StartError::Refused { act: "initdb", log: directory.last_words() })
-    }
+    let status = command.stdin(Stdio::null()).status().map_err(StartError::os(format!("run {act}")))?;
+    if status.success() { Ok(()) } else { Err(StartError::Refused { act, log: directory.last_words() }) }
 }
 
 /// What both programs need: the log, a directory they may stand in, the user.
@@ -96,17 +112,19 @@ impl Server {
         binaries: &Binaries,
         directory: &Directory,
         owner: Option<Owner>,
-        durability: Durability,
+        plan: &Plan,
     ) -> Result<Self, StartError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", LIFE_LINE, "tenantd-life-line"]).arg(directory.path());
         command.arg(binaries.program("postgres")).arg("-D").arg(directory.data());
         command.arg("-k").arg(directory.path()).args(["-p", &PORT.to_string()]);
-        let extra: &[&str] = match durability {
+        let extra: &[&str] = match plan.durability {
             Durability::None => &NOT_DURABLE,
             Durability::Full => &[],
         };
-        for setting in SETTINGS.iter().chain(extra) {
+        let planned = plan.settings.iter().map(String::as_str);
+        // The later of two settings counts.
+        for setting in SETTINGS.iter().chain(extra).copied().chain(planned) {
             command.args(["-c", setting]);
         }
         prepare(&mut command, directory, owner)?;
@@ -146,10 +164,10 @@ impl Drop for Server {
     }
 }
 
-/// Line 8 of the pid file is the server's own word; it stands there a moment
-/// before the socket does.
+/// Line 8 of the pid file is the server's own word, `standby` for one that only reads; it
+/// stands there a moment before the socket does.
 fn is_ready(directory: &Directory) -> bool {
     let pid_file = std::fs::read_to_string(directory.data().join("postmaster.pid")).unwrap_or_default();
-    pid_file.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+    pid_file.lines().nth(7).is_some_and(|line| ["ready", "standby"].contains(&line.trim()))
         && UnixStream::connect(directory.path().join(format!(".s.PGSQL.{PORT}"))).is_ok()
 }

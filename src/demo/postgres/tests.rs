@@ -122,7 +122,7 @@ fn a_server_that_refuses_its_settings_is_reported_at_once_in_its_own_words() {
     directory.give_to(owner).unwrap();
 
     // No initdb: there is no data directory to run on.
-    let mut server = Server::launch(&binaries, &directory, owner, Durability::None).unwrap();
+    let mut server = Server::launch(&binaries, &directory, owner, &Plan::default()).unwrap();
     let error = server.wait_until_ready(&directory).unwrap_err().to_string();
 
     assert!(error.contains("did not start (the server)") && error.contains("/data"), "{error}");

@@ -76,14 +76,17 @@ impl Opener {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Notes how far the server has written.
-    pub(super) fn note(&self, now: Option<Written>) -> Result<(), sqlx::Error> {
+    /// Notes how far the server has written. `before` is what was noted before it was
+    /// asked: an answer that was overtaken on its way says nothing.
+    pub(super) fn note(&self, before: Option<Written>, now: Option<Written>) -> Result<(), sqlx::Error> {
         let Some(now) = now else { return Ok(()) };
-        let mut before = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if before.is_some_and(|before| now.is_behind(&before)) {
             return Err(sqlx::Error::AnyDriverError(Box::new(SetBack)));
         }
-        *before = Some(now);
+        let mut noted = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_none_or(|noted| !now.is_behind(&noted)) {
+            *noted = Some(now);
+        }
         Ok(())
     }
 }
@@ -94,9 +97,9 @@ impl Manager for Opener {
 
     async fn create(&self) -> Result<Link, sqlx::Error> {
         // Before: what is suspected meanwhile includes this one.
-        let generation = self.generation();
+        let (generation, before) = (self.generation(), self.written());
         let mut connection = self.options.connect().await?;
-        self.note(self.session.examine(&mut connection).await?)?;
+        self.note(before, self.session.examine(&mut connection).await?)?;
         Ok(Link { connection, pooler: self.session.pooler, generation })
     }
 

@@ -1,10 +1,11 @@
-//! A cable to the database that can be cut: a Unix socket that passes bytes on to
-//! the real one.
+//! A cable to a database that can be cut, left silent, or plugged into another server: a
+//! Unix socket that passes bytes on to the real one.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,10 +13,23 @@ use tokio::task::JoinHandle;
 /// Postgres' name for its socket, on the standard port.
 const SOCKET: &str = ".s.PGSQL.5432";
 
+/// What the cable does with what is sent through it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mode {
+    /// Passes it on to the socket in this directory.
+    Plugged(PathBuf),
+    /// Ends every connection and takes no more.
+    Cut,
+    /// Swallows it, as a network does that drops packets: nobody is told. Connections that
+    /// were open, or were opened meanwhile, stay silent for ever.
+    Silent,
+}
+
 pub(crate) struct Cable {
     /// The database's address through the cable.
     pub(crate) url: String,
-    plugged: watch::Sender<bool>,
+    mode: watch::Sender<Mode>,
+    real: PathBuf,
     directory: PathBuf,
     passing: JoinHandle<()>,
 }
@@ -27,38 +41,85 @@ impl Cable {
         let (real, tail) = rest.split_at(rest.find('&').unwrap_or(rest.len()));
         let directory = PathBuf::from(format!("/tmp/tenantd-cable-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let socket = directory.join(SOCKET);
-        let listener = UnixListener::bind(&socket).unwrap();
-        let (plugged, watching) = watch::channel(is_plugged);
-        let real: Arc<str> = format!("{real}/{SOCKET}").into();
+        let listener = UnixListener::bind(directory.join(SOCKET)).unwrap();
+        let real = PathBuf::from(real);
+        let (mode, watching) =
+            watch::channel(if is_plugged { Mode::Plugged(real.clone()) } else { Mode::Cut });
         let passing = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
-                tokio::spawn(pass(near, Arc::clone(&real), watching.clone()));
+                tokio::spawn(pass(near, watching.clone()));
             }
         });
-        Self { url: format!("{head}host={}{tail}", directory.display()), plugged, directory, passing }
+        Self { url: format!("{head}host={}{tail}", directory.display()), mode, real, directory, passing }
+    }
+
+    /// The directory of the cable's own end, for whoever takes no address.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Ends every connection and takes no more.
     pub(crate) fn cut(&self) {
-        self.plugged.send_replace(false);
+        self.mode.send_replace(Mode::Cut);
+    }
+
+    /// Swallows everything from now on, without a word to anybody.
+    pub(crate) fn fall_silent(&self) {
+        self.mode.send_replace(Mode::Silent);
     }
 
     pub(crate) fn plug(&self) {
-        self.plugged.send_replace(true);
+        self.mode.send_replace(Mode::Plugged(self.real.clone()));
+    }
+
+    /// Leads to another server from now on; connections to the former end.
+    pub(crate) fn plug_into(&mut self, directory: &Path) {
+        self.cut();
+        self.real = directory.to_owned();
+        self.plug();
     }
 }
 
-/// Passes bytes while plugged.
-async fn pass(mut near: UnixStream, real: Arc<str>, mut plugged: watch::Receiver<bool>) {
-    if !*plugged.borrow() {
-        return;
-    }
-    let Ok(mut far) = UnixStream::connect(&*real).await else { return };
+/// Passes bytes while the cable is plugged as it was at the beginning.
+async fn pass(near: UnixStream, mode: watch::Receiver<Mode>) {
+    let born = mode.borrow().clone();
+    let Mode::Plugged(real) = &born else {
+        return if born == Mode::Silent {
+            std::future::pending().await
+        };
+    };
+    let Ok(far) = UnixStream::connect(real.join(SOCKET)).await else { return };
+    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     tokio::select! {
-        _ = copy_bidirectional(&mut near, &mut far) => {}
-        _ = plugged.wait_for(|plugged| !plugged) => {}
+        () = forward(near_in, far_out, mode.clone(), &born) => {}
+        () = forward(far_in, near_out, mode, &born) => {}
+    }
+}
+
+/// Until either end closes or the cable is cut. What was swallowed once is never passed on.
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    born: &Mode,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = tokio::select! {
+            biased;
+            _ = mode.wait_for(|mode| mode != born) => None,
+            read = from.read(&mut buffer) => Some(read.unwrap_or(0)),
+        };
+        match read {
+            None if *mode.borrow() == Mode::Silent => return std::future::pending().await,
+            None | Some(0) => return,
+            Some(read) => {
+                if to.write_all(&buffer[..read]).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -67,4 +128,38 @@ impl Drop for Cable {
         self.passing.abort();
         std::fs::remove_dir_all(&self.directory).ok();
     }
+}
+
+#[tokio::test]
+async fn a_silent_cable_tells_nobody_and_is_silent_for_ever_to_those_who_were_there() {
+    let here = std::env::temp_dir().join(format!("tenantd-echo-{}", std::process::id()));
+    std::fs::create_dir_all(&here).unwrap();
+    let server = UnixListener::bind(here.join(SOCKET)).unwrap();
+    let echo = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = server.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                tokio::io::copy(&mut from, &mut to).await.ok();
+            });
+        }
+    });
+    let cable = Cable::to(&format!("postgres://x?host={}", here.display()), "echo", true);
+    let ask = async |stream: &mut UnixStream| {
+        stream.write_all(b"x").await.unwrap();
+        let mut answer = [0];
+        let answered = stream.read_exact(&mut answer);
+        tokio::time::timeout(Duration::from_millis(200), answered).await.is_ok_and(|read| read.is_ok())
+    };
+    let mut old = UnixStream::connect(cable.directory().join(SOCKET)).await.unwrap();
+    assert!(ask(&mut old).await);
+
+    cable.fall_silent();
+    assert!(!ask(&mut old).await);
+    cable.plug();
+    let mut new = UnixStream::connect(cable.directory().join(SOCKET)).await.unwrap();
+
+    assert!(!ask(&mut old).await && ask(&mut new).await);
+    echo.abort();
+    std::fs::remove_dir_all(here).unwrap();
 }

@@ -34,11 +34,16 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A world with one region behind a TLS port, and an empty database.
     pub(crate) async fn new(world: World) -> Self {
+        Self::on(test_db().await, world).await
+    }
+
+    /// The same on this database.
+    pub(crate) async fn on(db: TestDb, world: World) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let world = world.with_region(SUFFIX, "region-client", "region-secret");
         let options = Options { suffixes: vec![SUFFIX.into()], ..Options::default() };
         let server = Server::start(world.clone(), Arc::new(SystemClock::start()), options).await.unwrap();
-        Self { db: test_db().await, world, server }
+        Self { db, world, server }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -31,7 +31,15 @@ pub(crate) struct TestDb {
     pub(crate) pool: PgPool,
     /// Its address.
     pub(crate) url: String,
-    name: String,
+    /// Of the database to be dropped with it.
+    name: Option<String>,
+}
+
+impl TestDb {
+    /// The database at this address, which is there and stays.
+    pub(crate) async fn at(url: &str) -> Self {
+        Self { pool: connect(url).await, url: url.to_owned(), name: None }
+    }
 }
 
 /// Makes a fresh database. Dropping it removes it again.
@@ -41,7 +49,7 @@ pub(crate) async fn test_db() -> TestDb {
     let template = &server.template;
     server.run(format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")).await;
     let url = server.url(&name);
-    TestDb { pool: connect(&url).await, url, name }
+    TestDb { pool: connect(&url).await, url, name: Some(name) }
 }
 
 /// Connections as a store has them, with the rights of `role` where one is given.
@@ -131,14 +139,15 @@ impl Server {
 impl Drop for TestDb {
     /// Runs on a thread with a runtime of its own: the test's may be ending.
     fn drop(&mut self) {
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let Some(name) = &self.name else { return };
+        let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { SERVER.get().unwrap().run(statement).await });
         })
         .join();
         // Two panics at once would abort the process and hide the first.
-        assert!(dropped.is_ok() || std::thread::panicking(), "could not drop {}", self.name);
+        assert!(dropped.is_ok() || std::thread::panicking(), "could not drop {name}");
     }
 }
 
@@ -166,7 +175,7 @@ fn with_database(url: &str, database: &str) -> String {
 async fn every_test_gets_a_migrated_database_of_its_own_that_goes_with_it() {
     let (one, two) = (test_db().await, test_db().await);
     sqlx::query("CREATE TABLE tenantd.only_here ()").execute(&one.pool).await.unwrap();
-    let name = one.name.clone();
+    let name = one.name.clone().unwrap();
     let tables = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'tenantd'";
 
     let mut connection = PgConnection::connect(&two.url).await.unwrap();
