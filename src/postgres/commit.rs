@@ -182,8 +182,15 @@ impl Store {
                                                 CASE WHEN $4 = 'ready' THEN least(
                                                      CASE WHEN $38 THEN tenantd.clock() + $39::interval
                                                           ELSE t.audit_at END,
-                                                     -- What would delete waits while deletions are held.
-                                                     CASE WHEN $42 THEN NULL
+                                                     -- What would delete waits while deletions are held. The
+                                                     -- agreement wakes it, but for a row that was being worked on.
+                                                     CASE WHEN $42 THEN
+                                                               CASE WHEN t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
+                                                                         OR $8::text[] IS NOT NULL OR $9
+                                                                         OR EXISTS (SELECT FROM tenantd.secrets AS d
+                                                                                     WHERE d.tenant_id = t.tenant_id
+                                                                                       AND d.standing = 'discarded')
+                                                                    THEN tenantd.clock() + interval '15 minutes' END
                                                           WHEN $19 = 'promote' AND t.current_version IS NOT NULL
                                                           THEN least(t.retire_at, tenantd.clock() + $37::interval)
                                                           ELSE t.retire_at END,

@@ -75,15 +75,25 @@ async fn until(pool: &PgPool, wanted: i64, condition: &str) {
         }
         if clock.elapsed() >= LIMIT {
             let stand: Vec<String> = sqlx::query_scalar(
-                "SELECT concat_ws(' ', count(*), s.phase, s.reason, t.wait_reason, 'must look ' || t.must_look,
+                "SELECT concat_ws(' ', count(*), s.phase, s.reason, t.wait_reason, 'must look ' || t.must_look, 'adopted ' || t.is_adopted, 'snapshot ' || (t.mint_snapshot IS NOT NULL), 'retire ' || (t.retire_at <= tenantd.clock()),
                                   t.desired_state, max(t.due_at - tenantd.clock()), max(s.message), t.drift)
                    FROM tenantd.status AS s JOIN tenantd.tenants AS t USING (tenant_id)
-                  GROUP BY s.phase, s.reason, t.wait_reason, t.must_look, t.desired_state, t.drift",
+                  GROUP BY s.phase, s.reason, t.wait_reason, t.must_look, t.desired_state, t.drift, t.is_adopted, t.mint_snapshot IS NOT NULL, t.retire_at <= tenantd.clock()",
             )
             .fetch_all(pool)
             .await
             .unwrap();
-            panic!("{count:?}, not {wanted}: {condition}: {stand:#?}");
+            let example = format!(
+                "SELECT json_build_object('row', t, 'secrets', (SELECT json_agg((s.hint, s.standing, s.version, s.retire_at))
+                                                                  FROM tenantd.secrets AS s WHERE s.tenant_id = t.tenant_id),
+                                          'installation', (SELECT i FROM tenantd.installation AS i),
+                                          'last', (SELECT json_agg(a) FROM (SELECT phase, effect, outcome, started_at, message FROM tenantd.attempts AS a
+                                                    WHERE a.tenant_id = t.tenant_id ORDER BY attempt_id DESC LIMIT 8) AS a))::text
+                   FROM tenantd.tenants AS t WHERE ({condition}) = ({wanted} = 0) LIMIT 1"
+            );
+            let example: Option<String> =
+                sqlx::query_scalar(AssertSqlSafe(example)).fetch_optional(pool).await.unwrap();
+            panic!("{count:?}, not {wanted}: {condition}: {stand:#?}: {example:?}");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -102,6 +112,12 @@ async fn assert_one_client_each(fleet: &Fleet, pool: &PgPool) {
 
 const SETTLED: &str =
     "phase = 'ready' AND NOT must_look AND lease_holder IS NULL AND desired_version <= current_version";
+
+/// Or has five secrets, of which one or the other is of a rotation that was forgotten: those
+/// are kept, and somebody has to look at them some day.
+const AT_REST: &str = "lease_holder IS NULL
+    AND (phase = 'ready' AND NOT must_look AND (desired_version <= current_version OR wait_reason = 'SecretSlotsFull')
+         OR parked_reason = 'SecretSlotsFull')";
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one story, from the base backup to the agreement")]
@@ -251,13 +267,7 @@ fn pipeline(url: &str, tenants: u32) -> JoinHandle<()> {
             let rotate = "UPDATE tenantd.tenants SET desired_version = desired_version + 1
                            WHERE external_id = $1 AND current_version = desired_version";
             sqlx::query(rotate).bind(&tenant).execute(&pool).await.ok();
-            if turn % 5 == 0 {
-                // Every instance of the app has switched, as far as it knows.
-                let acknowledge = "SELECT tenantd.acknowledge(external_id, version) FROM tenantd.credentials
-                                    WHERE external_id = $1 AND stage = 'current'";
-                sqlx::query(acknowledge).bind(&tenant).execute(&pool).await.ok();
-            }
-            tokio::time::sleep(Duration::from_millis(15)).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
         }
     })
 }
@@ -281,7 +291,8 @@ async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothin
     let mut address = Cable::to(&current.url("app"), "failover", true);
     let fleet = Fleet::on(TestDb::at(&address.url).await, world(52)).await;
     let home = Home::for_fleet(&fleet, "failover", BRISK);
-    let consumers = Consumers::of(&address.url, &home.path("keyring.json"), &fleet.world);
+    // They say so when they have switched, so that after each agreement there is something to delete.
+    let consumers = Consumers::that_acknowledge(&address.url, &home.path("keyring.json"), &fleet.world);
     let replicas = [home.daemon("a.log"), home.daemon("b.log")];
     fleet.given_more_tenants(1, TENANTS).await;
     until(fleet.pool(), TENANTS.into(), SETTLED).await;
@@ -314,16 +325,19 @@ async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothin
         let pool = PgPool::connect(&current.url("app")).await.unwrap();
         lost += forgotten(&pool, &seen).await;
         load.abort();
-        until(&pool, TENANTS.into(), SETTLED).await;
+        eventually("it is recognised", LIMIT, || async {
+            sqlx::query("SELECT tenantd.assert_recognised()").execute(&pool).await.is_ok()
+        })
+        .await;
+        until(&pool, TENANTS.into(), AT_REST).await;
         consumers.assert_unharmed(&format!("promotion {round}"));
         assert_one_client_each(&fleet, &pool).await;
         if round % 2 == 1 {
-            assert!(home.output(&["rejoin", "--agree"]).status.success());
+            let agreed = home.output(&["rejoin", "--agree"]);
+            assert_eq!(String::from_utf8_lossy(&agreed.stdout), "deletions at Qlik Cloud go on\n");
             until(&pool, 0, "retire_at <= tenantd.clock() OR mint_snapshot IS NOT NULL OR is_adopted").await;
             consumers.assert_unharmed(&format!("the agreement after promotion {round}"));
         }
-        replication.plug();
-        replication.cut();
     }
 
     for replica in replicas {

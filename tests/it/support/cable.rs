@@ -1,6 +1,7 @@
 //! A cable to a database that can be cut, left silent, or plugged into another server: a
 //! Unix socket that passes bytes on to the real one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ impl Cable {
         let directory = PathBuf::from(format!("/tmp/tenantd-cable-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let listener = UnixListener::bind(directory.join(SOCKET)).unwrap();
+        // Another server, which runs as somebody else, may be at its end.
+        std::fs::set_permissions(directory.join(SOCKET), std::fs::Permissions::from_mode(0o666)).unwrap();
         let real = PathBuf::from(real);
         let (mode, watching) =
             watch::channel(if is_plugged { Mode::Plugged(real.clone()) } else { Mode::Cut });

@@ -52,6 +52,15 @@ type Row = (Uuid, String, String, String, i32, String);
 impl Consumers {
     /// They read the database at this address, when it is to be had.
     pub(crate) fn of(url: &str, keyring: &Path, world: &World) -> Self {
+        Self::start(url, keyring, world, false)
+    }
+
+    /// The same, and they acknowledge each version when they have switched to it.
+    pub(crate) fn that_acknowledge(url: &str, keyring: &Path, world: &World) -> Self {
+        Self::start(url, keyring, world, true)
+    }
+
+    fn start(url: &str, keyring: &Path, world: &World, acknowledges: bool) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(1));
         let pool = pool.connect_lazy(url).unwrap();
@@ -64,7 +73,12 @@ impl Consumers {
                 )
                 .fetch_all(&pool)
                 .await;
-                noting.lock().unwrap().take_note(rows.unwrap_or_default(), &vault, &world);
+                let taken = noting.lock().unwrap().take_note(rows.unwrap_or_default(), &vault, &world);
+                for (external_id, version) in taken.into_iter().filter(|_| acknowledges) {
+                    let acknowledge = sqlx::query("SELECT tenantd.acknowledge($1, $2)");
+                    // A database that was promoted meanwhile may not know the version any more.
+                    acknowledge.bind(external_id).bind(version).execute(&pool).await.ok();
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
@@ -104,7 +118,9 @@ impl Drop for Consumers {
 }
 
 impl Seen {
-    fn take_note(&mut self, rows: Vec<Row>, vault: &Vault, world: &World) {
+    /// Returns what it takes up now.
+    fn take_note(&mut self, rows: Vec<Row>, vault: &Vault, world: &World) -> Vec<(String, i32)> {
+        let mut taken = Vec::new();
         self.reads += u32::from(!rows.is_empty());
         for (tenant, external_id, host, client_id, version, sealed) in rows {
             let (parsed, client) = (Host::parse(&host).unwrap(), ClientId::new(client_id.as_str()));
@@ -116,6 +132,7 @@ impl Seen {
             }
             let is_newer = self.in_use.get(&external_id).is_none_or(|in_use| in_use.version < version);
             if is_newer && !self.given_up.contains(&client_id) {
+                taken.push((external_id.clone(), version));
                 self.in_use.insert(external_id, InUse { version, host, client_id, secret });
             }
         }
@@ -130,5 +147,6 @@ impl Seen {
         for external_id in gone {
             self.in_use.remove(&external_id);
         }
+        taken
     }
 }
