@@ -7,18 +7,20 @@
 mod start;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
 use crate::domain::tenant::RepairScope;
-use crate::engine::dispatch::{Left, Mode, Pulse};
+use crate::engine::dispatch::{Left, Mode};
 use crate::engine::inspect::Inspector;
+use crate::engine::pulse::Task;
 use crate::engine::shutdown::Stop;
 use crate::engine::{Bounds, Engine, Proof, Terms};
 use crate::ports::Clock;
@@ -139,42 +141,92 @@ impl Parts {
     }
 }
 
+/// Why a daemon ended that nobody stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task that the daemon needs has ended: a defect.
+    #[error("{0} has ended, a defect of tenantd: please report it; a daemon that is started again goes on")]
+    TaskEnded(&'static str),
+}
+
 /// Runs an engine with all its loops until stopped, or in [`Mode::Once`] until
-/// nothing is due.
+/// nothing is due. A loop that ends by itself ends the daemon: others would go on in
+/// silence without what it did.
 ///
 /// # Errors
 ///
 /// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
 /// waited out; in [`Mode::Once`] for any failed claim, and outages are not waited out.
-pub async fn run(
-    engine: Arc<Engine<Cloud>>,
-    pulse: Arc<Pulse>,
-    stop: Stop,
-    mode: Mode,
-) -> Result<Left, StoreError> {
+/// [`RunError::TaskEnded`].
+pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<Left, RunError> {
     adopt_regions(&engine, &stop, mode).await?;
     let wake = Arc::new(Notify::new());
-    let (tracker, background) = (TaskTracker::new(), stop.abort.child_token());
+    let background = stop.abort.child_token();
+    let mut tasks = loops(&engine, &wake, &background);
+    let ended = Arc::new(OnceLock::new());
+    let watching = {
+        let (stop, ended, engine, background) =
+            (stop.clone(), Arc::clone(&ended), Arc::clone(&engine), background.clone());
+        tokio::spawn(async move {
+            while let Some(task) = tasks.join_next().await {
+                if !background.is_cancelled() {
+                    note_end(&engine, task, &ended);
+                    stop.drain.cancel();
+                }
+            }
+        })
+    };
+    let left = engine.dispatch(&wake, &stop, mode).await;
+    background.cancel();
+    stop.abort.run_until_cancelled(watching).await;
+    match ended.get() {
+        Some(task) => Err(RunError::TaskEnded(task)),
+        None => Ok(left?),
+    }
+}
+
+/// Everything that goes on beside the claims.
+fn loops(engine: &Arc<Engine<Cloud>>, wake: &Arc<Notify>, background: &CancellationToken) -> JoinSet<Task> {
+    let mut tasks = JoinSet::new();
     {
         let options = engine.store.connections().options().clone();
-        let (wake, stop) = (Arc::clone(&wake), background.clone());
-        tracker.spawn(async move { listener::listen(options, &wake, stop).await });
-        let (beating, stop) = (Arc::clone(&engine), background.clone());
-        tracker.spawn(async move { beating.heartbeat(&stop).await });
-        let (watching, stop) = (Arc::clone(&engine), background.clone());
-        tracker.spawn(async move { watching.watch_breakers(&stop).await });
-        let (keeping, stop) = (Arc::clone(&engine), background.clone());
-        tracker.spawn(async move {
+        let (wake, stop) = (Arc::clone(wake), background.clone());
+        tasks.spawn(async move {
+            listener::listen(options, &wake, stop).await;
+            Task::WakeUps
+        });
+        let (beating, stop) = (Arc::clone(engine), background.clone());
+        tasks.spawn(async move {
+            beating.heartbeat(&stop).await;
+            Task::Heartbeat
+        });
+        let (watching, stop) = (Arc::clone(engine), background.clone());
+        tasks.spawn(async move {
+            watching.watch_breakers(&stop).await;
+            Task::Breakers
+        });
+        let (keeping, stop) = (Arc::clone(engine), background.clone());
+        tasks.spawn(async move {
             if let Err(error) = keeping.keep_house(stop).await {
-                tracing::error!(%error, "housekeeping cannot be scheduled: {error}");
+                tracing::error!(%error, "the upkeep cannot be scheduled: {error}");
             }
+            Task::Upkeep
         });
     }
-    let left = engine.dispatch(&wake, &pulse, &stop, mode).await;
-    background.cancel();
-    tracker.close();
-    stop.abort.run_until_cancelled(tracker.wait()).await;
-    left
+    tasks
+}
+
+/// A loop ended that should not have: it returned, or it panicked, and then nobody knows which.
+fn note_end(engine: &Engine<Cloud>, task: Result<Task, JoinError>, ended: &OnceLock<&'static str>) {
+    let name = task.map_or("a task that panicked", |task| {
+        engine.pulse.ended(task);
+        task.as_str()
+    });
+    tracing::error!("{name} has ended: a defect of tenantd, please report it; draining");
+    ended.get_or_init(|| name);
 }
 
 /// Sorts the rows by the regions of this configuration, before the first claim.

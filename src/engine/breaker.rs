@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::pulse::Task;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
 use crate::domain::region::AllowedHost;
@@ -66,8 +67,9 @@ impl<Q: QlikApi> Engine<Q> {
     pub async fn watch_breakers(&self, stop: &CancellationToken) {
         let watch = async {
             loop {
-                tokio::time::sleep(TICK).await;
-                if let Err(error) = self.probe_open_breakers().await {
+                self.pulse.sleep(Task::Breakers, self.clock.as_ref(), TICK).await;
+                let probe = self.pulse.turn(Task::Breakers, self.clock.as_ref(), self.probe_open_breakers());
+                if let Err(error) = probe.await {
                     self.outage.note(&error);
                 }
             }

@@ -4,13 +4,13 @@
 //! that came back full is followed by another at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Engine;
+use super::pulse::Task;
 use super::shutdown::Stop;
 use crate::ports::QlikApi;
 use crate::postgres::{StoreError, claim::ClaimTerms};
@@ -43,22 +43,6 @@ pub struct Left {
     pub leases: usize,
 }
 
-/// The last moment at which the loop was seen to go round.
-#[derive(Debug, Default)]
-pub struct Pulse(AtomicU64);
-
-impl Pulse {
-    fn beat(&self, now: Duration) {
-        self.0.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// Time since the loop last went round.
-    #[must_use]
-    pub fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
-    }
-}
-
 impl<Q: QlikApi> Engine<Q> {
     /// Claims and works until `stop`, or in [`Mode::Once`] until nothing is due.
     ///
@@ -69,7 +53,6 @@ impl<Q: QlikApi> Engine<Q> {
     pub async fn dispatch(
         self: &Arc<Self>,
         wake: &Notify,
-        pulse: &Pulse,
         stop: &Stop,
         mode: Mode,
     ) -> Result<Left, StoreError> {
@@ -77,7 +60,6 @@ impl<Q: QlikApi> Engine<Q> {
         let mut workers = JoinSet::new();
         let mut admit_at = Duration::ZERO;
         while !stop.drain.is_cancelled() {
-            pulse.beat(self.clock.elapsed());
             let free = self.terms.concurrency - workers.len();
             let now = self.clock.elapsed();
             let is_time_to_admit = now >= admit_at;
@@ -85,6 +67,7 @@ impl<Q: QlikApi> Engine<Q> {
                 admit_at = now + ADMIT_EVERY;
             }
             let filled = self.fill(&terms, free.min(BATCH), is_time_to_admit, stop, &mut workers);
+            let filled = self.pulse.turn(Task::Claims, self.clock.as_ref(), filled);
             // What an unanswered claim leased runs out by itself.
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
             let is_drained = match filled {
@@ -136,7 +119,8 @@ impl<Q: QlikApi> Engine<Q> {
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
         if error.is_elsewhere() {
-            stop.abort.run_until_cancelled(self.recognise()).await;
+            let recognising = stop.abort.run_until_cancelled(self.recognise());
+            self.pulse.while_doing(Task::Claims, self.clock.as_ref(), recognising).await;
         }
         let again = if error.is_outage() || error.is_contended() {
             self.outage.began(error)
@@ -144,7 +128,8 @@ impl<Q: QlikApi> Engine<Q> {
             tracing::error!(error = %error, "no tenants could be claimed: {error}");
             DEFECT_AGAIN
         };
-        stop.drain.run_until_cancelled(tokio::time::sleep(again)).await;
+        let sleep = self.pulse.sleep(Task::Claims, self.clock.as_ref(), again);
+        stop.drain.run_until_cancelled(sleep).await;
     }
 
     /// The database is not where it was: looks what it is, and goes on with what follows
@@ -163,7 +148,7 @@ impl<Q: QlikApi> Engine<Q> {
         if !is_drained && !is_full {
             return;
         }
-        let poll = tokio::time::sleep(self.terms.poll);
+        let poll = self.pulse.sleep(Task::Claims, self.clock.as_ref(), self.terms.poll);
         tokio::pin!(poll);
         loop {
             tokio::select! {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::pulse::Task;
 use crate::domain::ids::{Fence, TenantId};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -117,8 +118,9 @@ impl<Q: QlikApi> Engine<Q> {
     pub async fn heartbeat(&self, stop: &CancellationToken) {
         let beats = async {
             loop {
-                tokio::time::sleep(self.terms.lease / 3).await;
-                if let Err(error) = self.beat().await {
+                self.pulse.sleep(Task::Heartbeat, self.clock.as_ref(), self.terms.lease / 3).await;
+                let beat = self.pulse.turn(Task::Heartbeat, self.clock.as_ref(), self.beat());
+                if let Err(error) = beat.await {
                     self.outage.note(&error);
                 }
             }

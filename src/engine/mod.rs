@@ -16,6 +16,7 @@ mod in_hand;
 pub mod inspect;
 pub mod lease;
 pub mod outage;
+pub mod pulse;
 pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
@@ -116,6 +117,8 @@ pub struct Engine<Q> {
     pub leases: lease::Leases,
     /// Whether the database is away.
     pub outage: outage::Outage,
+    /// Whether its tasks go round.
+    pub pulse: pulse::Pulse,
     /// New secrets that wait for another attempt to prove them.
     kept: in_hand::Kept,
 }
@@ -132,7 +135,7 @@ impl<Q: QlikApi> Engine<Q> {
         terms: Terms,
     ) -> Self {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
-        let kept = in_hand::Kept::default();
-        Self { api, store, vault, clock, entropy, terms, leases, outage, kept }
+        let (pulse, kept) = (pulse::Pulse::default(), in_hand::Kept::default());
+        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept }
     }
 }

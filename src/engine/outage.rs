@@ -3,6 +3,7 @@
 //! The rule: it is said in the server's own words, and again when they change; what was
 //! only in the way for a moment is not said at all, unless it goes on.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::postgres::StoreError;
 pub const AGAIN: Duration = Duration::from_millis(250);
 /// Pause after a statement that others were in the way of.
 pub const AT_ONCE: Duration = Duration::from_millis(20);
+/// So many different words are said of one outage.
+const WORDS: usize = 8;
 /// So many such statements in a row, none of which was served between, are an outage.
 const MANY: u32 = 50;
 
@@ -21,8 +24,8 @@ pub struct Outage(Mutex<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
-    /// The outage that goes on, as it was said.
-    outage: Option<String>,
+    /// What was said of the outage that goes on; empty when there is none.
+    outage: BTreeSet<String>,
     /// The last error that waiting does not mend, as it was said.
     defect: Option<String>,
     /// Statements that others were in the way of, since the last that was served.
@@ -38,9 +41,9 @@ impl Outage {
         }
         let text = error.to_string();
         let mut told = self.told();
-        if told.outage.as_ref() != Some(&text) {
-            let again = if told.outage.is_some() { "still " } else { "" };
-            told.outage = Some(text);
+        if told.outage.len() < WORDS && !told.outage.contains(&text) {
+            let again = if told.outage.is_empty() { "" } else { "still " };
+            told.outage.insert(text);
             drop(told);
             tracing::warn!(error = %error, "the database is {again}away; waiting for it, no tenant is harmed: {error}");
         }
@@ -51,7 +54,8 @@ impl Outage {
     pub fn ended(&self) {
         let mut told = self.told();
         told.contended = 0;
-        if told.outage.take().is_some() {
+        if !told.outage.is_empty() {
+            told.outage.clear();
             drop(told);
             tracing::info!("the database is back; going on");
         }
@@ -97,12 +101,12 @@ mod tests {
         let outage = Outage::default();
 
         outage.note(&StoreError::LeaseLost(TenantId(uuid::Uuid::nil())));
-        assert_eq!(outage.told().outage, None);
+        assert!(outage.told().outage.is_empty());
 
         outage.note(&StoreError::Driver(sqlx::Error::PoolTimedOut));
-        assert!(outage.told().outage.is_some());
+        assert_eq!(outage.told().outage.len(), 1);
         outage.ended();
-        assert_eq!(outage.told().outage, None);
+        assert!(outage.told().outage.is_empty());
     }
 
     #[test]

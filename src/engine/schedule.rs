@@ -14,6 +14,7 @@ use tokio_cron_scheduler::{Job as Ticker, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::pulse::Task;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -44,12 +45,15 @@ impl<Q: QlikApi> Engine<Q> {
         scheduler.start().await?;
         let keep = async {
             loop {
-                let result = tokio::select! {
-                    Some(()) = slots.recv() => self.take_slots().await,
-                    Some(()) = gauge.recv() => self.gauge().await,
-                    Some(()) = adopt.recv() => self.adopt_regions().await,
+                let turn = async {
+                    tokio::select! {
+                        Some(()) = slots.recv() => self.take_slots().await,
+                        Some(()) = gauge.recv() => self.gauge().await,
+                        Some(()) = adopt.recv() => self.adopt_regions().await,
+                    }
                 };
-                if let Err(error) = result {
+                // A ticker that has died makes a turn that takes too long.
+                if let Err(error) = self.pulse.turn(Task::Upkeep, self.clock.as_ref(), turn).await {
                     self.outage.note(&error);
                 }
             }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tenantd::app;
+use tenantd::ports::Clock;
 use tenantd::postgres::{Connections, StoreError};
 use tenantd::settings::Database;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
+use tenantd::system::SystemClock;
 
 use crate::support::cable::Cable;
 use crate::support::fleet::Fleet;
@@ -85,6 +87,51 @@ async fn a_database_that_goes_away_in_the_middle_loses_nothing_and_is_said_once(
     assert_eq!(fleet.ledger().secrets_made, 100, "every secret that was made is the one in use");
     assert_eq!(said(&home, "the database is away"), 1, "it is said once, not once per tenant");
     assert_eq!(said(&home, "the database is back"), 1);
+}
+
+/// How long the network swallows everything, in seconds, each time. More and longer ones by
+/// hand: `TENANTD_CUTS=5,10,20,40,60,90,120,180,240,300`.
+fn cuts() -> Vec<u64> {
+    let given = std::env::var("TENANTD_CUTS").unwrap_or_else(|_| "12".to_owned());
+    given.split(',').map(|seconds| seconds.parse().unwrap()).collect()
+}
+
+/// Nobody is told: no reset, no end. What was sent is gone, and so are the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_network_that_swallowed_everything_work_goes_on_within_seconds() {
+    const SOON: Duration = Duration::from_secs(15);
+    let fleet = fleet().await;
+    let cable = Cable::to(&fleet.db.url, "silent", true);
+    let home = home_behind(&cable, &fleet, "outage-silent");
+    let daemon = home.daemon("daemon.log");
+    let mut tenants = 0;
+    for seconds in cuts() {
+        fleet.given_more_tenants(tenants + 1, tenants + 60).await;
+        eventually("work is under way", LIMIT, || async { fleet.held_leases().await >= 8 }).await;
+        cable.fall_silent();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert!(said(&home, "the database is away") > 0, "it is said");
+        cable.plug();
+        let back = SystemClock::start();
+        fleet.given_more_tenants(tenants + 61, tenants + 80).await;
+        tenants += 80;
+        let goes_on = format!("all that came is done, after {seconds} s of silence");
+        let newest = format!("customer-{tenants}");
+        eventually(&goes_on, SOON, || async {
+            let ready = "SELECT ready FROM tenantd.status WHERE external_id = $1";
+            sqlx::query_scalar::<_, bool>(ready).bind(&newest).fetch_one(fleet.pool()).await.unwrap()
+        })
+        .await;
+        println!(
+            "{seconds} s of silence: the first new tenant was ready {} ms later",
+            back.elapsed().as_millis()
+        );
+        eventually("all quiet", LIMIT, || fleet.is_quiet()).await;
+        println!("and all were quiet {} ms later", back.elapsed().as_millis());
+    }
+
+    assert!(daemon.terminate().await.success(), "it is the same process still");
+    fleet.assert_true_to_the_ledger(usize::try_from(tenants).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ fn start_log(log: &Log) -> Result<(), logs::InitError> {
 /// The daemon between its HTTP port and its work.
 async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     let metrics = Metrics::install()?;
-    let progress = Progress::new(settings.worker.poll);
+    let progress = Progress::default();
     let pages = Pages {
         readiness: readiness::of(app::connections(&settings.database)?, progress.clone()),
         metrics,
@@ -107,9 +107,9 @@ async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop
     };
     let store = store?;
     let engine = parts.engine(store.clone());
-    let pulse = progress.begin(&engine);
+    progress.begin(&engine);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
-    let left = app::run(Arc::clone(&engine), pulse, stop.clone(), Mode::Daemon).await?;
+    let left = app::run(Arc::clone(&engine), stop.clone(), Mode::Daemon).await?;
     last_word::of_daemon(&store, left, &stop).await
 }

@@ -3,13 +3,11 @@
 //! The rule: it never waits, for a later time no more than for the database; it says
 //! how many tenants wait, and until when.
 
-use std::sync::Arc;
-
 use super::last_word;
-use crate::app::{self, Parts};
+use crate::app::{self, Parts, RunError};
 use crate::cli::exit::Code;
 use crate::cli::output;
-use crate::engine::dispatch::{Mode, Pulse};
+use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
 use crate::settings::Settings;
 
@@ -17,8 +15,11 @@ pub(super) async fn run(mut settings: Settings, stop: Stop) -> anyhow::Result<Co
     let parts = Parts::of(&mut settings)?;
     let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
     let engine = parts.engine(store.clone());
-    let left = app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Once).await;
-    let left = left.map_err(|error| app::started(&error))?;
+    let left = app::run(engine, stop.clone(), Mode::Once).await;
+    let left = left.map_err(|error| match error {
+        RunError::Store(error) => anyhow::Error::from(app::started(&error)),
+        RunError::TaskEnded(_) => error.into(),
+    })?;
     if stop.drain.is_cancelled() {
         return last_word::of_daemon(&store, left, &stop).await;
     }

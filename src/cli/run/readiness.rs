@@ -8,47 +8,36 @@ use std::time::Duration;
 
 use crate::app;
 use crate::engine::Engine;
-use crate::engine::dispatch::Pulse;
+use crate::engine::pulse::Task;
 use crate::http::{Check, Readiness, Report};
 use crate::postgres::{Connections, schema};
 use crate::qlik::Cloud;
 
 /// Shorter than the patience of `/readyz` itself, which could not say what hung.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The loop may stand still for so long whatever its poll.
-const LEAST: Duration = Duration::from_secs(30);
-/// And for so many polls.
-const POLLS: u32 = 3;
-
-/// Whether the worker's loop goes round. Clones share the same state.
-#[derive(Clone)]
-pub(super) struct Progress {
-    pulse: Arc<Pulse>,
-    engine: Arc<OnceLock<Arc<Engine<Cloud>>>>,
-    most: Duration,
-}
+/// Whether the daemon's tasks go round. Clones share the same state.
+#[derive(Clone, Default)]
+pub(super) struct Progress(Arc<OnceLock<Arc<Engine<Cloud>>>>);
 
 impl Progress {
-    /// Of a loop that has not begun and will go round at least every `poll`.
-    pub(super) fn new(poll: Duration) -> Self {
-        Self { pulse: Arc::default(), engine: Arc::default(), most: (poll * POLLS).max(LEAST) }
+    /// The tasks begin with this engine.
+    pub(super) fn begin(&self, engine: &Arc<Engine<Cloud>>) {
+        self.0.get_or_init(|| Arc::clone(engine));
     }
 
-    /// The loop begins with this engine. Returns what it must beat.
-    pub(super) fn begin(&self, engine: &Arc<Engine<Cloud>>) -> Arc<Pulse> {
-        self.engine.get_or_init(|| Arc::clone(engine));
-        Arc::clone(&self.pulse)
-    }
-
-    /// `Ok` while the loop goes round; else one sentence on why it does not.
+    /// `Ok` while all of them go round; else one sentence on why not.
     pub(super) fn check(&self) -> Check {
-        let engine = self.engine.get().ok_or("waits for the database before it claims tenants")?;
-        let age = self.pulse.age(engine.clock.elapsed());
-        if age < self.most {
-            Ok(())
-        } else {
-            Err(format!("its loop has not gone round for {} s", age.as_secs()))
-        }
+        Task::ALL.into_iter().try_for_each(|task| self.of(task))
+    }
+
+    /// The same for the one that the process would be restarted for.
+    pub(super) fn of_claims(&self) -> Check {
+        self.of(Task::Claims)
+    }
+
+    fn of(&self, task: Task) -> Check {
+        let engine = self.0.get().ok_or("waits for the database before it claims tenants")?;
+        engine.pulse.check(task, engine.clock.elapsed())
     }
 }
 

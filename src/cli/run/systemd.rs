@@ -22,9 +22,9 @@ pub(super) async fn watchdog(progress: Progress) {
     let mut beats = tokio::time::interval(period / 2);
     loop {
         beats.tick().await;
-        match progress.check() {
+        match progress.of_claims() {
             Ok(()) => tell(&[NotifyState::Watchdog]),
-            Err(why) => tracing::warn!("no sign of life for systemd: the worker {why}"),
+            Err(why) => tracing::warn!("no sign of life for systemd: {why}"),
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The real daemon, in this process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::error::{TourError, daemon_ended};
-use crate::app::{self, Parts};
-use crate::engine::dispatch::{Left, Mode, Pulse};
+use crate::app::{self, Parts, RunError};
+use crate::engine::dispatch::{Left, Mode};
 use crate::engine::shutdown::Stop;
-use crate::postgres::StoreError;
+
 use crate::settings::Settings;
 
 /// How long steps in flight may take when the tour ends.
@@ -18,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// A daemon that works.
 pub(super) struct Daemon {
     stop: Stop,
-    task: JoinHandle<Result<Left, StoreError>>,
+    task: JoinHandle<Result<Left, RunError>>,
 }
 
 impl Daemon {
@@ -27,7 +26,7 @@ impl Daemon {
         let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
         let engine = Parts::of(&mut settings)?.engine(store);
         let stop = Stop::new();
-        let task = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
+        let task = tokio::spawn(app::run(engine, stop.clone(), Mode::Daemon));
         Ok(Self { stop, task })
     }
 

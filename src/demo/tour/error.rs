@@ -6,6 +6,7 @@ use std::io;
 
 use crate::postgres::migrate::NotMigrated;
 
+use crate::app::RunError;
 use crate::demo::postgres;
 use crate::postgres::StoreError;
 use crate::settings::InvalidSettings;
@@ -98,7 +99,7 @@ impl From<sqlx::Error> for TourError {
 
 /// What an early end of the daemon means.
 pub(super) fn daemon_ended(
-    ended: Result<Result<engine::dispatch::Left, StoreError>, tokio::task::JoinError>,
+    ended: Result<Result<engine::dispatch::Left, RunError>, tokio::task::JoinError>,
 ) -> TourError {
     TourError::DaemonEnded(match ended {
         Ok(Ok(left)) => format!("it stopped, with {} leases not given back", left.leases),

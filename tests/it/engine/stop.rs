@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tenantd::engine::dispatch::{Left, Mode, Pulse};
+use tenantd::engine::dispatch::{Left, Mode};
 use tenantd::engine::shutdown::Stop;
 use tenantd::engine::worker::Stopping;
 use tenantd::ports::Clock;
@@ -31,7 +31,7 @@ impl Stopping for After {
 }
 
 async fn dispatch(replica: &Replica, stop: &Stop, mode: Mode) -> Left {
-    let run = async { replica.dispatch(&Notify::new(), &Pulse::default(), stop, mode).await };
+    let run = async { replica.dispatch(&Notify::new(), stop, mode).await };
     tokio::time::timeout(Duration::from_mins(1), run).await.expect("the loop ends").unwrap()
 }
 
@@ -130,8 +130,8 @@ async fn a_single_run_without_a_database_ends_as_a_failure() {
     rig.given_tenant("acme").await;
     replica.store.connections().close();
 
-    let (wake, pulse, stop) = (Notify::new(), Pulse::default(), Stop::new());
-    let run = replica.dispatch(&wake, &pulse, &stop, Mode::Once);
+    let (wake, stop) = (Notify::new(), Stop::new());
+    let run = replica.dispatch(&wake, &stop, Mode::Once);
     let ended = tokio::time::timeout(Duration::from_secs(5), run).await.expect("it does not wait");
 
     assert!(ended.is_err());

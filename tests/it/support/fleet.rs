@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tenantd::app;
 use tenantd::domain::ids::{Holder, RegionName};
 use tenantd::domain::secret::RegionCredential;
-use tenantd::engine::dispatch::{Mode, Pulse};
+use tenantd::engine::dispatch::Mode;
 use tenantd::engine::shutdown::Stop;
 use tenantd::engine::{Engine, Terms};
 use tenantd::ports::{Clock, Entropy};
@@ -127,7 +127,7 @@ impl Fleet {
     {
         let stop = Stop::new();
         let engine = self.engine(terms, address).await;
-        let daemon = tokio::spawn(app::run(engine, Arc::new(Pulse::default()), stop.clone(), Mode::Daemon));
+        let daemon = tokio::spawn(app::run(engine, stop.clone(), Mode::Daemon));
         let is_done = tokio::time::timeout(limit, async {
             while !done().await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
