@@ -179,7 +179,8 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
             }
         })
     };
-    let left = engine.dispatch(&wake, &stop, mode).await;
+    // Boxed: it holds all that a claim takes.
+    let left = Box::pin(engine.dispatch(&wake, &stop, mode)).await;
     background.cancel();
     stop.abort.run_until_cancelled(watching).await;
     match ended.get() {

@@ -55,6 +55,8 @@ pub enum ParkReason {
     CredentialRefused,
     /// Two secrets in a row got no token.
     ProofRefused,
+    /// The row cannot be read or written as it is: a defect of ours, or of whoever wrote it.
+    Defect,
 }
 
 impl WaitReason {
@@ -90,7 +92,7 @@ impl WaitReason {
 
 impl ParkReason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::HostNotAllowed,
         Self::UnknownProfile,
         Self::Rejected,
@@ -101,6 +103,7 @@ impl ParkReason {
         Self::GaveUp,
         Self::CredentialRefused,
         Self::ProofRefused,
+        Self::Defect,
     ];
 
     /// The spelling in the contract.
@@ -117,6 +120,7 @@ impl ParkReason {
             Self::GaveUp => "GaveUp",
             Self::CredentialRefused => "CredentialRefused",
             Self::ProofRefused => "ProofRefused",
+            Self::Defect => "Defect",
         }
     }
 
@@ -151,6 +155,9 @@ impl ParkReason {
             }
             Self::ProofRefused => {
                 "check the client's scopes and grants in Qlik and the profile, then run `tenantd tenant retry`"
+            }
+            Self::Defect => {
+                "report it with this message, mend the row where it was written by hand, then run `tenantd tenant retry`"
             }
         }
     }

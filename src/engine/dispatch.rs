@@ -105,7 +105,7 @@ impl<Q: QlikApi> Engine<Q> {
             self.admit_removals().await?;
         }
         let asked_at = self.clock.elapsed();
-        let claims = self.store.claim(terms, free).await?;
+        let claims = self.claim(terms, free).await?;
         self.outage.ended();
         metrics::counter!(telemetry::CLAIMS_TOTAL).increment(1);
         let is_drained = claims.touched < free;

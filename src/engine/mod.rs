@@ -11,6 +11,7 @@
 pub mod adopt;
 pub mod breaker;
 pub mod census;
+mod defects;
 pub mod dispatch;
 mod in_hand;
 pub mod inspect;

@@ -125,7 +125,7 @@ impl<Q: QlikApi> Engine<Q> {
             self.store.drifted().await?,
             self.store.rollouts().await?.into_iter().map(|r| (r.kind, r.stage == Stage::Halted.as_str())),
             self.store.removals().await?.waiting,
-            self.store.hold().await?.is_some(),
+            self.store.hold().await?.map(|held| held.hold()),
         );
         let oldest: Duration = self.store.oldest_due().await?;
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());

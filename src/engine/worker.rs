@@ -18,6 +18,7 @@ use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretC
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
+use crate::postgres::error::Meaning;
 use crate::postgres::{StoreError, commit::Desired};
 use crate::telemetry;
 
@@ -78,7 +79,7 @@ impl<Q: QlikApi> Engine<Q> {
         let judged = match self.judge(work, acted) {
             Ok(judged) => judged,
             Err(defect) => {
-                tracing::error!(error = %defect, "a defect of tenantd: please report it; the lease runs out by itself");
+                self.park_defect(work.tenant_id, Some(work.fence.epoch), &defect.to_string()).await;
                 return Turn::End;
             }
         };
@@ -86,6 +87,7 @@ impl<Q: QlikApi> Engine<Q> {
             Ok(desired) => self.after_commit(work, &judged, &desired).await,
             Err(error) => {
                 self.not_persisted(work.tenant_id, &error, may_be_one_more).await;
+                self.refused_commit(work.tenant_id, work.fence, &error).await;
                 Turn::End
             }
         }
@@ -149,6 +151,14 @@ impl<Q: QlikApi> Engine<Q> {
         outage::AGAIN
     }
 
+    /// Values that the database refuses are refused again whenever they are sent: a case for
+    /// people. Otherwise somebody else has the row.
+    async fn refused_commit(&self, tenant: TenantId, fence: Fence, error: &StoreError) {
+        if error.meaning() == Some(Meaning::Values) {
+            self.park_defect(tenant, Some(fence.epoch), &error.to_string()).await;
+        }
+    }
+
     async fn rest(&self, work: &Work, rest: Rest) -> Turn {
         self.record(work.tenant_id, work.fence, &work.resting(rest)).await;
         Turn::End
@@ -164,7 +174,10 @@ impl<Q: QlikApi> Engine<Q> {
                 }
             }
             Err(error) if error.is_outage() || error.is_contended() => self.outage.note(&error),
-            Err(error) => tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}"),
+            Err(error) => {
+                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
+                self.refused_commit(tenant, fence, &error).await;
+            }
         }
     }
 }

@@ -111,14 +111,33 @@ impl Store {
     /// Leases up to `limit` due rows.
     ///
     /// A row of a phase that this version does not know is passed by. One that is
-    /// unreadable otherwise is said and left to its lease; the others go on.
+    /// unreadable otherwise, as one of a newer version may be, is said and left to its
+    /// lease; the others go on.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
+    pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
+        self.claim_of(terms, limit, None).await
+    }
+
+    /// The same for this row alone, if it is due.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn claim_one(&self, terms: &ClaimTerms, tenant: TenantId) -> Result<Claims, StoreError> {
+        self.claim_of(terms, 1, Some(tenant)).await
+    }
+
     #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     #[tracing::instrument(name = "db.tenants.claim", level = "debug", skip_all, fields(claimed))]
-    pub async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
+    async fn claim_of(
+        &self,
+        terms: &ClaimTerms,
+        limit: usize,
+        only: Option<TenantId>,
+    ) -> Result<Claims, StoreError> {
         let claim = sqlx::query_as!(
             ClaimRow,
             r#"
@@ -149,6 +168,7 @@ impl Store {
                                OR phase IN ('removing', 'removed'))
                           AND (paused_at IS NULL OR paused_until <= tenantd.clock())
                           AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+                          AND ($10::uuid IS NULL OR tenant_id = $10)
                         ORDER BY claim_rank
                         LIMIT $7
                           FOR UPDATE SKIP LOCKED) AS t
@@ -241,6 +261,7 @@ impl Store {
             i64::try_from(limit).unwrap_or(i64::MAX),
             self.holder.0,
             &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
+            only.map(|tenant| tenant.0),
         )
         .fetch_all(&self.connections);
         let rows = claim.await?;

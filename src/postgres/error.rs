@@ -222,3 +222,59 @@ fn said(error: &sqlx::Error) -> String {
         other => format!("the database did not answer: {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each with the words of a server or of `PgBouncer` that brought it here.
+    const SAID: [(&str, &str, Meaning); 31] = [
+        ("40001", "could not serialize access due to concurrent update", Meaning::Contended),
+        ("40P01", "deadlock detected", Meaning::Contended),
+        ("55P03", "canceling statement due to lock timeout", Meaning::Contended),
+        ("57014", "canceling statement due to statement timeout", Meaning::Contended),
+        ("0A000", "cached plan must not change result type", Meaning::Contended),
+        ("08006", "connection failure", Meaning::Away),
+        ("08P01", "no more connections allowed (max_client_conn)", Meaning::Away),
+        ("08P01", "query_wait_timeout", Meaning::Away),
+        ("25P03", "terminating connection due to idle-in-transaction timeout", Meaning::Away),
+        ("53300", "too many connections for role \"qlikd\"", Meaning::Away),
+        ("53100", "could not extend file: No space left on device", Meaning::Away),
+        ("55000", "database \"app\" is not currently accepting connections", Meaning::Away),
+        ("57P01", "terminating connection due to administrator command", Meaning::Away),
+        ("57P03", "the database system is starting up", Meaning::Away),
+        ("58030", "could not read block 1", Meaning::Away),
+        ("XX000", "cache lookup failed for type 1", Meaning::Away),
+        ("25006", "cannot execute UPDATE in a read-only transaction", Meaning::ReadOnly),
+        ("TD001", "this database is not in the place where it was last recognised", Meaning::Elsewhere),
+        ("28P01", "password authentication failed for user \"qlikd\"", Meaning::Refused),
+        ("28000", "no pg_hba.conf entry for host", Meaning::Refused),
+        ("3D000", "database \"app\" does not exist", Meaning::Refused),
+        ("42501", "permission denied for table tenants", Meaning::Forbidden),
+        ("42P01", "relation \"tenantd.tenants\" does not exist", Meaning::SchemaMissing),
+        ("42883", "function tenantd.place() does not exist", Meaning::SchemaMissing),
+        ("42P05", "prepared statement \"sqlx_s_1\" already exists", Meaning::Pooler),
+        ("26000", "prepared statement \"sqlx_s_1\" does not exist", Meaning::Pooler),
+        ("08P01", "unsupported startup parameter: options", Meaning::Pooler),
+        ("22003", "integer out of range", Meaning::Values),
+        ("22021", "invalid byte sequence for encoding \"UTF8\": 0xff", Meaning::Values),
+        ("23514", "new row for relation \"tenants\" violates check constraint", Meaning::Values),
+        ("42601", "syntax error at or near \"SELEC\"", Meaning::Defect),
+    ];
+
+    #[test]
+    fn each_word_of_the_database_has_one_meaning() {
+        for (code, message, meaning) in SAID {
+            assert_eq!(Meaning::of_code(code, message), meaning, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_answered_the_database_is_away() {
+        let silent = sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+
+        assert_eq!(Meaning::of(&silent), Meaning::Away);
+        assert_eq!(Meaning::of(&sqlx::Error::PoolTimedOut), Meaning::Away);
+        assert_eq!(Meaning::of(&sqlx::Error::RowNotFound), Meaning::Defect);
+    }
+}

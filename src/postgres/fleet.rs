@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Store, StoreError};
+use crate::domain::place::Hold;
 
 /// A kind of change that is bounded, and where its rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,13 +34,23 @@ pub struct Removals {
     pub waiting: i64,
 }
 
-/// Deletions at Qlik are held.
+/// Deletions at Qlik are held, or all changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Hold {
+pub struct Held {
+    /// Whether nothing at all is changed.
+    pub changes: bool,
     /// Since when.
     pub since: DateTime<Utc>,
     /// Why.
     pub reason: String,
+}
+
+impl Held {
+    /// Which of the two.
+    #[must_use]
+    pub const fn hold(&self) -> Hold {
+        if self.changes { Hold::Changes } else { Hold::Deletions }
+    }
 }
 
 impl Store {
@@ -110,12 +121,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn hold(&self) -> Result<Option<Hold>, StoreError> {
+    pub async fn hold(&self) -> Result<Option<Held>, StoreError> {
         Ok(sqlx::query_as!(
-            Hold,
+            Held,
             r#"
             -- installation.hold
-            SELECT deletions_held_at AS "since!", held_reason AS "reason!"
+            SELECT changes_held_at IS NOT NULL AS "changes!", deletions_held_at AS "since!", held_reason AS "reason!"
               FROM tenantd.installation
              WHERE deletions_held_at IS NOT NULL
             "#

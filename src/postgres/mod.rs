@@ -17,6 +17,7 @@ pub mod checkup;
 pub mod claim;
 pub mod commit;
 pub mod connections;
+pub mod defects;
 pub mod error;
 pub mod explain;
 pub mod fleet;

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::metrics::{DELETIONS_HELD, DRIFTED, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS};
+use super::metrics::{
+    CHANGES_HELD, DELETIONS_HELD, DRIFTED, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS,
+};
 use crate::domain::drift::DriftKind;
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 use crate::domain::reason::ParkReason;
 
 /// Sets the gauges to `counts`: the phase, the reason for those who wait for
@@ -30,12 +33,12 @@ pub fn report_fleet(counts: impl IntoIterator<Item = (String, Option<String>, i6
 }
 
 /// Sets the gauges of what is done to a ready fleet: tenants by kind of drift, kinds of
-/// rollout and whether each has halted, removals that wait, and whether deletions are held.
+/// rollout and whether each has halted, removals that wait, and what is held.
 pub fn report_care(
     drifted: impl IntoIterator<Item = (String, i64)>,
     rollouts: impl IntoIterator<Item = (String, bool)>,
     removals_awaiting: i64,
-    is_held: bool,
+    hold: Option<Hold>,
 ) {
     let mut kinds = zeroes(DriftKind::ALL.map(DriftKind::as_str));
     kinds.extend(drifted);
@@ -46,7 +49,8 @@ pub fn report_care(
         metrics::gauge!(ROLLOUT_HALTED, "kind" => kind).set(f64::from(u8::from(is_halted)));
     }
     metrics::gauge!(REMOVALS_AWAITING).set(gauged(removals_awaiting));
-    metrics::gauge!(DELETIONS_HELD).set(f64::from(u8::from(is_held)));
+    metrics::gauge!(DELETIONS_HELD).set(f64::from(u8::from(hold.is_some())));
+    metrics::gauge!(CHANGES_HELD).set(f64::from(u8::from(hold == Some(Hold::Changes))));
 }
 
 fn zeroes<const N: usize>(names: [&'static str; N]) -> BTreeMap<String, i64> {
@@ -73,10 +77,10 @@ mod tests {
         let halted = |is_halted| [("rotation".to_owned(), is_halted)];
 
         ::metrics::with_local_recorder(&recorder, || {
-            report_care([("consent".to_owned(), 3)], halted(true), 70, true);
+            report_care([("consent".to_owned(), 3)], halted(true), 70, Some(Hold::Deletions));
         });
         let before = metrics.render();
-        ::metrics::with_local_recorder(&recorder, || report_care([], halted(false), 0, false));
+        ::metrics::with_local_recorder(&recorder, || report_care([], halted(false), 0, None));
         let after = metrics.render();
 
         for (text, line) in [
@@ -85,6 +89,7 @@ mod tests {
             (&before, "tenantd_rollout_halted{kind=\"rotation\"} 1"),
             (&before, "tenantd_removals_awaiting 70"),
             (&before, "tenantd_deletions_held 1"),
+            (&before, "tenantd_changes_held 0"),
             (&after, "tenantd_drifted{kind=\"consent\"} 0"),
             (&after, "tenantd_rollout_halted{kind=\"rotation\"} 0"),
             (&after, "tenantd_deletions_held 0"),

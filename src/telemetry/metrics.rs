@@ -35,6 +35,10 @@ pub const REMOVALS_AWAITING: &str = "tenantd_removals_awaiting";
 pub const ROLLOUT_HALTED: &str = "tenantd_rollout_halted";
 /// Gauge: 1 while deletions at Qlik are held.
 pub const DELETIONS_HELD: &str = "tenantd_deletions_held";
+/// Gauge: 1 while all changes at Qlik are held.
+pub const CHANGES_HELD: &str = "tenantd_changes_held";
+/// Counter: tenants that met a defect and were parked for it.
+pub const DEFECTS_TOTAL: &str = "tenantd_defects_total";
 /// Histogram, in seconds: from the row's insert to ready, first life only.
 pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
 /// Gauge by `version`: always 1.
@@ -89,7 +93,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 18] = [
     metric(TENANTS, Kind::Gauge, &["phase"], Unit::Count, "Tenants in each phase."),
     metric(PARKED, Kind::Gauge, &["reason"], Unit::Count, "Tenants that wait until somebody acts."),
     metric(
@@ -162,7 +166,21 @@ pub const ALL: [Metric; 16] = [
         Kind::Gauge,
         &[],
         Unit::Count,
-        "1 while nothing is deleted at Qlik because the database came out of a backup, else 0.",
+        "1 while nothing is deleted at Qlik because the database may have forgotten something, else 0.",
+    ),
+    metric(
+        CHANGES_HELD,
+        Kind::Gauge,
+        &[],
+        Unit::Count,
+        "1 while nothing is changed at Qlik because this may be a copy of the real database, else 0.",
+    ),
+    metric(
+        DEFECTS_TOTAL,
+        Kind::Counter,
+        &[],
+        Unit::Count,
+        "Tenants that were parked because their row could not be read or written.",
     ),
     metric(
         TIME_TO_READY_SECONDS,

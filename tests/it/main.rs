@@ -14,6 +14,7 @@ mod faults;
 mod layers;
 mod lifetimes;
 mod no_plaintext;
+mod odd_databases;
 mod outages;
 mod processes;
 mod restore;

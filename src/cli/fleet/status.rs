@@ -10,7 +10,7 @@ use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
 use crate::domain::phase::Phase;
 use crate::postgres::Store;
-use crate::postgres::fleet::{Hold, RolloutStatus};
+use crate::postgres::fleet::{Held, RolloutStatus};
 use crate::postgres::pauses::Pause;
 use crate::settings::Budget;
 
@@ -19,7 +19,7 @@ const REMOVAL: &str = "removal";
 
 #[derive(Serialize)]
 struct FleetStatus {
-    deletions_held: Option<Hold>,
+    deletions_held: Option<Held>,
     pauses: Vec<Pause>,
     rollouts: Vec<RolloutStatus>,
     budgets: Vec<HourlyBudget>,
@@ -89,11 +89,9 @@ async fn phases(store: &Store) -> anyhow::Result<BTreeMap<String, i64>> {
 fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {
     let held = match &status.deletions_held {
         Some(hold) => {
-            format!(
-                "deletions at Qlik are held, {}: {}\n\n",
-                relative(hold.since, now),
-                output::plain(&hold.reason)
-            )
+            let what =
+                if hold.changes { "all changes at Qlik are held" } else { "deletions at Qlik are held" };
+            format!("{what}, {}: {}\n\n", relative(hold.since, now), output::plain(&hold.reason))
         }
         None => String::new(),
     };

@@ -232,7 +232,7 @@ async fn the_claim_reads_what_is_due_and_not_the_fleet() {
                  EXECUTE claim(ARRAY['us'], ARRAY['*.us.qlikcloud.com'], ARRAY['us'], ARRAY['default'],
                                '1 min', '2 min', 64, '00000000-0000-0000-0000-000000000001',
                                ARRAY['pending', 'creating', 'created', 'trusted', 'ready', 'rotating', 'proving',
-                                     'removing', 'removed'])",
+                                     'removing', 'removed'], NULL)",
             )
             .await
             .unwrap();

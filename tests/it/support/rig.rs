@@ -69,7 +69,11 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new(behaviour: Behaviour, faults: FaultPlan) -> Self {
-        let db = test_db().await;
+        Self::on(test_db().await, behaviour, faults).await
+    }
+
+    /// The same on this database.
+    pub(crate) async fn on(db: TestDb, behaviour: Behaviour, faults: FaultPlan) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(Duration::from_secs(1))));
         for statement in [
             "CREATE SCHEMA tenantd_test",

@@ -1,0 +1,65 @@
+//! A tenant that meets a defect waits alone, parked and counted; the others go on.
+//!
+//! The rule: it is parked by a statement that touches nothing which may be the cause; what
+//! cannot even be parked is left to its lease, and said.
+
+use super::Engine;
+use crate::domain::ids::TenantId;
+use crate::domain::reason::ParkReason;
+use crate::ports::QlikApi;
+use crate::postgres::StoreError;
+use crate::postgres::claim::{ClaimTerms, Claims};
+use crate::postgres::error::Meaning;
+use crate::telemetry;
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Claims due rows; where the statement fails because of one of them, one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], but not for what a single row is to blame for.
+    pub(super) async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
+        match self.store.claim(terms, limit).await {
+            Err(error) if error.meaning() == Some(Meaning::Values) => {
+                tracing::warn!(error = %error, "a row keeps the others from being claimed; each is claimed alone: {error}");
+                self.claim_singly(terms, limit).await
+            }
+            other => other,
+        }
+    }
+
+    async fn claim_singly(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
+        let mut all = Claims { rows: vec![], touched: 0 };
+        for tenant in self.store.due_ids(limit).await? {
+            match self.store.claim_one(terms, tenant).await {
+                Ok(Claims { rows, touched }) => {
+                    all.rows.extend(rows);
+                    all.touched += touched;
+                }
+                Err(error) if error.meaning() == Some(Meaning::Values) => {
+                    self.park_defect(tenant, None, &error.to_string()).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Parks a tenant as a defect, and counts it.
+    pub(super) async fn park_defect(&self, tenant: TenantId, epoch: Option<i64>, what: &str) {
+        metrics::counter!(telemetry::DEFECTS_TOTAL).increment(1);
+        let message = format!("{what}; {}", ParkReason::Defect.remedy());
+        match self.store.park_defect(tenant, epoch, self.terms.policy.settle, &message).await {
+            Ok(true) => tracing::error!(
+                tenant.id = %tenant, reason = %ParkReason::Defect,
+                "tenant {tenant} is parked, {}: {message}", ParkReason::Defect
+            ),
+            // Somebody else has it by now, and meets the same.
+            Ok(false) => tracing::warn!(tenant.id = %tenant, "tenant {tenant}: {what}"),
+            Err(error) => tracing::error!(
+                tenant.id = %tenant, error = %error,
+                "tenant {tenant} is left to its lease: {what}; it could not be parked: {error}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A row that cannot be read or written harms only itself.
+//!
+//! The rule: what is written about it names no column that may be the cause: reason,
+//! message, and when to go on, which is never.
+
+use std::time::Duration;
+
+use sqlx::types::Uuid;
+
+use super::{Store, StoreError, interval};
+use crate::domain::ids::TenantId;
+
+impl Store {
+    /// Parks a row as a defect and ends the lease of `epoch` on it; without one, only a row
+    /// that nobody holds. `settle` is how long what may have been sent may still land.
+    /// Returns whether it was parked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.tenants.park_defect", skip_all, fields(tenant.id = %tenant))]
+    pub async fn park_defect(
+        &self,
+        tenant: TenantId,
+        epoch: Option<i64>,
+        settle: Duration,
+        message: &str,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            -- tenants.park_defect
+            UPDATE tenantd.tenants
+               SET parked_reason = 'Defect',
+                   message = $3,
+                   wait_reason = NULL,
+                   reason_since = tenantd.clock(),
+                   due_at = NULL,
+                   settles_at = CASE WHEN unanswered IS NOT NULL THEN tenantd.clock() + $4::interval END,
+                   lease_holder = NULL,
+                   leased_at = NULL,
+                   lease_expires_at = NULL,
+                   updated_at = tenantd.clock()
+             WHERE tenant_id = $1
+               AND parked_reason IS NULL
+               AND CASE WHEN $2::bigint IS NULL THEN lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock()
+                        ELSE lease_epoch = $2 END
+            "#,
+            tenant.0,
+            epoch,
+            message,
+            interval(settle) as _
+        )
+        .execute(&self.connections)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The rows that a claim would take, by their ids alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn due_ids(&self, limit: usize) -> Result<Vec<TenantId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"
+            -- tenants.due_ids
+            SELECT tenant_id
+              FROM tenantd.tenants
+             WHERE due_at <= tenantd.clock()
+               AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+             ORDER BY due_at
+             LIMIT $1
+            "#,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        )
+        .fetch_all(&self.connections)
+        .await?;
+        Ok(ids.into_iter().map(|id: Uuid| TenantId(id)).collect())
+    }
+}
