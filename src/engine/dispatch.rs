@@ -119,7 +119,8 @@ impl<Q: QlikApi> Engine<Q> {
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {
         if error.is_elsewhere() {
-            let recognising = stop.abort.run_until_cancelled(self.recognise());
+            // Boxed: it is rare, and would make every claim's future larger.
+            let recognising = Box::pin(stop.abort.run_until_cancelled(self.recognise()));
             self.pulse.while_doing(Task::Claims, self.clock.as_ref(), recognising).await;
         }
         let again = if error.is_outage() || error.is_contended() {

@@ -40,14 +40,14 @@ fn settings(more: &[String]) -> Vec<String> {
     common.iter().map(ToString::to_string).chain(more.iter().cloned()).collect()
 }
 
-async fn server(plan: Plan) -> PrivatePostgres {
+fn server(plan: Plan) -> PrivatePostgres {
     // It takes a second or two, and the runtime has other threads.
     tokio::task::block_in_place(|| PrivatePostgres::start_as(plan)).unwrap()
 }
 
 /// A primary with tenantd's schema in database `app`.
 async fn primary(more: &[String]) -> PrivatePostgres {
-    let server = server(Plan { settings: settings(more), ..Plan::default() }).await;
+    let server = server(Plan { settings: settings(more), ..Plan::default() });
     run(&server.url("postgres"), "CREATE DATABASE app").await;
     tenantd::postgres::migrate::migrate(&connections(&server.url("app"), None), |_| {}).await.unwrap();
     server
@@ -272,7 +272,7 @@ fn pipeline(url: &str, tenants: u32) -> JoinHandle<()> {
     })
 }
 
-async fn standby(of: &PrivatePostgres, through: &Path) -> PrivatePostgres {
+fn standby(of: &PrivatePostgres, through: &Path) -> PrivatePostgres {
     let connect = format!("primary_conninfo=host={} user=postgres", through.display());
     server(Plan {
         backup_of: Some(of.directory().to_owned()),
@@ -280,7 +280,6 @@ async fn standby(of: &PrivatePostgres, through: &Path) -> PrivatePostgres {
         settings: settings(&[connect, "wal_retrieve_retry_interval=100ms".to_owned()]),
         ..Plan::default()
     })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +299,7 @@ async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothin
     let mut lost = 0;
     for round in 0_u32..20 {
         let replication = Cable::to(&current.url("app"), &format!("replication-{round}"), true);
-        let next = standby(&current, replication.directory()).await;
+        let next = standby(&current, replication.directory());
         eventually("it streams", LIMIT, || async {
             let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
             sqlx::query_scalar::<_, i64>(streaming)

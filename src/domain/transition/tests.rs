@@ -229,10 +229,35 @@ fn every_reason_of_the_contract_can_be_met() {
     let (waits, parks) = reasons_met(4000);
 
     assert_eq!(waits, WaitReason::ALL.iter().map(|reason| reason.as_str()).collect());
-    // These two are judged at admission, before there is anything to decide.
-    let at_admission = [ParkReason::HostNotAllowed, ParkReason::UnknownProfile];
-    let decided = ParkReason::ALL.into_iter().filter(|reason| !at_admission.contains(reason));
+    // Two are judged at admission, before there is anything to decide, and one where nothing can be.
+    let elsewhere = [ParkReason::HostNotAllowed, ParkReason::UnknownProfile, ParkReason::Defect];
+    let decided = ParkReason::ALL.into_iter().filter(|reason| !elsewhere.contains(reason));
     assert_eq!(parks, decided.map(ParkReason::as_str).collect::<BTreeSet<_>>());
+}
+
+/// What a copy may ask of Qlik, whatever its rows say.
+#[test]
+fn while_changes_are_held_nothing_but_reading_is_ever_next() {
+    for state in every_state() {
+        for must_look in [false, true] {
+            let tenant = Tenant { hold: Some(Hold::Changes), must_look, ..serving(state.clone()) };
+            match next_effect(&tenant) {
+                Next::Do(effect) => assert!(
+                    matches!(
+                        effect,
+                        Effect::Look | Effect::Compare(_) | Effect::Recheck(_) | Effect::Audit(_)
+                    ),
+                    "{state:?}: {effect:?}"
+                ),
+                Next::Rest(Rest::Wait { reason, .. }) => {
+                    assert!(matches!(reason, WaitReason::ChangesHeld | WaitReason::Settling), "{state:?}");
+                }
+                Next::Rest(rest) => {
+                    assert!(matches!(rest, Rest::Settled | Rest::Requeue), "{state:?}: {rest:?}")
+                }
+            }
+        }
+    }
 }
 
 #[test]

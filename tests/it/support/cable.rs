@@ -79,7 +79,7 @@ impl Cable {
     /// Leads to another server from now on; connections to the former end.
     pub(crate) fn plug_into(&mut self, directory: &Path) {
         self.cut();
-        self.real = directory.to_owned();
+        directory.clone_into(&mut self.real);
         self.plug();
     }
 }
@@ -89,7 +89,7 @@ async fn pass(near: UnixStream, mode: watch::Receiver<Mode>) {
     let born = mode.borrow().clone();
     let Mode::Plugged(real) = &born else {
         return if born == Mode::Silent {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
     };
     let Ok(far) = UnixStream::connect(real.join(SOCKET)).await else { return };
