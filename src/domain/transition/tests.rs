@@ -253,7 +253,7 @@ fn while_changes_are_held_nothing_but_reading_is_ever_next() {
                     assert!(matches!(reason, WaitReason::ChangesHeld | WaitReason::Settling), "{state:?}");
                 }
                 Next::Rest(rest) => {
-                    assert!(matches!(rest, Rest::Settled | Rest::Requeue), "{state:?}: {rest:?}")
+                    assert!(matches!(rest, Rest::Settled | Rest::Requeue), "{state:?}: {rest:?}");
                 }
             }
         }
