@@ -108,9 +108,8 @@ fn scope(args: &CensusArgs) -> anyhow::Result<Scope> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let hosts: Vec<_> = lines.map(str::to_owned).collect();
     for host in &hosts {
-        Host::parse(host).map_err(|error| {
-            Misuse(format!("{}: {:?} is no tenant host: {error}", path.display(), output::plain(host)))
-        })?;
+        Host::parse(host)
+            .map_err(|error| Misuse(format!("{}: {host:?} is no tenant host: {error}", path.display())))?;
     }
     Ok(Scope { region, hosts })
 }
@@ -144,7 +143,7 @@ fn tell(plan: &Plan, file: Option<&Path>) -> anyhow::Result<()> {
         counts.stale_secret
     ))?;
     for host in &plan.not_asked {
-        output::note(&format!("{} was not asked: {}", host.host, output::plain(&host.reason)));
+        output::note(&format!("{} was not asked: {}", host.host, host.reason));
     }
     match file {
         Some(file) if plan.is_action_due() => output::note(&format!(
@@ -256,5 +255,5 @@ fn sentence(entry: &Ended) -> String {
         ("gone", _) => "gone already".to_owned(),
         (_, reason) => format!("left as it is: {}", reason.as_deref().unwrap_or_default()),
     };
-    output::plain(&format!("{}: {} {what}: {how}", entry.host, entry.class))
+    format!("{}: {} {what}: {how}", entry.host, entry.class)
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod explaining;
 mod faults;
 mod fleet;
+mod hostile;
 mod keys;
 mod pausing;
 mod requests;
