@@ -4,6 +4,7 @@
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
+mod dial;
 mod start;
 
 use std::collections::HashMap;

@@ -11,12 +11,13 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::{Builder, Uuid};
 
+use super::dial;
 use crate::domain::ids::Holder;
 use crate::ports::Entropy;
 use crate::postgres::rejoin::Recognised;
 use crate::postgres::{self, Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
-use crate::settings::Database;
+use crate::settings::{Database, DatabaseUrl};
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
@@ -94,8 +95,8 @@ pub fn daemon_pool(database: &Database) -> Result<PgPool, StartError> {
 }
 
 fn options(database: &Database) -> Result<PgConnectOptions, StartError> {
-    let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
-    Ok(options.application_name("tenantd"))
+    let url = DatabaseUrl::parse(database.url.expose_secret()).ok_or(StartError::BadUrl)?;
+    Ok(dial::options(&url))
 }
 
 fn pool_of(database: &Database) -> PgPoolOptions {

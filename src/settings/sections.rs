@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 
 use super::checked::{
-    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry,
-    Rotation, Settings, Vault, Worker,
+    Audit, Budget, Canary, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry, Rotation,
+    Settings, Vault, Worker,
 };
+use super::database::database;
+use super::misfit::Misfit;
 use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
 use super::profiles::profiles;
+use super::proxy;
 use super::reader::{Read, Reader};
 use super::regions::regions;
 use super::rules;
@@ -51,19 +54,6 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
     })
 }
 
-/// `[database]`
-pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
-    let url = from.required_secret("database.url");
-    let max_connections = from.required("database.max_connections", count(2..=500));
-    let url = url?;
-    let is_postgres = ["postgres://", "postgresql://"].iter().any(|it| url.expose_secret().starts_with(it));
-    if !is_postgres {
-        let remedy = "write it as postgres://user:password@host:5432/database";
-        return Err(from.fault("database.url", "is not a PostgreSQL URL", remedy));
-    }
-    Ok(Database { url, max_connections: max_connections? })
-}
-
 fn worker(from: &mut Reader<'_>) -> Read<Worker> {
     let concurrency = from.required("worker.concurrency", count(1..=1024));
     let lease = from.required("worker.lease", duration(SECOND..=HOUR));
@@ -85,7 +75,7 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
     let settle = from.required("qlik.settle", duration(SECOND..=DAY));
     let ca_file = from.optional("qlik.ca_file", path);
     let connect_to = from.optional("qlik.connect_to", address);
-    let proxy = from.secret("qlik.proxy");
+    let proxy = proxy(from);
     let revoke_by_filter = from.required("qlik.revoke_by_filter", flag);
     Ok(Qlik {
         request_timeout: request_timeout?,
@@ -97,6 +87,14 @@ fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
         proxy: proxy?,
         revoke_by_filter: revoke_by_filter?,
     })
+}
+
+fn proxy(from: &mut Reader<'_>) -> Read<Option<SecretString>> {
+    let Some(given) = from.secret("qlik.proxy")? else { return Ok(None) };
+    match proxy::check(given.text()) {
+        Ok(()) => Ok(Some(given.secret)),
+        Err(misfit) => Err(given.fault(from, &misfit)),
+    }
 }
 
 /// `[vault]`
@@ -147,17 +145,19 @@ fn history(from: &mut Reader<'_>) -> Read<History> {
 }
 
 fn http(from: &mut Reader<'_>) -> Read<Http> {
+    from.keep_secret("http.token");
     let listen = from.required("http.listen", address);
     let token = match from.optional("http.token_file", path)? {
         Some(path) => Some(from.secret_in_file("http.token_file", &path)?),
         None => None,
     };
     let is_sendable = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
-    if !token.as_ref().is_none_or(|token| is_sendable(token.expose_secret())) {
-        let problem = "names a token that does not fit into an HTTP header";
-        return Err(from.fault("http.token_file", problem, "use letters and digits, without spaces"));
+    if let Some(given) = token.as_ref().filter(|token| !is_sendable(token.text())) {
+        let problem = "holds a token that does not fit into an HTTP header";
+        let misfit = Misfit::new(problem, "use letters and digits, without spaces");
+        return Err(given.fault(from, &misfit));
     }
-    Ok(Http { listen: listen?, token })
+    Ok(Http { listen: listen?, token: token.map(|token| token.secret) })
 }
 
 /// `[log]`

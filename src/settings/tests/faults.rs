@@ -107,7 +107,7 @@ fn both_forms_of_a_secret_are_one_too_many() {
 #[test]
 fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
     let scratch = Scratch::new("secret-files");
-    let (good, empty) = (scratch.file("good", " s3cret\n\r\n"), scratch.file("empty", "\n"));
+    let (good, empty) = (scratch.file("good", "s3cret\r\n"), scratch.file("empty", "\n"));
     let with = |path: &std::path::Path| {
         LEAST.replace("client_secret = \"region-secret\"", &format!("client_secret_file = {path:?}"))
     };
@@ -116,8 +116,8 @@ fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
     let no_content = faults_of(layered(&with(&empty), &[]).settings());
     let no_file = faults_of(layered(&with(&scratch.path().join("none")), &[]).settings());
 
-    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), " s3cret\n");
-    assert!(no_content[0].contains("/empty, which is empty: write the secret into it"), "{no_content:?}");
+    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), "s3cret");
+    assert!(no_content[0].contains("/empty, which is empty: write the secret"), "{no_content:?}");
     assert!(no_file[0].contains("/none, which cannot be read: No such file"), "{no_file:?}");
 }
 
@@ -136,7 +136,11 @@ fn a_secret_in_a_file_that_everybody_may_read_is_warned_about() {
     assert_eq!(open.len(), 1, "{open:?}");
     assert_eq!(
         open[0].to_string(),
-        format!("http.token_file names {shown}, which everybody may read: run `chmod o-rwx {shown}`")
+        format!(
+            "http.token_file names {shown}, which everybody may read: run `chmod o-rwx {shown}`, or where a \
+             platform mounts it, set `defaultMode: 0440` beside an `fsGroup` (Kubernetes) or `mode: 0440` beside \
+             a `gid` (Docker Swarm)"
+        )
     );
     assert_eq!(closed, []);
 }
@@ -156,7 +160,7 @@ fn a_token_that_no_header_can_carry_is_refused() {
 
     let fault = fault_of(&format!("[http]\ntoken_file = {path:?}"));
 
-    assert!(fault.contains("names a token that does not fit into an HTTP header"), "{fault}");
+    assert!(fault.contains("which holds a token that does not fit into an HTTP header"), "{fault}");
     assert!(!fault.contains("two words"), "{fault}");
 }
 

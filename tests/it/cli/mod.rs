@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod hostile;
 mod keys;
+mod leaks;
 mod pausing;
 mod requests;
 mod secret;
