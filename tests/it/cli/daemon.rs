@@ -144,6 +144,30 @@ async fn told_until(socket: &UnixDatagram, word: &str) -> String {
 }
 
 #[tokio::test]
+async fn probes_are_answered_while_more_connections_than_there_is_room_for_hang_half_open() {
+    let (fleet, scratch, config) = given_fleet().await;
+    let mut daemon = Daemon::start(command(&scratch, &fleet.db.url, &config, &["run"]));
+    let address = daemon.address().await;
+    daemon.says("ready: claiming due tenants").await;
+    let mut held = Vec::new();
+    for _ in 0..260 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+        held.push(stream);
+    }
+
+    for _ in 0..10 {
+        let alive = tokio::time::timeout(Duration::from_secs(1), status(&address, "/healthz")).await;
+        assert_eq!(alive.ok(), Some(200), "/healthz is not answered within a second");
+    }
+    let ready = tokio::time::timeout(Duration::from_secs(5), status(&address, "/readyz")).await;
+
+    assert_eq!(ready.ok(), Some(200), "/readyz is not answered");
+    daemon.signal("TERM").await;
+    assert_eq!(daemon.ends().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn the_daemon_waits_for_its_database_and_says_so_once_while_its_port_answers() {
     let bench = Bench::new().await;
     let config = bench.scratch.config("").await;
