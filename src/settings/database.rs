@@ -8,13 +8,14 @@ use super::checked::Database;
 use super::database_url::{self, DatabaseUrl, Place, TlsMode, Unsound};
 use super::misfit::Misfit;
 use super::parse::count;
+use super::ranges::MAX_CONNECTIONS;
 use super::reader::{Read, Reader};
 use super::secrets::Given;
 
 /// `[database]`
 pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
     let given = from.required_secret("database.url");
-    let max_connections = from.required("database.max_connections", count(2..=500));
+    let max_connections = from.required("database.max_connections", count(MAX_CONNECTIONS));
     let given = given?;
     let url = database_url::read(given.text()).map_err(|Unsound { first, more }| {
         let recorded = given.fault(from, &first);

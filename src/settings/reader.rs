@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use config::{Value, ValueKind};
 
 use super::fault::{Fault, InvalidSettings, Warning};
+use super::layers::is_written;
 use super::misfit::Misfit;
 use super::nearest::nearest;
 use super::raw::{Entry, Tree};
@@ -120,6 +121,11 @@ impl<'a> Reader<'a> {
     /// Where a key was set, if it was.
     pub(super) fn origin(&self, key: &str) -> Option<&'a str> {
         self.tree.get(key).and_then(Value::origin)
+    }
+
+    /// Whether somebody wrote this key, in a file or in the environment.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.tree.get(key).is_some_and(is_written)
     }
 
     /// Marks a key whose value must never be shown.

@@ -20,7 +20,8 @@ pub struct ShownKey {
     pub key: String,
     /// As it was written, or `[redacted]`.
     pub value: String,
-    /// The file, the environment variable, or `built-in default`.
+    /// The file, the environment variable, `built-in default`, or `default (from KEY)`
+    /// where it follows from a setting that somebody wrote.
     pub origin: String,
 }
 

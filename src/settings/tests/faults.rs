@@ -166,27 +166,40 @@ fn a_token_that_no_header_can_carry_is_refused() {
 
 #[test]
 fn a_lease_outlasts_two_requests() {
-    let fault = fault_of("[worker]\nlease = \"40s\"");
+    let fault = fault_of("[worker]\nlease = \"40s\"\n[qlik]\nrequest_timeout = \"20s\"");
 
-    assert!(fault.starts_with("worker.lease (config/prod.toml) is 40s, not more than twice"), "{fault}");
-    assert!(fault.ends_with("raise it above 40s, or lower qlik.request_timeout"), "{fault}");
-    assert!(given("[worker]\nlease = \"40001ms\"").is_ok());
+    assert_eq!(
+        fault,
+        "worker.lease (config/prod.toml) is 40s, not more than twice qlik.request_timeout (20s, config/prod.toml): \
+         raise it above 40s, or lower qlik.request_timeout"
+    );
+    assert!(given("[worker]\nlease = \"40001ms\"\n[qlik]\nrequest_timeout = \"20s\"").is_ok());
 }
 
 #[test]
 fn waits_and_timeouts_fit_into_one_another() {
     for (more, start) in [
-        ("[retry]\nbase = \"20m\"", "retry.base (config/prod.toml) is 20m, more than retry.cap (15m)"),
         (
-            "[qlik]\nconnect_timeout = \"20s\"",
-            "qlik.connect_timeout (config/prod.toml) is 20s, not less than",
+            "[retry]\nbase = \"20m\"\ncap = \"15m\"",
+            "retry.base (config/prod.toml) is 20m, more than retry.cap (15m, config/prod.toml): lower it, or",
         ),
-        ("[qlik]\nread_timeout = \"21s\"", "qlik.read_timeout (config/prod.toml) is 21s, more than"),
+        (
+            "[qlik]\nconnect_timeout = \"20s\"\nrequest_timeout = \"20s\"",
+            "qlik.connect_timeout (config/prod.toml) is 20s, not less than qlik.request_timeout (20s, config",
+        ),
+        (
+            "[qlik]\nread_timeout = \"21s\"\nrequest_timeout = \"20s\"",
+            "qlik.read_timeout (config/prod.toml) is 21s, more than qlik.request_timeout (20s, config/prod.toml)",
+        ),
+        (
+            "[qlik]\nconnect_timeout = \"30s\"\n[worker]\nlease = \"1m\"",
+            "qlik.connect_timeout (config/prod.toml) is 30s, and a request, which takes longer, must fit twice into \
+             worker.lease (1m, config/prod.toml): lower it, or raise worker.lease above 1m",
+        ),
         (
             "[rotation]\nevery = \"10d\"\noverlap = \"9d\"",
-            "rotation.overlap (config/prod.toml) is 9d, not less than nine tenths of rotation.every (10d)",
+            "rotation.overlap (config/prod.toml) is 9d, not less than nine tenths of rotation.every (10d, config",
         ),
-        ("[rotation]\nevery = \"7d\"", "rotation.overlap (built-in default) is 7d, not less than"),
     ] {
         let fault = fault_of(more);
         assert!(fault.starts_with(start), "{fault}");
@@ -202,7 +215,7 @@ fn ranges_and_types_are_kept() {
         ("[worker]\nconcurrency = \"8\"", "is text, not a whole number"),
         ("[worker]\npoll = \"1ms\"", "is 1ms, outside 10ms to 10m"),
         ("[prove]\npatience = \"25h\"", "is 25h, outside 0s to 1d"),
-        ("[rotation]\nevery = \"36h\"", "rotation.every (1d 12h)"),
+        ("[rotation]\nevery = \"36h\"\noverlap = \"7d\"", "rotation.every (1d 12h, config/prod.toml)"),
         ("[audit]\nrepair = \"yes\"", "is text, not true or false"),
         ("[audit]\nevery = \"daily\"", "which is not a duration"),
         ("[audit]\nevery = \"59s\"", "is 59s, outside 1m to 365d"),
@@ -280,6 +293,7 @@ fn what_is_merely_unwise_runs_with_a_warning() {
         [budget]
         changes_per_hour = 4
         [canary]
+        size = 5
         max_failure_ratio = 1
         [http]
         listen = "0.0.0.0:9464"

@@ -1,6 +1,7 @@
 //! Tests of the whole room: layers in, settings or faults out.
 
 mod database_url;
+mod derived;
 mod documents;
 mod faults;
 mod layers;
