@@ -177,6 +177,18 @@ pub async fn run(
     left
 }
 
+/// Counts the fleet once, so that whoever finds this process ready finds its numbers
+/// too. An outage is waited out; what waiting does not mend keeps nobody from work.
+pub async fn count_fleet(engine: &Engine<Cloud>, stop: &Stop) {
+    while let Some(Err(error)) = stop.drain.run_until_cancelled(engine.gauge()).await {
+        engine.outage.note(&error);
+        if !error.is_outage() {
+            return;
+        }
+        stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
+    }
+}
+
 /// Sorts the rows by the regions of this configuration, before the first claim.
 async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop, mode: Mode) -> Result<(), StoreError> {
     while let Some(adopted) = stop.drain.run_until_cancelled(engine.adopt_regions()).await {

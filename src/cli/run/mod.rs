@@ -108,6 +108,7 @@ async fn work(parts: Parts, pool: &PgPool, progress: &Progress, stop: Stop) -> a
     let store = store?;
     app::recognise(&store).await?;
     let engine = parts.engine(store.clone());
+    app::count_fleet(&engine, &stop).await;
     let pulse = progress.begin(&engine);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
