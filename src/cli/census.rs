@@ -18,6 +18,7 @@ use super::output::{self, Format, OutputArg, or_dash};
 use super::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
+use crate::domain::text::plain_json;
 use crate::engine::census::Scope;
 use crate::engine::census::apply::{Applied, Stop};
 use crate::engine::census::plan::{Entry, Plan, VERSION};
@@ -85,8 +86,9 @@ async fn look(args: &CensusArgs, source: &Source) -> anyhow::Result<Code> {
     let file = args.plan.as_deref().map(create).transpose()?;
     let plan = inspector.census(&scope).await?;
     if let Some(mut file) = file {
-        serde_json::to_writer_pretty(&mut file, &plan)?;
-        file.write_all(b"\n").and_then(|()| file.sync_all())?;
+        // Somebody reads it before it is applied.
+        let text = plain_json(&serde_json::to_string_pretty(&plan)?) + "\n";
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
     }
     match args.format.output {
         Format::Json => output::json(&plan)?,
