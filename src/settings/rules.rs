@@ -17,6 +17,7 @@ pub(super) fn check(from: &mut Reader<'_>) {
     connecting_is_part_of_the_request(from);
     reading_is_part_of_the_request(from);
     parts_of_a_request_fit_into_the_lease(from);
+    one_way_leads_to_qlik(from);
     previous_secret_is_gone_before_the_next(from);
 }
 
@@ -98,6 +99,18 @@ fn parts_of_a_request_fit_into_the_lease(from: &mut Reader<'_>) {
             let remedy = format!("lower it, or raise {LEASE} above {}", shown(value.saturating_mul(2)));
             from.fault(part, problem, remedy);
         }
+    }
+}
+
+/// Behind a proxy it is the proxy that connects.
+fn one_way_leads_to_qlik(from: &mut Reader<'_>) {
+    const FIXED: &str = "qlik.connect_to";
+    let Some(proxy) = ["qlik.proxy", "qlik.proxy_file"].into_iter().find(|key| from.is_written(key)) else {
+        return;
+    };
+    if from.is_written(FIXED) {
+        let problem = format!("is given, and so is {proxy} ({})", from.origin(proxy).unwrap_or_default());
+        from.fault(FIXED, problem, "keep one of the two: they exclude each other");
     }
 }
 

@@ -209,6 +209,25 @@ fn waits_and_timeouts_fit_into_one_another() {
 }
 
 #[test]
+fn two_ways_to_qlik_exclude_each_other_wherever_they_were_written() {
+    let scratch = Scratch::new("proxy");
+    let file = scratch.private_file("proxy", "http://u:hunter2@proxy:3128\n");
+    let file = file.to_str().unwrap();
+    let fixed = format!("{LEAST}[qlik]\nconnect_to = \"127.0.0.1:1\"");
+    let told = "qlik.connect_to (config/prod.toml) is given, and so is";
+    let remedy = "keep one of the two: they exclude each other";
+
+    for (variable, value, key) in [
+        ("TENANTD_QLIK__PROXY", "http://proxy:3128", "qlik.proxy"),
+        ("TENANTD_QLIK__PROXY_FILE", file, "qlik.proxy_file"),
+    ] {
+        let faults = faults_of(layered(&fixed, &[(variable, value)]).settings());
+
+        assert_eq!(faults, [format!("{told} {key} (environment variable {variable}): {remedy}")]);
+    }
+}
+
+#[test]
 fn ranges_and_types_are_kept() {
     for (more, part) in [
         ("[worker]\nconcurrency = 1025", "outside 1 to 1024"),
