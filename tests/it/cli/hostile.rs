@@ -129,3 +129,20 @@ async fn a_hostile_row_forges_no_line_of_the_log_in_either_format() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_the_status_says_of_a_hostile_row_is_plain_for_whoever_reads_the_view() {
+    let bench = Bench::new().await;
+    let row = "INSERT INTO tenantd.tenants (external_id, host, profile)
+        VALUES ('customer-1', 'victim.us.qlikcloud.com', $1)";
+    sqlx::query(row).bind(HOSTILE).execute(&bench.db.pool).await.unwrap();
+    let config = bench.scratch.config("").await;
+
+    let ran = bench.tenantd(&["run", "--once", "--config", config.to_str().unwrap()]).await;
+
+    let status = "SELECT reason, message FROM tenantd.status WHERE external_id = 'customer-1'";
+    let (reason, message): (String, String) =
+        sqlx::query_as(status).fetch_one(&bench.db.pool).await.unwrap();
+    assert_eq!((ran.code, &*reason), (4, "UnknownProfile"), "{ran:?}");
+    assert!(message.contains(SHOWN) && !message.chars().any(is_hidden), "{message:?}");
+}
