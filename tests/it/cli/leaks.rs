@@ -72,8 +72,10 @@ async fn nothing_is_taken_from_the_drivers_own_variables_and_files() {
         .config("[log]\nlevel = \"trace,sqlx=trace,hyper=trace,rustls=trace\"\nformat = \"json\"\n")
         .await;
     let pgpass = bench.scratch.file("home/.pgpass", &format!("{SENTINEL}\n*:*:*:*:{SENTINEL}\n"));
-    let mut command = bench.command(&["run", "--once", "--config", config.to_str().unwrap()]);
+    let url = bench.db.url.replace("&sslmode=disable", "");
+    let mut command = bench.scratch.command(&["run", "--once", "--config", config.to_str().unwrap()]);
     command
+        .env("TENANTD_DATABASE__URL", url)
         .env("HOME", &home)
         .env("PGPASSFILE", &pgpass)
         .env("PGPASSWORD", SENTINEL)
