@@ -9,8 +9,8 @@ use crate::domain::profile::WantedClient;
 use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
 use crate::domain::tenant::{State, Tenant};
-use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::domain::text::plain;
+use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
 

@@ -141,8 +141,7 @@ async fn what_the_status_says_of_a_hostile_row_is_plain_for_whoever_reads_the_vi
     let ran = bench.tenantd(&["run", "--once", "--config", config.to_str().unwrap()]).await;
 
     let status = "SELECT reason, message FROM tenantd.status WHERE external_id = 'customer-1'";
-    let (reason, message): (String, String) =
-        sqlx::query_as(status).fetch_one(&bench.db.pool).await.unwrap();
+    let (reason, message): (String, String) = sqlx::query_as(status).fetch_one(&bench.db.pool).await.unwrap();
     assert_eq!((ran.code, &*reason), (4, "UnknownProfile"), "{ran:?}");
     assert!(message.contains(SHOWN) && !message.chars().any(is_hidden), "{message:?}");
 }
