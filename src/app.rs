@@ -4,6 +4,7 @@
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
+mod dial;
 mod start;
 
 use std::collections::HashMap;
@@ -228,6 +229,18 @@ fn note_end(engine: &Engine<Cloud>, task: Result<Task, JoinError>, ended: &OnceL
     });
     tracing::error!("{name} has ended: a defect of tenantd, please report it; draining");
     ended.get_or_init(|| name);
+}
+
+/// Counts the fleet once, so that whoever finds this process ready finds its numbers
+/// too. An outage is waited out; what waiting does not mend keeps nobody from work.
+pub async fn count_fleet(engine: &Engine<Cloud>, stop: &Stop) {
+    while let Some(Err(error)) = stop.drain.run_until_cancelled(engine.gauge()).await {
+        engine.outage.note(&error);
+        if !error.is_outage() {
+            return;
+        }
+        stop.drain.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
+    }
 }
 
 /// Sorts the rows by the regions of this configuration, before the first claim.

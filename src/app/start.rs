@@ -7,16 +7,16 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::postgres::PgConnectOptions;
 use uuid::{Builder, Uuid};
 
+use super::dial;
 use crate::domain::ids::Holder;
 use crate::ports::Entropy;
 use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
 use crate::postgres::error::Meaning;
 use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
-use crate::settings::Database;
+use crate::settings::{Database, DatabaseUrl};
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
@@ -107,9 +107,9 @@ fn connections_for(
     most: usize,
     answer: Duration,
 ) -> Result<Connections, StartError> {
-    let options: PgConnectOptions = database.url.expose_secret().parse().map_err(|_| StartError::BadUrl)?;
+    let url = DatabaseUrl::parse(database.url.expose_secret()).ok_or(StartError::BadUrl)?;
     let session = Session { purpose, pooler: Pooler::None };
-    Ok(Connections::new(options, session, most, answer))
+    Ok(Connections::new(dial::options(&url), session, most, answer))
 }
 
 /// A name for this process in leases.

@@ -18,6 +18,7 @@ use super::output::{self, Format, OutputArg, or_dash};
 use super::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
+use crate::domain::text::plain_json;
 use crate::engine::census::Scope;
 use crate::engine::census::apply::{Applied, Stop};
 use crate::engine::census::plan::{Entry, Plan, VERSION};
@@ -85,8 +86,9 @@ async fn look(args: &CensusArgs, source: &Source) -> anyhow::Result<Code> {
     let file = args.plan.as_deref().map(create).transpose()?;
     let plan = inspector.census(&scope).await?;
     if let Some(mut file) = file {
-        serde_json::to_writer_pretty(&mut file, &plan)?;
-        file.write_all(b"\n").and_then(|()| file.sync_all())?;
+        // Somebody reads it before it is applied.
+        let text = plain_json(&serde_json::to_string_pretty(&plan)?) + "\n";
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
     }
     match args.format.output {
         Format::Json => output::json(&plan)?,
@@ -108,9 +110,8 @@ fn scope(args: &CensusArgs) -> anyhow::Result<Scope> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let hosts: Vec<_> = lines.map(str::to_owned).collect();
     for host in &hosts {
-        Host::parse(host).map_err(|error| {
-            Misuse(format!("{}: {:?} is no tenant host: {error}", path.display(), output::plain(host)))
-        })?;
+        Host::parse(host)
+            .map_err(|error| Misuse(format!("{}: {host:?} is no tenant host: {error}", path.display())))?;
     }
     Ok(Scope { region, hosts })
 }
@@ -144,7 +145,7 @@ fn tell(plan: &Plan, file: Option<&Path>) -> anyhow::Result<()> {
         counts.stale_secret
     ))?;
     for host in &plan.not_asked {
-        output::note(&format!("{} was not asked: {}", host.host, output::plain(&host.reason)));
+        output::note(&format!("{} was not asked: {}", host.host, host.reason));
     }
     match file {
         Some(file) if plan.is_action_due() => output::note(&format!(
@@ -256,5 +257,5 @@ fn sentence(entry: &Ended) -> String {
         ("gone", _) => "gone already".to_owned(),
         (_, reason) => format!("left as it is: {}", reason.as_deref().unwrap_or_default()),
     };
-    output::plain(&format!("{}: {} {what}: {how}", entry.host, entry.class))
+    format!("{}: {} {what}: {how}", entry.host, entry.class)
 }

@@ -44,6 +44,7 @@ fn keyring(path: &Path) -> Option<(String, String)> {
         | KeyringFault::TooOpen { .. }
         | KeyringFault::TooLarge
         | KeyringFault::NotAKeySet { .. }
+        | KeyringFault::Unseen { .. }
         | KeyringFault::Empty => "which",
     };
     // What follows the last semicolon of the vault's messages is the remedy.

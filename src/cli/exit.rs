@@ -1,12 +1,14 @@
 //! How a command ends: the one place where errors become exit codes and words.
 //!
 //! The rule: a message is one or two plain sentences that name the thing and the
-//! remedy, never a stack of causes. Codes are part of the contract and only grow.
+//! remedy, never a stack of causes. It may quote a row or the server, so it is made
+//! plain here, line by line. Codes are part of the contract and only grow.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::app::{self, StartError};
+use crate::domain::text::plain;
 use crate::postgres::StoreError;
 use crate::settings::InvalidSettings;
 use crate::vault::{KeyringError, NoPublicHalf};
@@ -49,6 +51,16 @@ impl From<Code> for ExitCode {
 #[error("{0}")]
 pub(super) struct Misuse(pub(super) String);
 
+/// What cannot be undone was asked without saying so: ends with [`Code::Usage`].
+#[derive(Debug, thiserror::Error)]
+#[error("{warning}")]
+pub(super) struct Unconfirmed {
+    /// What would be done, and how to say that it is meant.
+    pub(super) warning: String,
+    /// To what, one a line.
+    pub(super) to: Vec<String>,
+}
+
 /// Says on standard error what went wrong, if anything did.
 #[must_use]
 pub fn end(ended: anyhow::Result<Code>) -> ExitCode {
@@ -57,9 +69,9 @@ pub fn end(ended: anyhow::Result<Code>) -> ExitCode {
         // Whoever read our output has seen enough, as in `tenantd tenant list | head`.
         Err(error) if is_broken_pipe(&error) => Code::Done.into(),
         Err(error) => {
-            let (code, text) = verdict(&error);
+            let (code, said) = verdict(&error);
             // Where nobody reads standard error, the code must do.
-            writeln!(io::stderr(), "error: {text}").ok();
+            writeln!(io::stderr(), "error: {}", said.plain()).ok();
             code.into()
         }
     }
@@ -70,24 +82,44 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_one))
 }
 
+/// The words of an error.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    head: String,
+    /// What it is about, one a line.
+    list: Vec<String>,
+}
+
+impl Said {
+    /// Each on a line of its own, and nothing in it that makes another.
+    fn plain(&self) -> String {
+        let list = self.list.iter().map(|line| format!("\n  {}", plain(line)));
+        std::iter::once(plain(&self.head)).chain(list).collect()
+    }
+}
+
 /// The code of an error, and its words.
-fn verdict(error: &anyhow::Error) -> (Code, String) {
-    if let Some(store) = error.downcast_ref::<StoreError>() {
+fn verdict(error: &anyhow::Error) -> (Code, Said) {
+    let (code, head, list) = if let Some(store) = error.downcast_ref::<StoreError>() {
         of_start(&app::started(store))
     } else if let Some(start) = error.downcast_ref::<StartError>() {
         of_start(start)
     } else if let Some(invalid) = error.downcast_ref::<InvalidSettings>() {
-        (Code::Usage, faults(invalid))
+        let list = invalid.faults().iter().map(ToString::to_string).collect();
+        (Code::Usage, headline(invalid), list)
+    } else if let Some(Unconfirmed { warning, to }) = error.downcast_ref::<Unconfirmed>() {
+        (Code::Usage, format!("{warning}:"), to.clone())
     } else if error.is::<Misuse>() || error.is::<KeyringError>() || error.is::<NoPublicHalf>() {
-        (Code::Usage, error.to_string())
+        (Code::Usage, error.to_string(), vec![])
     } else {
         // With the cause, where there is one: "could not listen: address in use".
-        (Code::Failed, format!("{error:#}"))
-    }
+        (Code::Failed, format!("{error:#}"), vec![])
+    };
+    (code, Said { head, list })
 }
 
 /// Only what passes by itself is a failure; the rest is the configuration's.
-fn of_start(error: &StartError) -> (Code, String) {
+fn of_start(error: &StartError) -> (Code, String, Vec<String>) {
     let code = match error {
         StartError::Unreachable(_) | StartError::Elsewhere(_) | StartError::Failed(_) => Code::Failed,
         StartError::BadUrl
@@ -99,17 +131,14 @@ fn of_start(error: &StartError) -> (Code, String) {
         | StartError::CaFile { .. }
         | StartError::Qlik(_) => Code::Usage,
     };
-    (code, error.to_string())
+    (code, error.to_string(), vec![])
 }
 
-/// A headline, and every fault on a line of its own.
-fn faults(invalid: &InvalidSettings) -> String {
-    let count = match invalid.faults().len() {
-        1 => "a fault".to_owned(),
-        several => format!("{several} faults"),
-    };
-    let lines: Vec<_> = invalid.faults().iter().map(|fault| format!("  {fault}")).collect();
-    format!("the configuration has {count}:\n{}", lines.join("\n"))
+fn headline(invalid: &InvalidSettings) -> String {
+    match invalid.faults().len() {
+        1 => "the configuration has a fault:".to_owned(),
+        several => format!("the configuration has {several} faults:"),
+    }
 }
 
 #[cfg(test)]
@@ -140,10 +169,31 @@ mod tests {
 
     #[test]
     fn faults_have_a_headline_and_a_line_each() {
-        let (code, text) = verdict(&InvalidSettings::from(fault("database.url")).into());
+        let (code, said) = verdict(&InvalidSettings::from(fault("database.url")).into());
 
         assert_eq!(code, Code::Usage);
-        assert_eq!(text, "the configuration has a fault:\n  database.url is not set: set it");
+        assert_eq!(said.plain(), "the configuration has a fault:\n  database.url is not set: set it");
+    }
+
+    #[test]
+    fn no_error_makes_a_line_of_its_own_or_steers_the_terminal() {
+        let hostile = "a\nerror: forged\u{1b}[2J\u{202e}";
+        let shown = r"a\nerror: forged\u{1b}[2J\u{202e}";
+        let unconfirmed = Unconfirmed { warning: hostile.to_owned(), to: vec![hostile.to_owned()] };
+
+        for (error, lines) in [
+            (anyhow::anyhow!("{hostile}"), vec![shown.to_owned()]),
+            (Misuse(hostile.to_owned()).into(), vec![shown.to_owned()]),
+            (
+                StartError::Unreachable(hostile.to_owned()).into(),
+                vec![format!("{shown}; check database.url and that the server is up")],
+            ),
+            (unconfirmed.into(), vec![format!("{shown}:"), format!("  {shown}")]),
+        ] {
+            let text = verdict(&error).1.plain();
+
+            assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ async fn pause(args: &PauseArgs, store: &Store) -> anyhow::Result<Code> {
         return Err(unknown(region, store).await?.into());
     }
     let by_hand = match &args.region {
-        Some(region) => format!("`tenantd fleet resume --region {}`", output::plain(region)),
+        Some(region) => format!("`tenantd fleet resume --region {region}`"),
         None => "`tenantd fleet resume`".to_owned(),
     };
     output::line(&format!("{} is paused {}", spoken(region), args.terms.ending(&by_hand)))?;
@@ -86,7 +86,7 @@ async fn unknown(region: &str, store: &Store) -> anyhow::Result<Misuse> {
         store.breakers().await?.into_iter().map(|breaker| breaker.region.to_string()).collect();
     let known =
         if known.is_empty() { "none, because no daemon ever ran".to_owned() } else { known.join(", ") };
-    Ok(Misuse(format!("there is no region {:?}; known are: {known}", output::plain(region))))
+    Ok(Misuse(format!("there is no region {region:?}; known are: {known}")))
 }
 
 async fn resume(args: &ResumeArgs, store: &Store) -> anyhow::Result<Code> {
@@ -121,5 +121,5 @@ fn named(region: Option<&str>) -> &str {
 }
 
 fn spoken(region: &str) -> String {
-    if region == FLEET { "the fleet".to_owned() } else { format!("region {}", output::plain(region)) }
+    if region == FLEET { "the fleet".to_owned() } else { format!("region {region}") }
 }

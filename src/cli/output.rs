@@ -1,13 +1,16 @@
 //! What goes to standard output: tables for people, JSON for programs.
 //!
 //! The rule: everything is written here, so that a reader who closes the pipe
-//! ends the program quietly and no text from a row reaches a terminal raw.
+//! ends the program quietly, and **no text from a row or from Qlik reaches a terminal
+//! raw**: callers need not think of it.
 
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Serialize;
+
+use crate::domain::text::{plain, plain_json};
 
 /// How a result is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -27,27 +30,33 @@ pub(super) struct OutputArg {
     pub(super) output: Format,
 }
 
-/// Writes a text as it is.
+/// Writes a text as it is: a file of ours, a script, a table, a secret that was asked for.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 
-/// Writes a line.
+/// Writes a line, and one line only.
 pub(super) fn line(text: &str) -> io::Result<()> {
-    print(&format!("{text}\n"))
+    print(&format!("{}\n", plain(text)))
+}
+
+/// Writes lines that we have put together. A value in one of them that may hold a line
+/// break goes through [`plain`] first.
+pub(super) fn sheet(text: &str) -> io::Result<()> {
+    print(&text.split('\n').map(plain).collect::<Vec<_>>().join("\n"))
 }
 
 /// Writes one JSON value.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(line(&serde_json::to_string_pretty(value)?)?)
+    Ok(print(&format!("{}\n", plain_json(&serde_json::to_string_pretty(value)?)))?)
 }
 
-/// Tells a person something that is no result, on standard error.
+/// Tells a person something that is no result, on standard error, in one line.
 pub(super) fn note(text: &str) {
     // Where nobody reads standard error, there is nobody to tell.
-    writeln!(io::stderr(), "{text}").ok();
+    writeln!(io::stderr(), "{}", plain(text)).ok();
 }
 
 /// Columns under their names; no lines, so that it can be cut and searched.
@@ -60,18 +69,6 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         column.set_padding((0, 2));
     }
     table.trim_fmt() + "\n"
-}
-
-/// Without control characters: a row's text could otherwise steer the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
 }
 
 /// What stands in a cell that has nothing to say.
@@ -98,9 +95,9 @@ mod tests {
 
     #[test]
     fn text_from_a_row_never_steers_the_terminal() {
-        let shown = table(&["ID"], [vec!["a\u{1b}[2J\r\nb\u{9b}".to_owned()]]);
+        let shown = table(&["ID"], [vec!["a\u{1b}[2J\r\nb\u{9b}\u{202e}".to_owned()]]);
 
-        assert_eq!(shown, "ID\na\\u{1b}[2J\\r\\nb\\u{9b}\n");
+        assert_eq!(shown, "ID\na\\u{1b}[2J\\r\\nb\\u{9b}\\u{202e}\n");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::exit::Misuse;
-use super::output;
+use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::pauses::End;
 
@@ -61,7 +61,7 @@ fn said(instant: DateTime<Utc>) -> String {
 
 /// A text that says something, for a row that is read in one line.
 pub(super) fn reason(text: &str) -> Result<String, String> {
-    let text = output::plain(text.trim());
+    let text = plain(text.trim());
     if text.is_empty() { Err("say why".to_owned()) } else { Ok(text) }
 }
 

@@ -12,6 +12,7 @@ use super::exit::Code;
 use super::os_user::os_user;
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
+use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::rejoin::{Agreed, Finding, Rejoining};
 
@@ -64,7 +65,7 @@ pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Co
     let rejoining = store.rejoining().await?;
     match args.format.output {
         Format::Json => output::json(&rejoining)?,
-        Format::Table => output::print(&told(&rejoining, store.now().await?))?,
+        Format::Table => output::sheet(&told(&rejoining, store.now().await?))?,
     }
     Ok(Code::Done)
 }
@@ -108,7 +109,7 @@ fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
     });
     let mut text = match (rejoining.deletions_held_at, &rejoining.held_reason) {
         (Some(since), Some(reason)) => {
-            format!("deletions are held, {}: {}\n", relative(since, now), output::plain(reason))
+            format!("deletions are held, {}: {}\n", relative(since, now), plain(reason))
         }
         (_, _) => "deletions are not held\n".to_owned(),
     };

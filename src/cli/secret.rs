@@ -61,7 +61,8 @@ async fn reveal(args: &RevealArgs, source: &Source) -> anyhow::Result<Code> {
     let secret = vault.open(&credential.sealed, &row).map_err(explained)?;
     let message = format!("version {} was shown to {}", credential.version, os_user());
     store.record(credential.tenant_id, "reveal", &message).await?;
-    output::line(secret.expose_to_reveal())?;
+    output::print(secret.expose_to_reveal())?;
+    output::print("\n")?;
     Ok(Code::Done)
 }
 
@@ -72,8 +73,7 @@ async fn credential(store: &Store, external_id: &str) -> anyhow::Result<Credenti
     let status = tenant::one(store, external_id).await?;
     let why = status.reason.unwrap_or_default();
     Err(anyhow!(
-        "{} has no proven secret yet ({why}); `tenantd tenant wait {0}` waits for it",
-        output::plain(external_id)
+        "{external_id} has no proven secret yet ({why}); `tenantd tenant wait {external_id}` waits for it"
     ))
 }
 

@@ -33,6 +33,7 @@ pub mod rollout;
 pub mod secret;
 pub mod setback;
 pub mod tenant;
+pub mod text;
 pub mod token;
 pub mod transition;
 #[cfg(test)]

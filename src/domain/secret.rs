@@ -4,6 +4,7 @@
 //! after its only caller, so that a search for `expose_to` is an audit.
 
 use std::fmt;
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -73,6 +74,16 @@ impl fmt::Debug for RegionCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegionCredential").field("client_id", &self.client_id).finish_non_exhaustive()
     }
+}
+
+/// How a secret's file is closed to others, as a remedy. A platform that mounts it
+/// decides its mode, and `chmod` there is refused or forgotten.
+#[must_use]
+pub fn closing(file: &Path, mode: &str) -> String {
+    format!(
+        "run `chmod {mode} {}`, or where a platform mounts it, set `defaultMode: 0440` beside an `fsGroup` (Kubernetes) or `mode: 0440` beside a `gid` (Docker Swarm)",
+        file.display()
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! by fetching a token and nothing else. Memory and arithmetic are in
 //! [`crate::postgres::regions`], because the breaker is one for all replicas.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::domain::ids::RegionName;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
+use crate::postgres::regions::Breaker;
 
 /// So many tenants must have been refused.
 pub const TENANTS: u32 = 3;
@@ -83,14 +84,23 @@ impl<Q: QlikApi> Engine<Q> {
     ///
     /// [`StoreError`].
     pub async fn probe_open_breakers(&self) -> Result<(), StoreError> {
-        for breaker in self.store.breakers().await? {
-            metrics::gauge!(crate::telemetry::BREAKER_OPEN, "region" => breaker.region.to_string())
-                .set(if breaker.open_for.is_some() { 1.0 } else { 0.0 });
+        let breakers = self.store.breakers().await?;
+        self.gauge_breakers(&breakers);
+        for breaker in breakers {
             if breaker.open_for.is_some() && self.regions().contains(&breaker.region) {
                 self.probe(&breaker.region).await?;
             }
         }
         Ok(())
+    }
+
+    /// Shows each region's breaker; one that no row knows of yet is closed.
+    pub(super) fn gauge_breakers(&self, breakers: &[Breaker]) {
+        let configured = self.regions().into_iter().map(|region| (region, 0.0));
+        let known = breakers.iter().map(|it| (&it.region, if it.open_for.is_some() { 1.0 } else { 0.0 }));
+        for (region, is_open) in configured.chain(known).collect::<BTreeMap<_, _>>() {
+            metrics::gauge!(crate::telemetry::BREAKER_OPEN, "region" => region.to_string()).set(is_open);
+        }
     }
 
     async fn probe(&self, region: &RegionName) -> Result<(), StoreError> {

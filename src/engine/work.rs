@@ -9,6 +9,7 @@ use crate::domain::profile::WantedClient;
 use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
 use crate::domain::tenant::{State, Tenant};
+use crate::domain::text::plain;
 use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
@@ -62,7 +63,7 @@ impl<Q: QlikApi> Engine<Q> {
         let needs_profile =
             claimed.tenant.due.edit || matches!(claimed.tenant.state, State::Pending | State::Creating(_));
         if profile.is_none() && needs_profile {
-            let what = format!("the configuration has no profile {}", claimed.profile);
+            let what = format!("the configuration has no profile {}", plain(claimed.profile.as_str()));
             return Err(Box::new(not_admitted(claimed, ParkReason::UnknownProfile, &what)));
         }
         let wanted = profile.map(|profile| {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod readiness;
+mod room;
 mod routes;
 mod serve;
 

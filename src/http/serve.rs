@@ -1,11 +1,10 @@
 //! Connections: accepted, bounded, and ended in good order.
 //!
-//! The rule: a client that is slow, silent or many costs this process no more
-//! than a fixed amount, since the work behind it matters more than its pages.
+//! The rules: a client that is slow, silent or many costs this process no more than a
+//! fixed amount, since the work behind it matters more than its pages; and **it keeps
+//! nobody else waiting**: a probe that is not answered has the process killed.
 
-use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,23 +12,33 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::room::{Place, Room};
 use super::routes::{Pages, router};
 
-/// How many connections are served at once; the next ones wait in the kernel's queue.
-const CONNECTIONS: usize = 64;
-
-/// A request's head must arrive within this time; also the longest pause between requests.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many connections there are at once: far more than all who should ask, and few
+/// enough for the usual limit of 1024 open files. One more ends the oldest.
+pub(super) const CONNECTIONS: usize = 256;
 
 /// Largest head of a request, in bytes.
 const HEAD_LIMIT: usize = 16 * 1024;
 
-/// How long answers under way may take when the process ends.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a client is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// A request's head must arrive within this time; also the longest pause between requests.
+    pub(super) head: Duration,
+    /// No connection lives longer, however slowly it reads what it asked for. Who asks
+    /// regularly connects again.
+    pub(super) life: Duration,
+    /// How long answers under way may take when their connection or the process ends.
+    pub(super) end: Duration,
+}
+
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(10), life: Duration::from_mins(5), end: Duration::from_secs(5) };
 
 /// After a failed accept, so that a lack of file descriptors is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -41,7 +50,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// A failure of one connection ends that connection; there is none that ends this.
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
-    serve_with(listener, pages, stop, HEAD_TIMEOUT).await;
+    serve_with(listener, pages, stop, PATIENCE).await;
 }
 
 /// [`serve`] with another patience for slow clients.
@@ -49,20 +58,20 @@ pub(super) async fn serve_with(
     listener: TcpListener,
     pages: Pages,
     stop: CancellationToken,
-    head_timeout: Duration,
+    patience: Patience,
 ) {
     let metrics = pages.metrics.clone();
     let router = router(pages);
     let open = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Room::for_at_most(CONNECTIONS);
     let mut upkeep = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = upkeep.tick() => metrics.upkeep(),
-            (accepted, permit) = accept(&listener, &room) => match accepted {
-                Ok(stream) => {
-                    open.spawn(talk(stream, router.clone(), stop.clone(), head_timeout, permit));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    open.spawn(talk(stream, router.clone(), stop.clone(), patience, room.enter()));
                 }
                 Err(error) => {
                     tracing::warn!("could not accept a connection on the HTTP port: {error}");
@@ -72,30 +81,14 @@ pub(super) async fn serve_with(
         }
     }
     open.close();
-    if tokio::time::timeout(GRACE, open.wait()).await.is_err() {
+    if tokio::time::timeout(patience.end, open.wait()).await.is_err() {
         tracing::warn!("{} HTTP connections did not end in time and are cut off", open.len());
     }
 }
 
-/// Waits for room first: what cannot be served is not accepted.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> (io::Result<TcpStream>, Option<OwnedSemaphorePermit>) {
-    // Fails only when the semaphore is closed, which it never is.
-    let permit = Arc::clone(room).acquire_owned().await.ok();
-    (listener.accept().await.map(|(stream, _)| stream), permit)
-}
-
-async fn talk(
-    stream: TcpStream,
-    router: Router,
-    stop: CancellationToken,
-    head_timeout: Duration,
-    _room: Option<OwnedSemaphorePermit>,
-) {
+async fn talk(stream: TcpStream, router: Router, stop: CancellationToken, patience: Patience, place: Place) {
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(HEAD_LIMIT);
+    server.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_LIMIT);
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -104,6 +97,11 @@ async fn talk(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = tokio::time::sleep(patience.life) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(patience.end, connection).await.unwrap_or(Ok(()))
+        }
+        () = place.is_taken.cancelled() => return,
     };
     if let Err(error) = ended {
         tracing::debug!("an HTTP connection ended early: {error}");

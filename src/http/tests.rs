@@ -19,7 +19,18 @@ struct Served {
     task: JoinHandle<()>,
 }
 
+const PATIENT: serve::Patience = serve::Patience {
+    head: Duration::from_mins(1),
+    life: Duration::from_mins(1),
+    end: Duration::from_millis(100),
+};
+
 async fn given_pages(readiness: Readiness, token: Option<&str>) -> Served {
+    let patience = serve::Patience { head: Duration::from_millis(200), ..PATIENT };
+    given_patient_pages(readiness, token, patience).await
+}
+
+async fn given_patient_pages(readiness: Readiness, token: Option<&str>, patience: serve::Patience) -> Served {
     let (recorder, metrics) = Metrics::local();
     metrics::with_local_recorder(&recorder, || metrics::counter!(CLAIMS_TOTAL).increment(3));
     let token = token.map(|token| Token::new(&SecretString::from(token)));
@@ -27,7 +38,6 @@ async fn given_pages(readiness: Readiness, token: Option<&str>) -> Served {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let pages = Pages { readiness, metrics, token };
-    let patience = Duration::from_millis(200);
     let task = tokio::spawn(serve::serve_with(listener, pages, stop.clone(), patience));
     Served { address, stop, task }
 }
@@ -179,6 +189,48 @@ async fn a_client_that_never_finishes_its_request_is_cut_off() {
 
     assert!(read.is_ok(), "the connection is still open");
     assert!(!answer.contains(" 200 "), "{answer}");
+}
+
+/// What a client may send, and then nothing more.
+const HALF_DONE: [(&str, &str); 5] = [
+    ("nothing", ""),
+    ("half a head", "GET /healthz HTTP/1.1\r\nhost:"),
+    ("a request, and then idles", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"),
+    ("half a body", "GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf"),
+    ("a question that takes long", "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"),
+];
+
+#[tokio::test]
+async fn probes_are_answered_at_once_however_many_others_hold_connections_half_open() {
+    for (what, half) in HALF_DONE {
+        let served = given_patient_pages(Readiness::new(std::future::pending::<Report>), None, PATIENT).await;
+        let mut held = Vec::new();
+        for number in 1..=serve::CONNECTIONS + 16 {
+            let mut stream = TcpStream::connect(served.address).await.unwrap();
+            stream.write_all(half.as_bytes()).await.unwrap();
+            held.push(stream);
+            // Before there is too little room, while there is just enough, and after.
+            if number % 64 == 0 || number >= serve::CONNECTIONS {
+                let alive = served.status("GET", "/healthz", "");
+                let alive = tokio::time::timeout(Duration::from_secs(1), alive).await;
+                assert_eq!(alive.ok(), Some(200), "{number} clients sent {what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_what_it_asks_for_is_cut_off_in_the_end() {
+    let patience = serve::Patience { life: Duration::from_millis(300), ..PATIENT };
+    let served = given_patient_pages(ready(), None, patience).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+
+    // Writes until nobody takes any more: the connection has ended.
+    let ended = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), ended).await;
+
+    assert!(in_time.is_ok(), "the connection is still open");
 }
 
 #[tokio::test]

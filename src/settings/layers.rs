@@ -15,6 +15,8 @@ use super::fault::Fault;
 
 /// The origin of values that nobody set.
 pub(super) const BUILT_IN: &str = "built-in default";
+/// What the origin of a default starts with that follows from what somebody wrote.
+const DERIVED: &str = "default (from ";
 /// What the origin of a value from the environment starts with.
 const VARIABLE: &str = "environment variable ";
 /// `config/default.toml`, compiled in.
@@ -140,9 +142,20 @@ pub(super) fn not_collected(error: &ConfigError) -> Fault {
 pub(super) fn rank(value: &Value) -> u8 {
     match value.origin() {
         None | Some(BUILT_IN) => 0,
+        Some(origin) if origin.starts_with(DERIVED) => 0,
         Some(_) if is_variable(value) => 2,
         Some(_) => 1,
     }
+}
+
+/// Whether somebody wrote the value, in a file or in the environment.
+pub(super) fn is_written(value: &Value) -> bool {
+    rank(value) > 0
+}
+
+/// The origin of a default that follows from this setting.
+pub(super) fn derived_origin(key: &str) -> String {
+    format!("{DERIVED}{key})")
 }
 
 /// Whether the value came from the environment, where all is text.

@@ -22,11 +22,11 @@ impl Misfit {
     }
 }
 
-/// A value of ours as a message may quote it: short, and without the password of a URL.
+/// A value of ours as a message may quote it: short, and not where it may be an address with a password.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
 
-    if has_password(text) {
+    if text.contains('@') {
         return "[redacted]".to_owned();
     }
     match text.char_indices().nth(LONGEST) {

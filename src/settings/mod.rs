@@ -9,13 +9,19 @@
 //! do**, and never a word of a secret. An operator mends a configuration in one
 //! round, not in as many rounds as it has mistakes.
 
+mod authority;
 mod checked;
+mod database;
+mod database_url;
+mod derived;
 mod fault;
 mod layers;
 mod misfit;
 mod nearest;
 mod parse;
 mod profiles;
+mod proxy;
+mod ranges;
 mod raw;
 mod reader;
 mod regions;
@@ -36,6 +42,7 @@ pub use checked::{
     Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Region, Retry,
     Rotation, Settings, Vault, Worker,
 };
+pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use show::ShownKey;
 
@@ -119,7 +126,7 @@ impl Layered {
     ///
     /// [`InvalidSettings`] with the faults of `[database]` and every unknown key.
     pub fn database(&self) -> Result<Database, InvalidSettings> {
-        self.section(sections::database)
+        self.section(database::database)
     }
 
     /// Only `[vault]`, for commands that open or seal secrets.

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -28,9 +28,34 @@ pub(super) fn filled(value: &Value) -> Result<String, Misfit> {
     }
 }
 
-/// A path. Relative ones start at the working directory of the process.
+/// A path. Relative ones start at the working directory of the process. What should
+/// stand in the file, and not its name, is refused without a word of it.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Misfit> {
-    filled(value).map(PathBuf::from)
+    let text = filled(value)?;
+    if is_content(&text) {
+        let remedy = "write it into a file that only its reader may read, and name that file here";
+        return Err(Misfit::new("is no path: it seems to be what the file should hold", remedy));
+    }
+    Ok(text.into())
+}
+
+/// Whether a text is a URL, JSON, PEM or of several lines, and so no path.
+pub(super) fn is_content(text: &str) -> bool {
+    text.contains("://")
+        || text.contains(char::is_control)
+        || text.starts_with(['{', '['])
+        || text.starts_with("-----")
+}
+
+/// The path of a secret as a message may say it: a relative one may be the secret
+/// itself, written where its file should be named.
+pub(super) fn quoted_path(path: &Path) -> String {
+    let shown = path.display().to_string();
+    if ["/", "./", "../"].iter().any(|start| shown.starts_with(start)) {
+        shown
+    } else {
+        "[a path that is not shown: it does not begin with / or ./]".to_owned()
+    }
 }
 
 /// A duration with its unit, such as `200ms`, `15m`, `7d`.

@@ -1,13 +1,15 @@
 //! What the layers say together, merged by the `config` crate and flattened to dotted keys.
 //!
 //! The rule: nothing is checked here; an unknown key must reach the reader to be
-//! told. Only what a later layer has replaced is dropped.
+//! told. Only what a later layer has replaced is dropped, and defaults follow from
+//! what was written.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 
 use config::{Config, Map, Value, ValueKind};
 
+use super::derived::derive;
 use super::fault::Fault;
 use super::layers::{
     BUILT_IN, ConfigFile, DEFAULTS, Layer, environment_layer, not_collected, rank, toml_layer,
@@ -44,7 +46,9 @@ impl Tree {
         complete_profiles(&mut tree, &built_in);
         let mut entries = Vec::new();
         flatten(String::new(), &tree, &mut entries);
-        Ok(Self { entries: without_replaced(entries), variables: names })
+        let mut entries = without_replaced(entries);
+        derive(&mut entries);
+        Ok(Self { entries, variables: names })
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -5,11 +5,11 @@
 //! made only by recording a fault, so a value cannot go missing in silence.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
 
-use super::fault::{Fault, InvalidSettings};
+use super::fault::{Fault, InvalidSettings, Warning};
+use super::layers::is_written;
 use super::misfit::Misfit;
 use super::nearest::nearest;
 use super::raw::{Entry, Tree};
@@ -26,7 +26,7 @@ pub(super) struct Reader<'a> {
     tree: &'a Tree,
     known: BTreeSet<String>,
     secret: BTreeSet<String>,
-    exposed: Vec<(String, PathBuf)>,
+    warnings: Vec<Warning>,
     faults: Vec<Fault>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
             tree,
             known: BTreeSet::new(),
             secret: BTreeSet::new(),
-            exposed: Vec::new(),
+            warnings: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -103,19 +103,29 @@ impl<'a> Reader<'a> {
         self.fault(key, problem, remedy)
     }
 
-    /// Remembers that this key names a file that everybody may read.
-    pub(super) fn expose(&mut self, key: &str, path: &Path) {
-        self.exposed.push((key.to_owned(), path.to_owned()));
+    /// Records what is unwise about this key, where only its reader can see it.
+    pub(super) fn warn(&mut self, key: &str, message: impl Into<String>) {
+        self.warnings.push(Warning { key: key.to_owned(), message: message.into() });
     }
 
-    /// The keys whose secrets lie in files that everybody may read.
-    pub(super) fn exposed(&self) -> &[(String, PathBuf)] {
-        &self.exposed
+    /// What the readers of keys found unwise.
+    pub(super) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether this process has a variable of this name, whatever its value.
+    pub(super) fn has_variable(&self, name: &str) -> bool {
+        self.tree.has_variable(name)
     }
 
     /// Where a key was set, if it was.
     pub(super) fn origin(&self, key: &str) -> Option<&'a str> {
         self.tree.get(key).and_then(Value::origin)
+    }
+
+    /// Whether somebody wrote this key, in a file or in the environment.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.tree.get(key).is_some_and(is_written)
     }
 
     /// Marks a key whose value must never be shown.

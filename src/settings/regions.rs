@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use config::Value;
+use secrecy::SecretString;
 
 use super::checked::Region;
 use super::misfit::{Misfit, quoted};
@@ -14,6 +15,7 @@ use super::reader::{Read, Reader};
 use crate::domain::host::HostPattern;
 use crate::domain::ids::RegionName;
 use crate::domain::secret::RegionCredential;
+use crate::domain::text::named;
 
 /// All regions, in the order of the file; at least one.
 pub(super) fn regions(from: &mut Reader<'_>) -> Read<Vec<Region>> {
@@ -53,10 +55,28 @@ fn name_and_hosts(from: &mut Reader<'_>, at: &str) -> Read<(RegionName, Vec<Host
 
 fn region(from: &mut Reader<'_>, at: &str) -> Read<Region> {
     let named = name_and_hosts(from, at);
-    let client_id = from.required(&format!("{at}.client_id"), filled);
-    let secret = from.required_secret(&format!("{at}.client_secret"));
+    let client_id = from.required(&format!("{at}.client_id"), client_id);
+    let secret = client_secret(from, &format!("{at}.client_secret"));
     let (name, hosts) = named?;
     Ok(Region { name, hosts, credential: RegionCredential::new(client_id?, secret?) })
+}
+
+fn client_id(value: &Value) -> Result<String, Misfit> {
+    let text = filled(value)?;
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        None => Ok(text),
+        Some(c) => Err(Misfit::new(format!("holds {}", named(c)), "remove it; no client id has one")),
+    }
+}
+
+/// Both halves of a credential are of printable ASCII (RFC 6749, appendix A).
+fn client_secret(from: &mut Reader<'_>, key: &str) -> Read<SecretString> {
+    let given = from.required_secret(key)?;
+    if given.text().is_ascii() {
+        return Ok(given.secret);
+    }
+    let problem = "holds a character outside of ASCII, which no client secret has";
+    Err(given.fault(from, &Misfit::new(problem, "copy it anew, without quotes around it")))
 }
 
 fn host_patterns(value: &Value) -> Result<Vec<HostPattern>, Misfit> {

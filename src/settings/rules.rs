@@ -1,10 +1,12 @@
-//! Rules between keys: each says why, with the numbers as they stand.
+//! Rules between keys: each says why, with the numbers as they stand and where.
 //!
-//! The rule: values are only peeked at, so that a key that is wrong in itself is
-//! told once.
+//! The rules: only what somebody wrote is compared, since defaults follow from that
+//! (`derived`); and values are only peeked at, so that a key that is wrong in itself
+//! is told once.
 
 use std::time::Duration;
 
+use super::derived::between;
 use super::parse::{duration, interval, shown};
 use super::reader::Reader;
 
@@ -14,6 +16,8 @@ pub(super) fn check(from: &mut Reader<'_>) {
     first_wait_fits_under_the_cap(from);
     connecting_is_part_of_the_request(from);
     reading_is_part_of_the_request(from);
+    parts_of_a_request_fit_into_the_lease(from);
+    one_way_leads_to_qlik(from);
     previous_secret_is_gone_before_the_next(from);
 }
 
@@ -22,72 +26,106 @@ pub(super) fn peek_duration(from: &Reader<'_>, key: &str) -> Option<Duration> {
     from.peek(key, duration(Duration::ZERO..=Duration::MAX))
 }
 
+fn written(from: &Reader<'_>, key: &str) -> Option<Duration> {
+    peek_duration(from, key).filter(|_| from.is_written(key))
+}
+
 fn pair(from: &Reader<'_>, one: &str, other: &str) -> Option<(Duration, Duration)> {
-    Some((peek_duration(from, one)?, peek_duration(from, other)?))
+    Some((written(from, one)?, written(from, other)?))
+}
+
+/// A setting in parentheses: its value, and where it was written.
+fn told(from: &Reader<'_>, key: &str, value: Duration) -> String {
+    format!("{key} ({}, {})", shown(value), from.origin(key).unwrap_or_default())
 }
 
 /// A worker needs the time of one request left on its lease before it sends, and
 /// the request itself must end before another may take the tenant over.
 fn lease_outlasts_requests(from: &mut Reader<'_>) {
-    let Some((lease, timeout)) = pair(from, "worker.lease", "qlik.request_timeout") else { return };
+    const LEASE: &str = "worker.lease";
+    const REQUEST: &str = "qlik.request_timeout";
+    let Some((lease, timeout)) = pair(from, LEASE, REQUEST) else { return };
     let both = timeout.saturating_mul(2);
     if lease <= both {
-        let (lease, timeout, both) = (shown(lease), shown(timeout), shown(both));
-        from.fault(
-            "worker.lease",
-            format!("is {lease}, not more than twice qlik.request_timeout ({timeout})"),
-            format!("raise it above {both}, or lower qlik.request_timeout"),
-        );
+        let problem = format!("is {}, not more than twice {}", shown(lease), told(from, REQUEST, timeout));
+        from.fault(LEASE, problem, format!("raise it above {}, or lower {REQUEST}", shown(both)));
     }
 }
 
 fn first_wait_fits_under_the_cap(from: &mut Reader<'_>) {
     let Some((base, cap)) = pair(from, "retry.base", "retry.cap") else { return };
     if base > cap {
-        let (base, cap) = (shown(base), shown(cap));
-        from.fault(
-            "retry.base",
-            format!("is {base}, more than retry.cap ({cap})"),
-            "lower it, or raise retry.cap",
-        );
+        let problem = format!("is {}, more than {}", shown(base), told(from, "retry.cap", cap));
+        from.fault("retry.base", problem, "lower it, or raise retry.cap");
     }
 }
 
 fn connecting_is_part_of_the_request(from: &mut Reader<'_>) {
-    let Some((connect, request)) = pair(from, "qlik.connect_timeout", "qlik.request_timeout") else { return };
+    const CONNECT: &str = "qlik.connect_timeout";
+    const REQUEST: &str = "qlik.request_timeout";
+    let Some((connect, request)) = pair(from, CONNECT, REQUEST) else { return };
     if connect >= request {
-        let (connect, request) = (shown(connect), shown(request));
-        from.fault(
-            "qlik.connect_timeout",
-            format!("is {connect}, not less than qlik.request_timeout ({request})"),
-            "lower it: the request's time includes connecting",
-        );
+        let problem = format!("is {}, not less than {}", shown(connect), told(from, REQUEST, request));
+        from.fault(CONNECT, problem, "lower it: the request's time includes connecting");
     }
 }
 
 fn reading_is_part_of_the_request(from: &mut Reader<'_>) {
-    let Some((read, request)) = pair(from, "qlik.read_timeout", "qlik.request_timeout") else { return };
+    const READ: &str = "qlik.read_timeout";
+    const REQUEST: &str = "qlik.request_timeout";
+    let Some((read, request)) = pair(from, READ, REQUEST) else { return };
     if read > request {
-        let (read, request) = (shown(read), shown(request));
-        from.fault(
-            "qlik.read_timeout",
-            format!("is {read}, more than qlik.request_timeout ({request})"),
-            "lower it: the request's time includes reading the answer",
-        );
+        let problem = format!("is {}, more than {}", shown(read), told(from, REQUEST, request));
+        from.fault(READ, problem, "lower it: the request's time includes reading the answer");
+    }
+}
+
+/// Where nobody wrote how long a request may take, what was written of its parts and
+/// of the lease must leave room for it.
+fn parts_of_a_request_fit_into_the_lease(from: &mut Reader<'_>) {
+    const LEASE: &str = "worker.lease";
+    let Some(lease) = written(from, LEASE) else { return };
+    if from.is_written("qlik.request_timeout") {
+        return;
+    }
+    for part in ["qlik.connect_timeout", "qlik.read_timeout"] {
+        let Some(value) = written(from, part) else { continue };
+        if value.saturating_mul(2) >= lease || between(value, lease).is_none() {
+            let lease = told(from, LEASE, lease);
+            let problem = format!(
+                "is {}, and a request, which takes longer, must fit twice into {lease}",
+                shown(value)
+            );
+            let remedy = format!("lower it, or raise {LEASE} above {}", shown(value.saturating_mul(2)));
+            from.fault(part, problem, remedy);
+        }
+    }
+}
+
+/// Behind a proxy it is the proxy that connects.
+fn one_way_leads_to_qlik(from: &mut Reader<'_>) {
+    const FIXED: &str = "qlik.connect_to";
+    let Some(proxy) = ["qlik.proxy", "qlik.proxy_file"].into_iter().find(|key| from.is_written(key)) else {
+        return;
+    };
+    if from.is_written(FIXED) {
+        let problem = format!("is given, and so is {proxy} ({})", from.origin(proxy).unwrap_or_default());
+        from.fault(FIXED, problem, "keep one of the two: they exclude each other");
     }
 }
 
 /// Qlik keeps at most five secrets; overlapping rotations would fill them up.
 /// Jitter may bring a rotation forward by a tenth.
 fn previous_secret_is_gone_before_the_next(from: &mut Reader<'_>) {
+    const EVERY: &str = "rotation.every";
     let any = interval(Duration::ZERO..=Duration::MAX);
-    let Some(Some(every)) = from.peek("rotation.every", any) else { return };
-    let Some(overlap) = peek_duration(from, "rotation.overlap") else { return };
+    let every = from.peek(EVERY, any).flatten().filter(|_| from.is_written(EVERY));
+    let (Some(every), Some(overlap)) = (every, written(from, "rotation.overlap")) else { return };
     if overlap >= every.saturating_sub(every / 10) {
-        let (overlap, every) = (shown(overlap), shown(every));
+        let every = told(from, EVERY, every);
         from.fault(
             "rotation.overlap",
-            format!("is {overlap}, not less than nine tenths of rotation.every ({every})"),
+            format!("is {}, not less than nine tenths of {every}", shown(overlap)),
             "lower it: the previous secret must retire before the next is made, up to a tenth early",
         );
     }

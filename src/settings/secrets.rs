@@ -1,20 +1,65 @@
 //! Secrets: given in place, or as a file that holds nothing else.
 //!
-//! The rule: what was read is wrapped at once, and no message here quotes it.
+//! The rules: what was read is wrapped at once, and no message here quotes it. **What
+//! surely cannot work is refused here**, by the name of the character: a mark that
+//! nobody sees makes a secret that looks right and is refused by Qlik hours later.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::Value;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::misfit::Misfit;
 use super::parse;
-use super::reader::{Read, Reader};
+use super::reader::{Read, Reader, Recorded};
+use crate::domain::secret::closing;
+use crate::domain::text::{is_hidden, named};
+
+/// No secret of ours is longer; the rest of a larger file is not read.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// A secret, and where it stood: what else is wrong with it is told there.
+pub(super) struct Given {
+    pub(super) secret: SecretString,
+    key: String,
+    file: Option<PathBuf>,
+}
+
+impl Given {
+    pub(super) fn text(&self) -> &str {
+        self.secret.expose_secret()
+    }
+
+    /// The key that gave it, with `_file` where that did.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// A sentence about the secret, which begins with a verb.
+    pub(super) fn told(&self, sentence: &str) -> String {
+        told_of(self.file.as_deref(), sentence)
+    }
+
+    /// Records what is wrong with it.
+    pub(super) fn fault(&self, from: &mut Reader<'_>, misfit: &Misfit) -> Recorded {
+        from.fault(&self.key, self.told(&misfit.problem), misfit.remedy.clone())
+    }
+}
+
+fn told_of(file: Option<&Path>, sentence: &str) -> String {
+    match file {
+        Some(file) => format!("names {}, which {sentence}", parse::quoted_path(file)),
+        None => sentence.to_owned(),
+    }
+}
 
 impl Reader<'_> {
     /// A secret that must be given as `key` or as `key_file`.
-    pub(super) fn required_secret(&mut self, key: &str) -> Read<SecretString> {
+    pub(super) fn required_secret(&mut self, key: &str) -> Read<Given> {
         if let Some(secret) = self.secret(key)? {
             return Ok(secret);
         }
@@ -23,14 +68,14 @@ impl Reader<'_> {
     }
 
     /// A secret that may be given as `key` or as `key_file`, but not as both.
-    pub(super) fn secret(&mut self, key: &str) -> Read<Option<SecretString>> {
+    pub(super) fn secret(&mut self, key: &str) -> Read<Option<Given>> {
         let file_key = format!("{key}_file");
         self.keep_secret(key);
         let inline = self.optional(key, in_place);
         let file = self.optional(&file_key, parse::path);
         match (inline?, file?) {
             (None, None) => Ok(None),
-            (Some(secret), None) => Ok(Some(secret)),
+            (Some(secret), None) => Ok(Some(Given { secret, key: key.to_owned(), file: None })),
             (None, Some(path)) => self.secret_in_file(&file_key, &path).map(Some),
             (Some(_), Some(_)) => {
                 let other = self.origin(&file_key).unwrap_or_default();
@@ -41,26 +86,48 @@ impl Reader<'_> {
     }
 
     /// The content of a file without its last line break, which editors add.
-    pub(super) fn secret_in_file(&mut self, key: &str, path: &Path) -> Read<SecretString> {
-        let shown = path.display();
-        let mut text = std::fs::read_to_string(path).map_err(|error| {
-            let remedy = "name a file that the user tenantd runs as may read";
-            self.fault(key, format!("names {shown}, which cannot be read: {error}"), remedy)
-        })?;
+    pub(super) fn secret_in_file(&mut self, key: &str, path: &Path) -> Read<Given> {
+        let given = |secret: String| Given {
+            secret: secret.into(),
+            key: key.to_owned(),
+            file: Some(path.to_owned()),
+        };
+        let text = match content(path) {
+            Ok(text) => text,
+            Err(misfit) => return Err(given(String::new()).fault(self, &misfit)),
+        };
         if is_open_to_everybody(path) {
-            self.expose(key, path);
+            let sentence = format!("everybody may read: {}", closing(path, "o-rwx"));
+            self.warn(key, told_of(Some(path), &sentence));
         }
-        if text.ends_with('\n') {
-            text.pop();
+        let line =
+            text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        let given = given(line.to_owned());
+        match blemish(line) {
+            None => Ok(given),
+            Some(misfit) => Err(given.fault(self, &misfit)),
         }
-        if text.ends_with('\r') {
-            text.pop();
-        }
-        if text.is_empty() {
-            let problem = format!("names {shown}, which is empty");
-            return Err(self.fault(key, problem, "write the secret into it"));
-        }
-        Ok(text.into())
+    }
+}
+
+fn content(path: &Path) -> Result<Zeroizing<String>, Misfit> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    let size = read.map_err(|error| {
+        let remedy = "name a file that the user tenantd runs as may read";
+        Misfit::new(format!("cannot be read: {error}"), remedy)
+    })?;
+    if size as u64 > MOST_BYTES {
+        let problem = format!("has more than {MOST_BYTES} bytes");
+        return Err(Misfit::new(problem, "name a file that holds the secret and nothing else"));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        let problem = "begins with a byte order mark (U+FEFF) of UTF-16";
+        return Err(Misfit::new(problem, "save it as UTF-8 without a byte order mark"));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Misfit::new("holds bytes that are not UTF-8", "save it as UTF-8, or write it anew")),
     }
 }
 
@@ -70,8 +137,35 @@ fn is_open_to_everybody(path: &Path) -> bool {
 }
 
 fn in_place(value: &Value) -> Result<SecretString, Misfit> {
-    match parse::text(value)? {
-        empty if empty.is_empty() => Err(Misfit::new("is empty", "write the secret, or remove the key")),
-        secret => Ok(secret.into()),
+    let secret = parse::text(value)?;
+    match blemish(&secret) {
+        None => Ok(secret.into()),
+        Some(misfit) => Err(misfit),
+    }
+}
+
+/// What no secret has: nothing in it, a blank at an end, more than one line, a
+/// character that nobody sees.
+fn blemish(secret: &str) -> Option<Misfit> {
+    let is_unseen = |c: &char| is_hidden(*c) || c.is_whitespace();
+    let Some(first) = secret.chars().next() else {
+        return Some(Misfit::new("is empty", "write the secret, or remove the key"));
+    };
+    let told =
+        |problem: &str, c: char, remedy: &str| Some(Misfit::new(format!("{problem} {}", named(c)), remedy));
+    if first == '\u{FEFF}' {
+        return told("begins with", first, "save it as UTF-8 without a byte order mark");
+    }
+    if is_unseen(&first) {
+        return told("begins with", first, "remove it");
+    }
+    let last = secret.chars().next_back().filter(is_unseen);
+    match (secret.chars().find(|c| is_unseen(c) && *c != ' '), last) {
+        (Some(c @ ('\n' | '\r')), _) => {
+            told("has more than one line:", c, "keep the line with the secret, and nothing else")
+        }
+        (_, Some(c)) => told("ends in", c, "remove it"),
+        (Some(c), None) => told("holds", c, "remove it; no secret has one"),
+        (None, None) => None,
     }
 }

@@ -1,28 +1,26 @@
-//! Reads each section into its checked type: which keys there are, and their ranges.
+//! Reads each section into its checked type: which keys there are.
 //!
 //! The rule: read all keys first, then use `?`, so that one fault hides no other.
 //! Rules between keys are in `rules`.
 
-use std::time::Duration;
-
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 
 use super::checked::{
-    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry,
-    Rotation, Settings, Vault, Worker,
+    Audit, Budget, Canary, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry, Rotation,
+    Settings, Vault, Worker,
 };
+use super::database::database;
+use super::misfit::Misfit;
 use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
 use super::profiles::profiles;
+use super::proxy;
+use super::ranges::{
+    AUDIT_EVERY, BASE, CANARY, CAP, CONCURRENCY, CONNECT_TIMEOUT, GIVE_UP_AFTER, KEEP, LEASE, OVERLAP,
+    PATIENCE, PER_HOUR, POLL, READ_TIMEOUT, REQUEST_TIMEOUT, ROTATE_EVERY, SETTLE,
+};
 use super::reader::{Read, Reader};
 use super::regions::regions;
 use super::rules;
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_mins(1);
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-const YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// Everything, in the order of `config/default.toml`.
 pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
@@ -51,41 +49,28 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
     })
 }
 
-/// `[database]`
-pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
-    let url = from.required_secret("database.url");
-    let max_connections = from.required("database.max_connections", count(2..=500));
-    let url = url?;
-    let is_postgres = ["postgres://", "postgresql://"].iter().any(|it| url.expose_secret().starts_with(it));
-    if !is_postgres {
-        let remedy = "write it as postgres://user:password@host:5432/database";
-        return Err(from.fault("database.url", "is not a PostgreSQL URL", remedy));
-    }
-    Ok(Database { url, max_connections: max_connections? })
-}
-
 fn worker(from: &mut Reader<'_>) -> Read<Worker> {
-    let concurrency = from.required("worker.concurrency", count(1..=1024));
-    let lease = from.required("worker.lease", duration(SECOND..=HOUR));
-    let poll = from.required("worker.poll", duration(10 * MILLISECOND..=10 * MINUTE));
+    let concurrency = from.required("worker.concurrency", count(CONCURRENCY));
+    let lease = from.required("worker.lease", duration(LEASE));
+    let poll = from.required("worker.poll", duration(POLL));
     Ok(Worker { concurrency: concurrency?, lease: lease?, poll: poll? })
 }
 
 fn retry(from: &mut Reader<'_>) -> Read<Retry> {
-    let base = from.required("retry.base", duration(10 * MILLISECOND..=HOUR));
-    let cap = from.required("retry.cap", duration(10 * MILLISECOND..=DAY));
-    let give_up_after = from.required("retry.give_up_after", duration(SECOND..=30 * DAY));
+    let base = from.required("retry.base", duration(BASE));
+    let cap = from.required("retry.cap", duration(CAP));
+    let give_up_after = from.required("retry.give_up_after", duration(GIVE_UP_AFTER));
     Ok(Retry { base: base?, cap: cap?, give_up_after: give_up_after? })
 }
 
 pub(super) fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
-    let request_timeout = from.required("qlik.request_timeout", duration(100 * MILLISECOND..=10 * MINUTE));
-    let connect_timeout = from.required("qlik.connect_timeout", duration(10 * MILLISECOND..=MINUTE));
-    let read_timeout = from.required("qlik.read_timeout", duration(100 * MILLISECOND..=10 * MINUTE));
-    let settle = from.required("qlik.settle", duration(SECOND..=DAY));
+    let request_timeout = from.required("qlik.request_timeout", duration(REQUEST_TIMEOUT));
+    let connect_timeout = from.required("qlik.connect_timeout", duration(CONNECT_TIMEOUT));
+    let read_timeout = from.required("qlik.read_timeout", duration(READ_TIMEOUT));
+    let settle = from.required("qlik.settle", duration(SETTLE));
     let ca_file = from.optional("qlik.ca_file", path);
     let connect_to = from.optional("qlik.connect_to", address);
-    let proxy = from.secret("qlik.proxy");
+    let proxy = proxy(from);
     let revoke_by_filter = from.required("qlik.revoke_by_filter", flag);
     Ok(Qlik {
         request_timeout: request_timeout?,
@@ -97,6 +82,14 @@ pub(super) fn qlik(from: &mut Reader<'_>) -> Read<Qlik> {
         proxy: proxy?,
         revoke_by_filter: revoke_by_filter?,
     })
+}
+
+fn proxy(from: &mut Reader<'_>) -> Read<Option<SecretString>> {
+    let Some(given) = from.secret("qlik.proxy")? else { return Ok(None) };
+    match proxy::check(given.text()) {
+        Ok(()) => Ok(Some(given.secret)),
+        Err(misfit) => Err(given.fault(from, &misfit)),
+    }
 }
 
 /// `[vault]`
@@ -111,53 +104,55 @@ pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
 fn prove(from: &mut Reader<'_>) -> Read<Prove> {
     let words = [("client_credentials", ProofMethod::ClientCredentials), ("none", ProofMethod::None)];
     let method = from.required("prove.method", choice(words));
-    let patience = from.required("prove.patience", duration(Duration::ZERO..=DAY));
+    let patience = from.required("prove.patience", duration(PATIENCE));
     Ok(Prove { method: method?, patience: patience? })
 }
 
 /// `[rotation]`
 pub(super) fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
-    let every = from.required("rotation.every", interval(HOUR..=10 * YEAR));
-    let overlap = from.required("rotation.overlap", duration(MINUTE..=YEAR));
+    let every = from.required("rotation.every", interval(ROTATE_EVERY));
+    let overlap = from.required("rotation.overlap", duration(OVERLAP));
     Ok(Rotation { every: every?, overlap: overlap? })
 }
 
 fn audit(from: &mut Reader<'_>) -> Read<Audit> {
-    let every = from.required("audit.every", interval(MINUTE..=YEAR));
+    let every = from.required("audit.every", interval(AUDIT_EVERY));
     let repair = from.required("audit.repair", flag);
     Ok(Audit { every: every?, repair: repair? })
 }
 
 /// `[budget]`
 pub(super) fn budget(from: &mut Reader<'_>) -> Read<Budget> {
-    let removals_per_hour = from.optional("budget.removals_per_hour", count(1..=1_000_000));
-    let changes_per_hour = from.required("budget.changes_per_hour", count(1..=1_000_000));
+    let removals_per_hour = from.optional("budget.removals_per_hour", count(PER_HOUR));
+    let changes_per_hour = from.required("budget.changes_per_hour", count(PER_HOUR));
     Ok(Budget { removals_per_hour: removals_per_hour?, changes_per_hour: changes_per_hour? })
 }
 
 fn canary(from: &mut Reader<'_>) -> Read<Canary> {
-    let size = from.required("canary.size", count(0..=10_000));
+    let size = from.required("canary.size", count(CANARY));
     let max_failure_ratio = from.required("canary.max_failure_ratio", share);
     Ok(Canary { size: size?, max_failure_ratio: max_failure_ratio? })
 }
 
 fn history(from: &mut Reader<'_>) -> Read<History> {
-    let keep = from.required("history.keep", duration(HOUR..=10 * YEAR));
+    let keep = from.required("history.keep", duration(KEEP));
     Ok(History { keep: keep? })
 }
 
 fn http(from: &mut Reader<'_>) -> Read<Http> {
+    from.keep_secret("http.token");
     let listen = from.required("http.listen", address);
     let token = match from.optional("http.token_file", path)? {
         Some(path) => Some(from.secret_in_file("http.token_file", &path)?),
         None => None,
     };
     let is_sendable = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
-    if !token.as_ref().is_none_or(|token| is_sendable(token.expose_secret())) {
-        let problem = "names a token that does not fit into an HTTP header";
-        return Err(from.fault("http.token_file", problem, "use letters and digits, without spaces"));
+    if let Some(given) = token.as_ref().filter(|token| !is_sendable(token.text())) {
+        let problem = "holds a token that does not fit into an HTTP header";
+        let misfit = Misfit::new(problem, "use letters and digits, without spaces");
+        return Err(given.fault(from, &misfit));
     }
-    Ok(Http { listen: listen?, token })
+    Ok(Http { listen: listen?, token: token.map(|token| token.secret) })
 }
 
 /// `[log]`

@@ -1,12 +1,14 @@
 //! `tenantd config show`: what is set, to what, and by whom.
 //!
-//! The rule: a value is shown only if its key is known and is no secret. An
-//! unknown key may be a mistyped secret.
+//! The rule: a value is shown only if its key is known and is no secret, and only if
+//! it looks like what the key asks for. An unknown key may be a mistyped secret, and
+//! where a file should be named, its content may stand.
 
 use config::{Value, ValueKind};
 use serde::Serialize;
 
 use super::misfit::has_password;
+use super::parse::{is_content, quoted_path};
 use super::raw::{Entry, Tree};
 use super::reader::Reader;
 use super::sections;
@@ -18,7 +20,8 @@ pub struct ShownKey {
     pub key: String,
     /// As it was written, or `[redacted]`.
     pub value: String,
-    /// The file, the environment variable, or `built-in default`.
+    /// The file, the environment variable, `built-in default`, or `default (from KEY)`
+    /// where it follows from a setting that somebody wrote.
     pub origin: String,
 }
 
@@ -32,11 +35,19 @@ pub(super) fn rows(tree: &Tree) -> Vec<ShownKey> {
 
 fn row(reader: &Reader<'_>, entry: &Entry) -> ShownKey {
     let value = written(&entry.value);
-    let may_show = reader.may_show(&entry.key) && !has_password(&value);
+    let may_show = reader.may_show(&entry.key) && !may_be_secret(reader, &entry.key, &value);
     ShownKey {
         key: entry.key.clone(),
         value: if may_show { value } else { "[redacted]".to_owned() },
         origin: entry.value.origin().unwrap_or_default().to_owned(),
+    }
+}
+
+fn may_be_secret(reader: &Reader<'_>, key: &str, value: &str) -> bool {
+    match key.strip_suffix("_file") {
+        Some(of) => is_content(value) || (reader.is_secret(of) && quoted_path(value.as_ref()) != value),
+        None if key.starts_with("profiles.") => has_password(value),
+        None => value.contains('@'),
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The rule: nothing here stops the daemon, and a default never warns.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::fault::Warning;
@@ -18,7 +17,7 @@ const SHORT_SETTLE: Duration = Duration::from_secs(30);
 pub(super) fn of(from: &Reader<'_>, file: Option<&ConfigFile>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     warnings.extend(file.into_iter().flat_map(|file| exposed_secrets(from, file)));
-    warnings.extend(from.exposed().iter().map(|(key, path)| exposed_file(key, path)));
+    warnings.extend_from_slice(from.warnings());
     warnings.extend(short_settle(from));
     warnings.extend(no_proof(from));
     warnings.extend(repair_without_audits(from));
@@ -46,11 +45,6 @@ fn exposed_secrets(from: &Reader<'_>, file: &ConfigFile) -> Vec<Warning> {
         )
     });
     told.collect()
-}
-
-fn exposed_file(key: &str, path: &Path) -> Warning {
-    let path = path.display();
-    warning(key, format!("names {path}, which everybody may read: run `chmod o-rwx {path}`"))
 }
 
 fn short_settle(from: &Reader<'_>) -> Option<Warning> {

@@ -1,23 +1,34 @@
 //! The log on standard error: text for people, JSON for programs.
 //!
-//! The rule: the libraries that carry our requests never log below a warning,
-//! whatever the level: further down they print headers and bodies, which hold
-//! credentials.
+//! The rule: **a library says nothing here unless somebody has read all it says**,
+//! whatever the level. What libraries log may hold the headers of a request, a line of
+//! `~/.pgpass`, or the rest of a password that broke an address in two.
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::colour;
+use super::lines::{PlainJson, text_fields};
+
 /// Chatty at `info` without telling an operator anything. A level of the
 /// operator's own for one of them wins, since it comes later.
 const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
 
-/// Crates that see requests and answers in the clear.
-const ON_THE_WIRE: [&str; 7] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "tower"];
+/// The targets that may appear, with all below them; of nobody else a word. Besides
+/// ours:
+///
+/// * `sqlx::query`: the text of a statement, in which values are `$1`, with counts and
+///   times. All of our statements are constants.
+/// * `sqlx::pool::acquire`: how long a connection was waited for.
+/// * `tokio_cron_scheduler`: the ids and the times of its jobs.
+///
+/// Nothing is taken from the `log` crate: it has no reader in this process.
+const MAY_SPEAK: [&str; 4] = ["tenantd", "sqlx::query", "sqlx::pool::acquire", "tokio_cron_scheduler"];
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +66,15 @@ pub enum InitError {
 ///
 /// [`InitError`]
 pub fn init(format: Format, level: &str) -> Result<(), InitError> {
-    let ansi = std::io::stderr().is_terminal();
-    let subscriber = subscriber(format, level, ansi, std::io::stderr)?;
-    // Also catches what libraries say through the `log` crate.
+    let is_coloured = colour::is_wanted(std::io::stderr().is_terminal());
+    let subscriber = subscriber(format, level, is_coloured, std::io::stderr)?;
     subscriber.try_init().map_err(|_| InitError::Twice)
 }
 
 fn subscriber<W>(
     format: Format,
     level: &str,
-    ansi: bool,
+    is_coloured: bool,
     writer: W,
 ) -> Result<impl Subscriber + Send + Sync, InitError>
 where
@@ -72,17 +82,20 @@ where
 {
     let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
         .map_err(|source| InitError::Level { level: level.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_coloured);
     let lines = match format {
-        Format::Text => lines.with_ansi(ansi).boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
+        Format::Text => lines.fmt_fields(text_fields()).boxed(),
+        Format::Json => lines.json().flatten_event(true).map_event_format(PlainJson).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless)).with(lines))
+    Ok(tracing_subscriber::registry().with(filter).with(filter_fn(may_speak)).with(lines))
 }
 
-fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    let library = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::WARN || !ON_THE_WIRE.contains(&library)
+/// Events and spans alike: a span's fields stand on every line within it.
+fn may_speak(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    MAY_SPEAK.iter().any(|listed| {
+        target.strip_prefix(listed).is_some_and(|below| below.is_empty() || below.starts_with("::"))
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +104,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::domain::text::is_hidden;
 
     /// A writer that keeps what it was given.
     #[derive(Clone, Default)]
@@ -144,14 +158,61 @@ mod tests {
     }
 
     #[test]
-    fn what_travels_on_the_wire_is_never_logged_whatever_the_level() {
-        let text = logged(Format::Text, "trace,hyper=trace,h2::codec=trace", || {
-            tracing::trace!(target: "hyper::proto::h1", "authorization: Bearer abc");
-            tracing::debug!(target: "h2::codec", "client_secret=abc");
-            tracing::warn!(target: "hyper::client", "the connection was closed");
-        });
+    fn a_library_that_nobody_has_read_says_nothing_whatever_the_level() {
+        let say = || {
+            tracing::trace!(target: "hyper::proto::h1", "authorization: Bearer s3cret");
+            tracing::debug!(target: "h2::codec", "client_secret=s3cret");
+            tracing::warn!(target: "sqlx_postgres::options::parse", value = "s3cret", "unrecognized");
+            tracing::warn!(target: "sqlx_postgres::options::pgpass", line = "s3cret", "Malformed line");
+            tracing::error!(target: "tenantdx", "s3cret");
+            tracing::error!(target: "sqlx::querying", "s3cret");
+            let theirs = tracing::error_span!(target: "hyper::client", "connect", uri = "s3cret");
+            theirs.in_scope(|| tracing::info!("ours"));
+        };
 
-        assert!(text.contains("the connection was closed") && !text.contains("abc"), "{text:?}");
+        for level in
+            ["trace", "trace,hyper=trace,h2::codec=trace,sqlx_postgres=trace", "[connect{uri}]=trace"]
+        {
+            for format in [Format::Text, Format::Json] {
+                let text = logged(format, level, say);
+
+                assert!(!text.contains("s3cret"), "{level}: {text}");
+                assert!(text.contains("ours") || !level.starts_with("trace"), "{level}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_makes_a_line_of_its_own_or_steers_the_terminal() {
+        let hostile = "a\nb\r\u{1b}[2J\u{9b}31m\u{202e}\u{2028}\u{feff}";
+        let say = || {
+            let span = tracing::info_span!("work", tenant = %hostile, quoted = hostile, debug = ?hostile);
+            span.in_scope(|| tracing::warn!(tenant = %hostile, quoted = hostile, "tenant {hostile}"));
+        };
+
+        let (text, json) = (logged(Format::Text, "info", say), logged(Format::Json, "info", say));
+
+        for log in [&text, &json] {
+            assert_eq!(log.lines().count(), 1, "{log:?}");
+            assert!(!log.trim_end_matches('\n').chars().any(is_hidden), "{log:?}");
+        }
+        assert!(text.contains(r"tenant a\nb\r\u{1b}[2J\u{9b}31m\u{202e}\u{2028}\u{feff}"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&line["tenant"], &line["quoted"]), (&hostile.into(), &hostile.into()));
+        assert_eq!(line["message"], format!("tenant {hostile}"));
+        assert_eq!(line["span"]["tenant"], hostile);
+    }
+
+    #[test]
+    fn colours_frame_the_level_and_never_come_from_a_value() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = subscriber(Format::Text, "info", true, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || tracing::warn!("look \u{1b}[7m here"));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+
+        assert!(text.contains("\u{1b}[33m WARN\u{1b}[0m"), "{text:?}");
+        assert!(text.ends_with("look \\u{1b}[7m here\n"), "{text:?}");
     }
 
     #[test]

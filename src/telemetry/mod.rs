@@ -1,9 +1,11 @@
 //! What the program says about itself: logs, panics, metrics.
 //!
 //! The rule: **no secret gets out this way**. Values of ours redact themselves;
-//! what cannot (the wire's own libraries, a panic's text) is never written.
+//! what cannot (other people's libraries, a panic's text) is never written.
 
+pub mod colour;
 mod fleet;
+mod lines;
 pub mod logs;
 pub mod metrics;
 pub mod panics;

@@ -123,7 +123,11 @@ mod tests {
 
         let path = path.display();
         assert!(error.starts_with(&format!("keyring {path}: has mode 0644")), "{error}");
-        assert!(error.ends_with(&format!("run `chmod 0600 {path}`")), "{error}");
+        assert!(
+            error.contains(&format!("run `chmod 0600 {path}`, or where a platform mounts it")),
+            "{error}"
+        );
+        assert!(error.contains("`defaultMode: 0440`") && error.ends_with("(Docker Swarm)"), "{error}");
     }
 
     #[test]

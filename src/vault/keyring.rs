@@ -13,6 +13,8 @@ use super::jwk::{Jwk, KeyFault};
 use super::key::{Key, KeyKind};
 use super::key_file;
 use crate::domain::ids::KeyId;
+use crate::domain::secret::closing;
+use crate::domain::text::{is_hidden, named};
 
 /// At least one checked key; no two of the same name. `Debug` names them only.
 #[derive(Debug)]
@@ -57,8 +59,8 @@ pub enum KeyringFault {
     NotAFile,
     /// Others than its owner could read or change it.
     #[error(
-        "has mode {mode:04o}, so that others than its owner and group may read it, or others than its owner change it; run `chmod 0600 {}`",
-        path.display()
+        "has mode {mode:04o}, so that others than its owner and group may read it, or others than its owner change it; {}",
+        closing(path, "0600")
     )]
     TooOpen {
         /// Its permission bits.
@@ -79,6 +81,12 @@ pub enum KeyringFault {
         line: usize,
         /// Counted from 1; 0 at the start of a line.
         column: usize,
+    },
+    /// A character that nobody sees, and that JSON does not allow.
+    #[error("holds {character}; save it as UTF-8 without it, or restore it from a backup")]
+    Unseen {
+        /// By its number and name.
+        character: String,
     },
     /// A set without keys.
     #[error("holds no key; make one with `tenantd keys generate`")]
@@ -142,7 +150,7 @@ impl Keyring {
     /// [`KeyringFault`], the first thing found wrong.
     pub fn parse(json: &[u8]) -> Result<Self, KeyringFault> {
         let set: JwkSet = serde_json::from_slice(json)
-            .map_err(|error| KeyringFault::NotAKeySet { line: error.line(), column: error.column() })?;
+            .map_err(|error| unseen(json).unwrap_or_else(|| not_a_key_set(&error)))?;
         let keys =
             (1..).zip(&set.keys).map(|(place, jwk)| check(place, jwk)).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
@@ -188,6 +196,24 @@ impl Keyring {
     }
 }
 
+fn not_a_key_set(error: &serde_json::Error) -> KeyringFault {
+    KeyringFault::NotAKeySet { line: error.line(), column: error.column() }
+}
+
+/// Why JSON that looks right is none: an editor's mark at its start, or what came along
+/// when it was copied.
+fn unseen(json: &[u8]) -> Option<KeyringFault> {
+    const UTF_16: [&[u8]; 2] = [&[0xFE, 0xFF], &[0xFF, 0xFE]];
+
+    if UTF_16.iter().any(|mark| json.starts_with(mark)) {
+        return Some(KeyringFault::Unseen { character: format!("{} of UTF-16", named('\u{FEFF}')) });
+    }
+    let is_json_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+    let is_unseen = |c: &char| (is_hidden(*c) || c.is_whitespace()) && !is_json_space(*c);
+    let character = std::str::from_utf8(json).ok()?.chars().find(is_unseen)?;
+    Some(KeyringFault::Unseen { character: named(character) })
+}
+
 fn check(place: usize, jwk: &Jwk) -> Result<Key, KeyringFault> {
     let kid = jwk.kid().map_err(|fault| KeyringFault::Key { key: KeyName::Place(place), fault })?;
     jwk.check(kid.clone()).map_err(|fault| KeyringFault::Key { key: KeyName::Kid(kid), fault })
@@ -224,6 +250,23 @@ mod tests {
             assert!(matches!(fault, KeyringFault::NotAKeySet { .. }), "{json}");
             assert!(!format!("{fault} {fault:?}").contains(K), "{fault:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_named() {
+        let set = format!(r#"{{"keys":[{{"kty":"oct","kid":"a","k":"{K}"}}]}}"#);
+        for (json, told) in [
+            (format!("\u{feff}{set}").into_bytes(), "holds a byte order mark (U+FEFF); save it as UTF-8"),
+            (set.replace(':', ":\u{a0}").into_bytes(), "holds a no-break space (U+00A0); "),
+            (format!("{set}\0").into_bytes(), "holds a NUL (U+0000); "),
+            ([0xFF, 0xFE, b'{', 0].to_vec(), "holds a byte order mark (U+FEFF) of UTF-16; "),
+        ] {
+            let fault = Keyring::parse(&json).unwrap_err();
+
+            assert!(fault.to_string().starts_with(told), "{fault}");
+            assert!(!format!("{fault} {fault:?}").contains(K), "{fault:?}");
+        }
+        assert!(Keyring::parse(format!("\r\n\t{set} \r\n").as_bytes()).is_ok());
     }
 
     #[test]

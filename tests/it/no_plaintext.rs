@@ -43,7 +43,7 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let fleet = Fleet::new(world).await;
     let extra = format!(
         r#"
-        log.level = "trace"
+        log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
         qlik.settle = "1s"
         retry.base = "100ms"
         retry.cap = "500ms"

@@ -114,7 +114,7 @@ impl Finding {
             Verdict::Fail => "FAIL",
         };
         let remedy = self.remedy.as_ref().map(|remedy| format!("  — {remedy}")).unwrap_or_default();
-        format!("{verdict:<4}  {:<13}  {}{remedy}", self.check, output::plain(&self.message))
+        format!("{verdict:<4}  {:<13}  {}{remedy}", self.check, self.message)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
 use crate::domain::phase::Phase;
+use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::fleet::{Held, RolloutStatus};
 use crate::postgres::pauses::Pause;
@@ -46,7 +47,7 @@ pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyh
     };
     match format {
         Format::Json => output::json(&status)?,
-        Format::Table => output::print(&sheet(&status, store.now().await?))?,
+        Format::Table => output::sheet(&sheet(&status, store.now().await?))?,
     }
     Ok(Code::Done)
 }
@@ -91,7 +92,7 @@ fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {
         Some(hold) => {
             let what =
                 if hold.changes { "all changes at Qlik are held" } else { "deletions at Qlik are held" };
-            format!("{what}, {}: {}\n\n", relative(hold.since, now), output::plain(&hold.reason))
+            format!("{what}, {}: {}\n\n", relative(hold.since, now), plain(&hold.reason))
         }
         None => String::new(),
     };

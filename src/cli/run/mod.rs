@@ -107,6 +107,7 @@ async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop
     };
     let store = store?;
     let engine = parts.engine(store.clone());
+    app::count_fleet(&engine, &stop).await;
     progress.begin(&engine);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");

@@ -53,8 +53,7 @@ pub(super) async fn run(args: AddArgs, store: &Store) -> anyhow::Result<Code> {
     if status.host != host {
         return Err(Misuse(format!(
             "{} is there already, with host {}; a host is changed on its row, and only before anything was sent to it",
-            output::plain(&external_id),
-            status.host
+            external_id, status.host
         ))
         .into());
     }
@@ -85,7 +84,7 @@ async fn insert(store: &Store, new: NewTenant) -> anyhow::Result<bool> {
 }
 
 fn told(status: &Status, is_new: bool, format: Format) -> anyhow::Result<Code> {
-    let id = output::plain(&status.external_id);
+    let id = &status.external_id;
     match format {
         Format::Json => output::json(status)?,
         Format::Table if is_new => {

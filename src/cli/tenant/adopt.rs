@@ -77,7 +77,7 @@ pub(super) async fn run(args: &AdoptArgs, source: &Source) -> anyhow::Result<Cod
 }
 
 fn told(target: &Target, adopted: &Adopted, format: Format) -> anyhow::Result<Code> {
-    let (id, client) = (output::plain(&target.external_id), &adopted.client);
+    let (id, client) = (&target.external_id, &adopted.client);
     let differences: Vec<_> = adopted.differences.iter().map(|drift| drift.kind().as_str()).collect();
     if format == Format::Json {
         output::json(&Taken {

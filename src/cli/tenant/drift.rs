@@ -76,7 +76,7 @@ pub(super) async fn run(args: &DriftArgs, source: &Source) -> anyhow::Result<Cod
     }
     for (target, visit) in visits.iter().filter(|(_, visit)| visit.is_err()) {
         if let Err(error) = visit {
-            output::note(&format!("{} was not asked: {error}", output::plain(&target.external_id)));
+            output::note(&format!("{} was not asked: {error}", target.external_id));
         }
     }
     tell_remedies(&visits, args.repair);
@@ -141,15 +141,14 @@ fn tell_remedies(visits: &[Visit], repair: bool) {
     }
     for (target, visit) in visits {
         let Some(allowed) = visit.as_ref().ok().and_then(|audited| audited.repair.as_ref()) else { continue };
-        let id = output::plain(&target.external_id);
+        let id = &target.external_id;
         if let Some(reason) = &allowed.parked {
             output::note(&format!(
                 "{id} is parked ({reason}): mend that and run `tenantd tenant retry {id}`"
             ));
         } else if let Some(reason) = &allowed.paused {
             output::note(&format!(
-                "{id} is paused ({}): the daemon mends it after `tenantd tenant resume`",
-                output::plain(reason)
+                "{id} is paused ({reason}): the daemon mends it after `tenantd tenant resume`"
             ));
         }
     }

@@ -17,6 +17,7 @@ use crate::cli::source::Source;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
+use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
 use crate::postgres::explain::{Blocker, BlockerKind, Explained};
@@ -73,7 +74,7 @@ pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> a
     };
     match args.format.output {
         Format::Json => output::json(&explanation)?,
-        Format::Table => output::print(&sheet(&explanation, now))?,
+        Format::Table => output::sheet(&sheet(&explanation, now))?,
     }
     Ok(Code::Done)
 }
@@ -87,18 +88,18 @@ fn terms(source: &Source) -> anyhow::Result<ClaimTerms> {
 }
 
 fn sheet(explanation: &Explanation, now: DateTime<Utc>) -> String {
-    let id = output::plain(&explanation.external_id);
+    let id = plain(&explanation.external_id);
     let ready = if explanation.ready { "ready" } else { "not ready" };
     let reason = explanation.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
-    let message =
-        explanation.message.as_ref().map(|text| format!(": {}", output::plain(text))).unwrap_or_default();
+    let message = explanation.message.as_ref().map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let at = match explanation.next_at {
         Some(instant) => relative(instant, now),
         None => "when somebody ends what stands in its way".to_owned(),
     };
     let head = format!(
         "{id} is {ready}, phase {}{reason}{message}\nnext: {}, {at}\n",
-        explanation.phase, explanation.next
+        explanation.phase,
+        plain(&explanation.next)
     );
     if explanation.blockers.is_empty() {
         return head + "nothing keeps a daemon from it\n";
@@ -180,10 +181,7 @@ fn next(explained: &Explained) -> String {
             "is parked as HostNotAllowed: no region allows its host".to_owned()
         }
         Phase::Pending if !explained.is_profile_known => {
-            format!(
-                "is parked as UnknownProfile: there is no [profiles.{}]",
-                output::plain(&explained.profile)
-            )
+            format!("is parked as UnknownProfile: there is no [profiles.{}]", explained.profile)
         }
         Phase::Pending if explained.must_look => {
             "looks for an earlier client of ours, then creates one".to_owned()
@@ -217,7 +215,6 @@ fn removal(explained: &Explained) -> String {
     };
     match &explained.client_id {
         Some(client) => {
-            let client = output::plain(client);
             format!("deletes client {client}, its tokens and its bot user, and shreds its secrets{held}")
         }
         None => format!("looks for a client of ours to delete{held}"),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::one;
 use super::remove::what_goes;
-use crate::cli::exit::{Code, Misuse};
+use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::cli::pause::reason;
@@ -31,14 +31,11 @@ pub(in crate::cli) struct ForgetArgs {
 pub(super) async fn run(args: &ForgetArgs, store: &Store) -> anyhow::Result<Code> {
     let status = one(store, &args.external_id).await?;
     if !args.yes {
-        return Err(Misuse(format!(
-            "this shreds all that is kept of the tenant and deletes nothing in Qlik; where its host still exists, use `tenantd tenant remove`; add --yes if you mean it:\n  {}",
-            what_goes(&status)
-        ))
-        .into());
+        let warning = "this shreds all that is kept of the tenant and deletes nothing in Qlik; where its host still exists, use `tenantd tenant remove`; add --yes if you mean it";
+        return Err(Unconfirmed { warning: warning.to_owned(), to: vec![what_goes(&status)] }.into());
     }
     match store.forget(&args.external_id, &args.reason, &os_user()).await? {
-        Some(forgotten) => tell(&output::plain(&args.external_id), &status.host, &forgotten)?,
+        Some(forgotten) => tell(&args.external_id, &status.host, &forgotten)?,
         // Its row was deleted meanwhile.
         None => one(store, &args.external_id).await.map(drop)?,
     }
@@ -51,7 +48,6 @@ fn tell(id: &str, host: &str, forgotten: &Forgotten) -> anyhow::Result<()> {
     let mark = &forgotten.mark;
     match &forgotten.client_id {
         Some(client) => {
-            let client = output::plain(client);
             output::line(&format!("may still live on {host}: client {client}, which bears {mark}"))?;
         }
         None if forgotten.is_create_unknown => {

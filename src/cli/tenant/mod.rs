@@ -108,28 +108,25 @@ pub(super) async fn target(store: &Store, external_id: &str) -> anyhow::Result<T
 }
 
 fn unknown(external_id: &str) -> anyhow::Error {
-    let shown = output::plain(external_id);
-    anyhow!("there is no tenant with the external_id {shown:?}; `tenantd tenant list` shows all")
+    anyhow!("there is no tenant with the external_id {external_id:?}; `tenantd tenant list` shows all")
 }
 
 /// A visit's failure, as the end of a command.
 pub(super) fn not_done(external_id: &str) -> impl Fn(NotDone) -> anyhow::Error + '_ {
     move |error| match error {
         NotDone::Store(error) => error.into(),
-        NotDone::Qlik { .. } | NotDone::Busy(_) | NotDone::Refused(_) => {
-            anyhow!("{}: {error}", output::plain(external_id))
-        }
+        NotDone::Qlik { .. } | NotDone::Busy(_) | NotDone::Refused(_) => anyhow!("{external_id}: {error}"),
     }
 }
 
 /// One line on where a tenant stands.
 fn standing(status: &Status) -> String {
-    let id = output::plain(&status.external_id);
+    let id = &status.external_id;
     if status.ready {
         return format!("{id} is ready");
     }
     let (phase, reason) = (&status.phase, status.reason.as_deref().unwrap_or_default());
-    let message = output::plain(status.message.as_deref().unwrap_or_default());
+    let message = status.message.as_deref().unwrap_or_default();
     if needs_human(status) {
         format!("{id} needs a human, phase {phase}, {reason}: {message}")
     } else {

@@ -34,7 +34,7 @@ pub(super) async fn pause(args: &PauseArgs, store: &Store) -> anyhow::Result<Cod
     if !store.pause(&args.external_id, &args.terms.reason, end).await? {
         one(store, &args.external_id).await?;
     }
-    let id = output::plain(&args.external_id);
+    let id = &args.external_id;
     let ending = args.terms.ending(&format!("`tenantd tenant resume {id}`"));
     output::line(&format!("{id} is paused {ending}"))?;
     Ok(Code::Done)
@@ -43,7 +43,7 @@ pub(super) async fn pause(args: &PauseArgs, store: &Store) -> anyhow::Result<Cod
 pub(super) async fn resume(args: &ResumeArgs, store: &Store) -> anyhow::Result<Code> {
     let is_resumed = store.resume(&args.external_id).await?;
     let status = one(store, &args.external_id).await?;
-    let id = output::plain(&args.external_id);
+    let id = &args.external_id;
     let line = match (is_resumed, status.paused) {
         (true, false) => format!("{id} goes on"),
         (true, true) => {

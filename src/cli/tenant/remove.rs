@@ -6,7 +6,7 @@
 use clap::Args;
 
 use super::{for_each, one, standing};
-use crate::cli::exit::{Code, Misuse};
+use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;
 use crate::postgres::tenants::Status;
@@ -31,24 +31,23 @@ pub(super) async fn run(args: &RemoveArgs, store: &Store) -> anyhow::Result<Code
     for_each(&args.external_ids, async |id| remove(store, id).await).await
 }
 
-async fn warning(external_ids: &[String], store: &Store) -> anyhow::Result<Misuse> {
-    let mut lines = Vec::with_capacity(external_ids.len());
+async fn warning(external_ids: &[String], store: &Store) -> anyhow::Result<Unconfirmed> {
+    let mut to = Vec::with_capacity(external_ids.len());
     for external_id in external_ids {
-        lines.push(format!("  {}", what_goes(&one(store, external_id).await?)));
+        to.push(what_goes(&one(store, external_id).await?));
     }
-    let tenants = output::count(i64::try_from(lines.len()).unwrap_or(i64::MAX), "tenant");
-    Ok(Misuse(format!(
-        "this removes {tenants} for good, as [budget] removals_per_hour allows; add --yes if you mean it:\n{}",
-        lines.join("\n")
-    )))
+    let tenants = output::count(i64::try_from(to.len()).unwrap_or(i64::MAX), "tenant");
+    let warning = format!(
+        "this removes {tenants} for good, as [budget] removals_per_hour allows; add --yes if you mean it"
+    );
+    Ok(Unconfirmed { warning, to })
 }
 
 /// What a removal deletes.
 pub(super) fn what_goes(status: &Status) -> String {
-    let (id, host) = (output::plain(&status.external_id), &status.host);
+    let (id, host) = (&status.external_id, &status.host);
     match &status.client_id {
         Some(client) => {
-            let client = output::plain(client);
             format!(
                 "{id}: client {client} on {host}, its tokens, its bot user, and every secret that is kept"
             )
@@ -60,16 +59,15 @@ pub(super) fn what_goes(status: &Status) -> String {
 async fn remove(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let removed = store.remove(external_id).await?;
     let status = one(store, external_id).await?;
-    let id = output::plain(external_id);
     let line = match removed {
         None => format!("nothing to do: {}", standing(&status)),
         Some(unwanted) if unwanted.awaits_budget => format!(
-            "{id} is to be removed, as [budget] removals_per_hour allows; `tenantd fleet status` shows what is left of it"
+            "{external_id} is to be removed, as [budget] removals_per_hour allows; `tenantd fleet status` shows what is left of it"
         ),
         Some(unwanted) if unwanted.phase == "removed" => {
-            format!("{id} is removed: nothing was ever sent for it")
+            format!("{external_id} is removed: nothing was ever sent for it")
         }
-        Some(_) => format!("{id} is to be removed"),
+        Some(_) => format!("{external_id} is to be removed"),
     };
     Ok(output::line(&line)?)
 }

@@ -47,13 +47,12 @@ pub(super) async fn run(args: RetryArgs, store: &Store) -> anyhow::Result<Code> 
 async fn retry(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let is_retried = store.retry(external_id).await?;
     let status = one(store, external_id).await?;
-    let id = output::plain(external_id);
     let line = if !is_retried {
         format!("nothing to do: {}", standing(&status))
     } else if status.next_attempt_at.is_none() && status.reason.as_deref() == Some("AwaitingBudget") {
-        format!("{id} is no longer parked and waits for the removal budget")
+        format!("{external_id} is no longer parked and waits for the removal budget")
     } else {
-        format!("{id} is due at once")
+        format!("{external_id} is due at once")
     };
     Ok(output::line(&line)?)
 }
@@ -67,9 +66,8 @@ async fn recreate(store: &Store, external_id: &str, asked: &str) -> anyhow::Resu
             standing(&status)
         ));
     }
-    let id = output::plain(external_id);
     Ok(output::line(&format!(
-        "{id} gets another client, with another id, unless a look finds one of ours; `tenantd tenant wait {id}` waits for it"
+        "{external_id} gets another client, with another id, unless a look finds one of ours; `tenantd tenant wait {external_id}` waits for it"
     ))?)
 }
 

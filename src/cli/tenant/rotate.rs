@@ -57,23 +57,21 @@ pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> any
 }
 
 async fn rotate(store: &Store, external_id: &str) -> anyhow::Result<Wanted> {
-    let id = output::plain(external_id);
     let Some(version) = store.rotate(external_id).await? else {
         let status = one(store, external_id).await?;
-        return Err(anyhow!("{id} has no secret to rotate: {}", standing(&status)));
+        return Err(anyhow!("{external_id} has no secret to rotate: {}", standing(&status)));
     };
     output::line(&format!(
-        "{id} gets version {version}; `tenantd tenant wait {id} --version {version}` waits for it"
+        "{external_id} gets version {version}; `tenantd tenant wait {external_id} --version {version}` waits for it"
     ))?;
     Ok(Wanted { external_id: external_id.to_owned(), version: Some(version) })
 }
 
 async fn roll_back(store: &Store, external_id: &str, overlap: Duration, asked: &str) -> anyhow::Result<()> {
-    let id = output::plain(external_id);
     let why_not = match store.roll_back(external_id, overlap, asked).await? {
         Rollback::Done(Versions { promoted, version, replaced }) => {
             return Ok(output::line(&format!(
-                "{id}: the secret of version {promoted} is current again, as version {version}; version {replaced} lives on for {}",
+                "{external_id}: the secret of version {promoted} is current again, as version {version}; version {replaced} lives on for {}",
                 humantime::format_duration(overlap)
             ))?);
         }
@@ -81,11 +79,11 @@ async fn roll_back(store: &Store, external_id: &str, overlap: Duration, asked: &
         Rollback::Unwanted => "its desired_state is absent".to_owned(),
         Rollback::Leased => "a daemon works on it at this moment; try again".to_owned(),
         Rollback::NotReady(phase) => format!(
-            "its phase is {phase}, and only a tenant that is ready turns back; `tenantd tenant explain {id}` says what it waits for"
+            "its phase is {phase}, and only a tenant that is ready turns back; `tenantd tenant explain {external_id}` says what it waits for"
         ),
         Rollback::NoPrevious => {
             "no previous secret of it lives: it was retired, acknowledged away, or never there; `tenantd tenant rotate` makes a new one".to_owned()
         }
     };
-    Err(anyhow!("{id} is not rolled back: {why_not}"))
+    Err(anyhow!("{external_id} is not rolled back: {why_not}"))
 }

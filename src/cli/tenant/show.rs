@@ -10,6 +10,7 @@ use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::domain::ids::TenantId;
+use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::tenants::Status;
 
@@ -40,7 +41,7 @@ pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> 
         Format::Json => output::json(&Shown { status, attempts })?,
         Format::Table => {
             let now = store.now().await?;
-            output::print(&sheet(&status, now))?;
+            output::sheet(&sheet(&status, now))?;
             if !attempts.is_empty() {
                 output::print(&format!("\nlast attempts\n{}", history::table(&attempts, now)))?;
             }
@@ -75,7 +76,6 @@ fn sheet(status: &Status, now: DateTime<Utc>) -> String {
         ("updated_at", Some(at(status.updated_at))),
         ("labels", Some(status.labels.to_string())),
     ];
-    let line =
-        |(name, value): (&str, Option<String>)| format!("{name:<16} {}\n", output::plain(&or_dash(value)));
+    let line = |(name, value): (&str, Option<String>)| format!("{name:<16} {}\n", plain(&or_dash(value)));
     lines.into_iter().filter(|(_, value)| value.is_some()).map(line).collect()
 }

@@ -99,8 +99,8 @@ pub(super) async fn until_settled(
 fn line(wanted: &Wanted, status: &Status) -> String {
     match wanted.version {
         Some(version) if status.ready && !wanted.is_there(status) => {
-            let message = output::plain(status.message.as_deref().unwrap_or("the next one is under way"));
-            let (id, current) = (output::plain(&status.external_id), output::or_dash(status.version));
+            let message = status.message.as_deref().unwrap_or("the next one is under way");
+            let (id, current) = (&status.external_id, output::or_dash(status.version));
             format!("{id} has version {current} and not {version} yet: {message}")
         }
         Some(_) | None => standing(status),

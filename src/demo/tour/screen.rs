@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use super::paint::Paint;
+use crate::telemetry::colour;
 
 /// Do not wrap: should the terminal have become narrower since it was asked, as
 /// many lines are on the screen as were written still.
@@ -35,8 +36,7 @@ impl Screen {
     pub(super) fn of_stdout() -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_live = io::stdout().is_terminal() && !is_dumb;
-        let is_colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::on(Box::new(io::stdout()), is_live, is_live && !is_colourless)
+        Self::on(Box::new(io::stdout()), is_live, colour::is_wanted(is_live))
     }
 
     /// Something that is no terminal.

@@ -67,7 +67,7 @@ fn the_page_has_every_key_with_its_default_and_its_variable() {
 fn the_production_example_runs_without_a_warning() {
     let scratch = Scratch::new("example");
     for (name, content) in [
-        ("database-url", "postgres://tenantd:s3cret@db.internal/tenants\n"),
+        ("database-url", "postgres://tenantd:s3cret@db.internal/tenants?sslmode=verify-full\n"),
         ("qlik-us", "us-secret\n"),
         ("qlik-eu", "eu-secret\n"),
         ("http-token", "token-of-prometheus\n"),

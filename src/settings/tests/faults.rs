@@ -107,7 +107,7 @@ fn both_forms_of_a_secret_are_one_too_many() {
 #[test]
 fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
     let scratch = Scratch::new("secret-files");
-    let (good, empty) = (scratch.file("good", " s3cret\n\r\n"), scratch.file("empty", "\n"));
+    let (good, empty) = (scratch.file("good", "s3cret\r\n"), scratch.file("empty", "\n"));
     let with = |path: &std::path::Path| {
         LEAST.replace("client_secret = \"region-secret\"", &format!("client_secret_file = {path:?}"))
     };
@@ -116,8 +116,8 @@ fn a_secret_file_is_read_without_its_last_line_break_or_told_by_name() {
     let no_content = faults_of(layered(&with(&empty), &[]).settings());
     let no_file = faults_of(layered(&with(&scratch.path().join("none")), &[]).settings());
 
-    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), " s3cret\n");
-    assert!(no_content[0].contains("/empty, which is empty: write the secret into it"), "{no_content:?}");
+    assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), "s3cret");
+    assert!(no_content[0].contains("/empty, which is empty: write the secret"), "{no_content:?}");
     assert!(no_file[0].contains("/none, which cannot be read: No such file"), "{no_file:?}");
 }
 
@@ -136,7 +136,11 @@ fn a_secret_in_a_file_that_everybody_may_read_is_warned_about() {
     assert_eq!(open.len(), 1, "{open:?}");
     assert_eq!(
         open[0].to_string(),
-        format!("http.token_file names {shown}, which everybody may read: run `chmod o-rwx {shown}`")
+        format!(
+            "http.token_file names {shown}, which everybody may read: run `chmod o-rwx {shown}`, or where a \
+             platform mounts it, set `defaultMode: 0440` beside an `fsGroup` (Kubernetes) or `mode: 0440` beside \
+             a `gid` (Docker Swarm)"
+        )
     );
     assert_eq!(closed, []);
 }
@@ -156,33 +160,46 @@ fn a_token_that_no_header_can_carry_is_refused() {
 
     let fault = fault_of(&format!("[http]\ntoken_file = {path:?}"));
 
-    assert!(fault.contains("names a token that does not fit into an HTTP header"), "{fault}");
+    assert!(fault.contains("which holds a token that does not fit into an HTTP header"), "{fault}");
     assert!(!fault.contains("two words"), "{fault}");
 }
 
 #[test]
 fn a_lease_outlasts_two_requests() {
-    let fault = fault_of("[worker]\nlease = \"40s\"");
+    let fault = fault_of("[worker]\nlease = \"40s\"\n[qlik]\nrequest_timeout = \"20s\"");
 
-    assert!(fault.starts_with("worker.lease (config/prod.toml) is 40s, not more than twice"), "{fault}");
-    assert!(fault.ends_with("raise it above 40s, or lower qlik.request_timeout"), "{fault}");
-    assert!(given("[worker]\nlease = \"40001ms\"").is_ok());
+    assert_eq!(
+        fault,
+        "worker.lease (config/prod.toml) is 40s, not more than twice qlik.request_timeout (20s, config/prod.toml): \
+         raise it above 40s, or lower qlik.request_timeout"
+    );
+    assert!(given("[worker]\nlease = \"40001ms\"\n[qlik]\nrequest_timeout = \"20s\"").is_ok());
 }
 
 #[test]
 fn waits_and_timeouts_fit_into_one_another() {
     for (more, start) in [
-        ("[retry]\nbase = \"20m\"", "retry.base (config/prod.toml) is 20m, more than retry.cap (15m)"),
         (
-            "[qlik]\nconnect_timeout = \"20s\"",
-            "qlik.connect_timeout (config/prod.toml) is 20s, not less than",
+            "[retry]\nbase = \"20m\"\ncap = \"15m\"",
+            "retry.base (config/prod.toml) is 20m, more than retry.cap (15m, config/prod.toml): lower it, or",
         ),
-        ("[qlik]\nread_timeout = \"21s\"", "qlik.read_timeout (config/prod.toml) is 21s, more than"),
+        (
+            "[qlik]\nconnect_timeout = \"20s\"\nrequest_timeout = \"20s\"",
+            "qlik.connect_timeout (config/prod.toml) is 20s, not less than qlik.request_timeout (20s, config",
+        ),
+        (
+            "[qlik]\nread_timeout = \"21s\"\nrequest_timeout = \"20s\"",
+            "qlik.read_timeout (config/prod.toml) is 21s, more than qlik.request_timeout (20s, config/prod.toml)",
+        ),
+        (
+            "[qlik]\nconnect_timeout = \"30s\"\n[worker]\nlease = \"1m\"",
+            "qlik.connect_timeout (config/prod.toml) is 30s, and a request, which takes longer, must fit twice into \
+             worker.lease (1m, config/prod.toml): lower it, or raise worker.lease above 1m",
+        ),
         (
             "[rotation]\nevery = \"10d\"\noverlap = \"9d\"",
-            "rotation.overlap (config/prod.toml) is 9d, not less than nine tenths of rotation.every (10d)",
+            "rotation.overlap (config/prod.toml) is 9d, not less than nine tenths of rotation.every (10d, config",
         ),
-        ("[rotation]\nevery = \"7d\"", "rotation.overlap (built-in default) is 7d, not less than"),
     ] {
         let fault = fault_of(more);
         assert!(fault.starts_with(start), "{fault}");
@@ -192,13 +209,32 @@ fn waits_and_timeouts_fit_into_one_another() {
 }
 
 #[test]
+fn two_ways_to_qlik_exclude_each_other_wherever_they_were_written() {
+    let scratch = Scratch::new("proxy");
+    let file = scratch.private_file("proxy", "http://u:hunter2@proxy:3128\n");
+    let file = file.to_str().unwrap();
+    let fixed = format!("{LEAST}[qlik]\nconnect_to = \"127.0.0.1:1\"");
+    let told = "qlik.connect_to (config/prod.toml) is given, and so is";
+    let remedy = "keep one of the two: they exclude each other";
+
+    for (variable, value, key) in [
+        ("TENANTD_QLIK__PROXY", "http://proxy:3128", "qlik.proxy"),
+        ("TENANTD_QLIK__PROXY_FILE", file, "qlik.proxy_file"),
+    ] {
+        let faults = faults_of(layered(&fixed, &[(variable, value)]).settings());
+
+        assert_eq!(faults, [format!("{told} {key} (environment variable {variable}): {remedy}")]);
+    }
+}
+
+#[test]
 fn ranges_and_types_are_kept() {
     for (more, part) in [
         ("[worker]\nconcurrency = 1025", "outside 1 to 1024"),
         ("[worker]\nconcurrency = \"8\"", "is text, not a whole number"),
         ("[worker]\npoll = \"1ms\"", "is 1ms, outside 10ms to 10m"),
         ("[prove]\npatience = \"25h\"", "is 25h, outside 0s to 1d"),
-        ("[rotation]\nevery = \"36h\"", "rotation.every (1d 12h)"),
+        ("[rotation]\nevery = \"36h\"\noverlap = \"7d\"", "rotation.every (1d 12h, config/prod.toml)"),
         ("[audit]\nrepair = \"yes\"", "is text, not true or false"),
         ("[audit]\nevery = \"daily\"", "which is not a duration"),
         ("[audit]\nevery = \"59s\"", "is 59s, outside 1m to 365d"),
@@ -276,6 +312,7 @@ fn what_is_merely_unwise_runs_with_a_warning() {
         [budget]
         changes_per_hour = 4
         [canary]
+        size = 5
         max_failure_ratio = 1
         [http]
         listen = "0.0.0.0:9464"

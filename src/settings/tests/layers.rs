@@ -54,7 +54,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
 fn a_later_layer_replaces_a_secret_in_whichever_form_an_earlier_one_gave_it() {
     let scratch = Scratch::new("forms");
     let file = scratch.private_file("url", "postgres://in-a-file@db/t\n");
-    let in_place = r#"url = "postgres://tenantd@db.internal/tenants""#;
+    let in_place = r#"url = "postgres://tenantd@db.internal/tenants?sslmode=verify-full""#;
     let names_a_file = LEAST.replace(in_place, "url_file = \"/run/credentials/nobody/may-read\"");
 
     let owner = layered(&names_a_file, &[("TENANTD_DATABASE__URL", "postgres://owner@db/t")]);
@@ -102,13 +102,15 @@ fn variables_that_kubernetes_injects_are_no_settings() {
 #[test]
 fn a_secret_that_looks_like_a_number_stays_as_it_is() {
     let toml = LEAST.replace("region-secret", "0012345");
-    let variables =
-        [("TENANTD_QLIK__PROXY", "0012345"), ("TENANTD_DATABASE__URL", "postgres://t:0012345@db/t")];
+    let variables = [
+        ("TENANTD_QLIK__PROXY", "http://u:0012345@p"),
+        ("TENANTD_DATABASE__URL", "postgres://t:0012345@db/t"),
+    ];
 
     let (settings, _) = layered(&toml, &variables).settings().unwrap();
 
     assert_eq!(settings.regions[0].credential.expose_to_token_endpoint(), "0012345");
-    assert_eq!(settings.qlik.proxy.unwrap().expose_secret(), "0012345");
+    assert_eq!(settings.qlik.proxy.unwrap().expose_secret(), "http://u:0012345@p");
     assert_eq!(settings.database.url.expose_secret(), "postgres://t:0012345@db/t");
 }
 

@@ -1,9 +1,12 @@
 //! Tests of the whole room: layers in, settings or faults out.
 
+mod database_url;
+mod derived;
 mod documents;
 mod faults;
 mod layers;
 mod secrecy;
+mod secret_files;
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +18,7 @@ use super::{InvalidSettings, Layered, Settings, Warning};
 /// The least that runs.
 const LEAST: &str = r#"
     [database]
-    url = "postgres://tenantd@db.internal/tenants"
+    url = "postgres://tenantd@db.internal/tenants?sslmode=verify-full"
     [[regions]]
     name = "us"
     hosts = ["*.us.qlikcloud.com"]

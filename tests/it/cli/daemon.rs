@@ -69,12 +69,17 @@ impl Daemon {
 
 /// The status of a page.
 async fn status(address: &str, path: &str) -> u16 {
+    page(address, path).await.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A page with its head.
+async fn page(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    answer
 }
 
 async fn given_fleet() -> (Fleet, Scratch, PathBuf) {
@@ -141,6 +146,55 @@ async fn told_until(socket: &UnixDatagram, word: &str) -> String {
     };
     tokio::time::timeout(LIMIT, told).await.unwrap_or_else(|_| panic!("{word} is not told"));
     all
+}
+
+#[tokio::test]
+async fn whoever_finds_the_daemon_ready_finds_the_numbers_of_its_fleet() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(3).await;
+    let mut daemon = Daemon::start(command(&scratch, &fleet.db.url, &config, &["run"]));
+    let address = daemon.address().await;
+    let ready = async { while status(&address, "/readyz").await != 200 {} };
+    tokio::time::timeout(LIMIT, ready).await.expect("it is ready in the end");
+
+    let shown = page(&address, "/metrics").await;
+
+    for gauge in [
+        "tenantd_tenants{phase=\"removed\"} 0",
+        "tenantd_parked{reason=\"NameTaken\"} 0",
+        "tenantd_breaker_open{region=\"us\"} 0",
+        "tenantd_oldest_due_seconds ",
+        "tenantd_drifted{kind=\"consent\"} 0",
+        "tenantd_rollout_halted{kind=\"rotation\"} 0",
+        "tenantd_removals_awaiting 0",
+        "tenantd_deletions_held 0",
+    ] {
+        assert!(shown.lines().any(|line| line.starts_with(gauge)), "{gauge} is missing in:\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn probes_are_answered_while_more_connections_than_there_is_room_for_hang_half_open() {
+    let (fleet, scratch, config) = given_fleet().await;
+    let mut daemon = Daemon::start(command(&scratch, &fleet.db.url, &config, &["run"]));
+    let address = daemon.address().await;
+    daemon.says("ready: claiming due tenants").await;
+    let mut held = Vec::new();
+    for _ in 0..260 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+        held.push(stream);
+    }
+
+    for _ in 0..10 {
+        let alive = tokio::time::timeout(Duration::from_secs(1), status(&address, "/healthz")).await;
+        assert_eq!(alive.ok(), Some(200), "/healthz is not answered within a second");
+    }
+    let ready = tokio::time::timeout(Duration::from_secs(5), status(&address, "/readyz")).await;
+
+    assert_eq!(ready.ok(), Some(200), "/readyz is not answered");
+    daemon.signal("TERM").await;
+    assert_eq!(daemon.ends().await.0, Some(0));
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ async fn a_keyring_that_is_missing_or_open_to_others_stops_the_daemon() {
 #[tokio::test]
 async fn faults_of_settings_keyring_and_certificates_and_warnings_are_told_in_one_round() {
     let scratch = Scratch::new();
-    let more = "[prove]\nmethod = \"none\"\n[worker]\nlease = \"1s\"\n[qlik]\nca_file = \"ca.pem\"\n";
+    let more = "[prove]\nmethod = \"none\"\n[worker]\nlease = \"1s\"\n\
+                [qlik]\nca_file = \"ca.pem\"\nrequest_timeout = \"20s\"\n";
     let config = scratch.config(more).await;
     scratch.file("ca.pem", "no certificate");
     scratch.file("keyring.json", "{}");

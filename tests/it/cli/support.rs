@@ -23,7 +23,7 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub(super) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self {
             code: output.status.code().expect("it was not killed"),
@@ -173,7 +173,7 @@ impl Scratch {
     pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantd"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TENANTD_") {
+            if ["TENANTD_", "PG"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
                 command.env_remove(name);
             }
         }

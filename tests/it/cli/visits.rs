@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tenantd::domain::text::is_hidden;
 use tenantd::ports::Clock as _;
 use tenantd::simulator::{Console, Draft};
 use tenantd::system::SystemClock;
@@ -185,7 +186,7 @@ async fn a_census_is_a_plan_in_a_file_and_its_application_another_command() {
     let visited = Visited::new(2).await;
     let mark = format!("[tenantd:1:{}:00000000-0000-0000-0000-00000000004d]", visited.installation().await);
     let clean = visited.tenantd(&["census"]).await;
-    let orphan = visited.made_by_hand("t1", &mark);
+    let orphan = visited.made_by_hand("t1", &format!("{mark} \u{202e}\u{9b}"));
     let alike = visited.made_by_hand("t2", "somebody's");
     let plan = visited.scratch.path("plan.json");
     let plan = plan.to_str().unwrap();
@@ -195,6 +196,7 @@ async fn a_census_is_a_plan_in_a_file_and_its_application_another_command() {
     let again = visited.tenantd(&["census", "--plan", plan]).await;
     let unsure = visited.tenantd(&["census", "--apply", plan]).await;
     let text = std::fs::read_to_string(plan).unwrap();
+    let is_readable = text.contains("\\u202e\\u009b") && !text.lines().any(|line| line.contains(is_hidden));
     let other = text.replace(&visited.installation().await, "00000000-0000-0000-0000-000000000001");
     let other = visited.scratch.file("other.json", &other);
     let other = visited.tenantd(&["census", "--apply", other.to_str().unwrap(), "--yes"]).await;
@@ -204,10 +206,12 @@ async fn a_census_is_a_plan_in_a_file_and_its_application_another_command() {
         console.edit(&orphan, |draft| draft.description.push_str(" keep!")).unwrap();
     });
     let changed = visited.tenantd(&["census", "--apply", plan, "--yes"]).await;
-    visited
-        .console("t1", |console| console.edit(&orphan, |draft| draft.description.clone_from(&mark)).unwrap());
+    visited.console("t1", |console| {
+        console.edit(&orphan, |draft| draft.description = format!("{mark} \u{202e}\u{9b}")).unwrap();
+    });
     let applied = visited.tenantd(&["census", "--apply", plan, "--yes", "--output", "json"]).await;
 
+    assert!(is_readable, "who reads the plan sees all that is in it: {text}");
     assert_eq!(clean.code, 0, "{clean:?}");
     assert!(clean.stdout.starts_with("2 hosts looked at: 2 ours, 0 missing"), "{clean:?}");
     region.assert_refused(2, &["no region \"nowhere\""]);

@@ -59,6 +59,26 @@ async fn a_tenant_that_is_ready_and_one_that_is_parked_are_each_announced_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_one_line_of_json_whatever_the_key_of_its_tenant() {
+    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let mut events = listen(&rig.db.url, "tenantd_events").await;
+    // The longest key there is, of characters that JSON writes as six.
+    let hostile = ["\n\",\"event\":\"ready\"}\r", &"\u{1b}".repeat(178)].concat();
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ($1, 'a.elsewhere.example')")
+        .bind(&hostile)
+        .execute(rig.pool())
+        .await
+        .unwrap();
+
+    rig.work_until_quiet(&rig.replica().await).await;
+
+    let heard = heard(&mut events, rig.pool(), "tenantd_events").await;
+    let event: Value = serde_json::from_str(&heard[0]).unwrap();
+    assert_eq!((heard.len(), &event["external_id"], &event["event"]), (1, &hostile.into(), &"parked".into()));
+    assert!(!heard[0].chars().any(char::is_control), "{:?}", heard[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_new_version_and_every_end_is_announced_once() {
     let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
     let replica = rig.replica().await;
