@@ -1,8 +1,8 @@
 # Everything a person or a machine does with this repository. `make` alone lists it.
 #
-# Works as root and as a plain user. PostgreSQL's server programs are installed
-# when they are missing; set TENANTD_DATABASE__URL (demo) or TEST_DATABASE_URL
-# (tests) to use a server of your own instead.
+# Works as root and as a plain user. PostgreSQL's server programs, and PgBouncer for
+# the tests, are installed when they are missing; set TENANTD_DATABASE__URL (demo) or
+# TEST_DATABASE_URL (tests) to use a server of your own instead.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -24,6 +24,7 @@ demo: ## Guided tour on this machine alone; ARGS="--tenants 50 --exit" for scrip
 .PHONY: test
 test: ## All tests, on a private PostgreSQL of their own
 	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
+	@scripts/install-pgbouncer
 	cargo test $(ARGS)
 
 .PHONY: lint

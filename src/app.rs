@@ -194,10 +194,9 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
 fn loops(engine: &Arc<Engine<Cloud>>, wake: &Arc<Notify>, background: &CancellationToken) -> JoinSet<Task> {
     let mut tasks = JoinSet::new();
     {
-        let options = engine.store.connections().options().clone();
-        let (wake, stop) = (Arc::clone(wake), background.clone());
+        let (hearing, wake, stop) = (Arc::clone(engine), Arc::clone(wake), background.clone());
         tasks.spawn(async move {
-            listener::listen(options, &wake, stop).await;
+            listener::listen(hearing.store.connections().listening(), &wake, stop).await;
             Task::WakeUps
         });
         let (beating, stop) = (Arc::clone(engine), background.clone());

@@ -136,7 +136,7 @@ impl Stage {
                 sqlx::query(statement).execute(&mut server).await.expect("a database");
             }
             let url = self.postgres.url("bench");
-            let database = Database { url: url.clone().into(), max_connections: 2 };
+            let database = Database::direct(url.clone().into(), 2);
             let connections = app::connections(&database).expect("an address");
             migrate(&connections, |_| {}).await.expect("the schema");
             let insert = format!(

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::{Builder, Uuid};
 
 use super::dial;
@@ -16,7 +16,7 @@ use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
 use crate::postgres::error::Meaning;
 use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
-use crate::settings::{Database, DatabaseUrl};
+use crate::settings::{self, Database, DatabaseUrl};
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
@@ -58,6 +58,9 @@ pub enum StartError {
     /// It is not the database that was recognised.
     #[error("{0}; see `tenantd rejoin --status`")]
     Elsewhere(String),
+    /// A connection pooler is there that the settings do not tell of.
+    #[error("{0}")]
+    Pooler(String),
     /// The database refused a statement, for a reason that no setting mends.
     #[error("{0}")]
     Failed(String),
@@ -107,9 +110,18 @@ fn connections_for(
     most: usize,
     answer: Duration,
 ) -> Result<Connections, StartError> {
-    let url = DatabaseUrl::parse(database.url.expose_secret()).ok_or(StartError::BadUrl)?;
-    let session = Session { purpose, pooler: Pooler::None };
-    Ok(Connections::new(dial::options(&url), session, most, answer))
+    let options = |url: &SecretString| {
+        DatabaseUrl::parse(url.expose_secret()).map(|url| dial::options(&url)).ok_or(StartError::BadUrl)
+    };
+    let pooler = match database.pooler {
+        settings::Pooler::None => Pooler::None,
+        settings::Pooler::Transaction => Pooler::Transaction,
+    };
+    let connections = Connections::new(options(&database.url)?, Session { purpose, pooler }, most, answer);
+    Ok(match &database.listen_url {
+        Some(url) => connections.listening_at(options(url)?),
+        None => connections,
+    })
 }
 
 /// A name for this process in leases.
@@ -220,6 +232,7 @@ pub fn started(error: &StoreError) -> StartError {
         Meaning::Forbidden => StartError::Forbidden(text),
         Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(text),
         Meaning::Elsewhere => StartError::Elsewhere(text),
-        Meaning::Contended | Meaning::Pooler | Meaning::Values | Meaning::Defect => StartError::Failed(text),
+        Meaning::Pooler => StartError::Pooler(text),
+        Meaning::Contended | Meaning::Values | Meaning::Defect => StartError::Failed(text),
     }
 }

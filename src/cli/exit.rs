@@ -124,6 +124,7 @@ fn of_start(error: &StartError) -> (Code, String, Vec<String>) {
         StartError::Unreachable(_) | StartError::Elsewhere(_) | StartError::Failed(_) => Code::Failed,
         StartError::BadUrl
         | StartError::Refused(_)
+        | StartError::Pooler(_)
         | StartError::SchemaMissing { .. }
         | StartError::Encoding { .. }
         | StartError::Forbidden(_)

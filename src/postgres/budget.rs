@@ -9,8 +9,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::{Connections, Store, StoreError, interval};
 use crate::domain::rollout::Kind;
 
@@ -68,7 +67,7 @@ async fn is_any_awaiting(connections: &Connections) -> Result<bool, sqlx::Error>
 
 /// Waits for the rows of all who share the budget of changes, in one order, so that none
 /// counts while another spends.
-pub(super) async fn lock_changes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn lock_changes(connection: &mut Link) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         -- rollouts.lock_changes
@@ -81,7 +80,7 @@ pub(super) async fn lock_changes(connection: &mut PgConnection) -> Result<(), sq
 }
 
 /// Waits for the rollout's row; returns its stage.
-pub(super) async fn lock(connection: &mut PgConnection, kind: Kind) -> Result<String, sqlx::Error> {
+pub(super) async fn lock(connection: &mut Link, kind: Kind) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         -- rollouts.lock
@@ -93,7 +92,7 @@ pub(super) async fn lock(connection: &mut PgConnection, kind: Kind) -> Result<St
     .await
 }
 
-async fn admit_removals(connection: &mut PgConnection, per_hour: Option<u32>) -> Result<u64, sqlx::Error> {
+async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<u64, sqlx::Error> {
     let admitted = sqlx::query!(
         r#"
         -- removals.admit

@@ -8,6 +8,7 @@
 //! The rule: **a connection goes back into the pool only after its statement was
 //! answered**; whatever ends otherwise is dropped, and the server rolls back.
 
+mod link;
 mod opener;
 mod session;
 
@@ -21,11 +22,13 @@ use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeout
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+pub use link::Link;
 use opener::Opener;
 pub(super) use opener::SetBack;
+pub(super) use session::Swallowed;
 pub use session::{Pooler, Purpose, Session};
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{ConnectOptions, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::{Describe, Either, Execute, Executor, Postgres, SqlStr};
 
 /// Longest wait for a free place in the pool, and for a new connection.
 pub const ACQUIRE: Duration = Duration::from_secs(5);
@@ -41,10 +44,13 @@ pub const COMMAND: Duration = Duration::from_mins(10);
 pub struct Connections {
     pool: Pool<Opener>,
     answer: Duration,
+    /// Where notifications are heard; `None` where they cannot be.
+    listening: Option<PgConnectOptions>,
 }
 
 impl Connections {
-    /// Opens none yet; `answer` is how long a statement may take.
+    /// Opens none yet; `answer` is how long a statement may take. Notifications are heard at
+    /// the same address, unless a pooler is there.
     #[must_use]
     pub fn new(options: PgConnectOptions, session: Session, most: usize, answer: Duration) -> Self {
         let wait = Timeouts { wait: Some(ACQUIRE), create: Some(ACQUIRE), recycle: None };
@@ -56,7 +62,11 @@ impl Connections {
             .build()
             // It fails only where time limits are given without a runtime.
             .unwrap_or_else(|error| unreachable!("{error}"));
-        Self { pool, answer }
+        let listening = match session.pooler {
+            Pooler::None => Some(pool.manager().options().clone()),
+            Pooler::Transaction => None,
+        };
+        Self { pool, answer, listening }
     }
 
     /// The same connections with another limit for each statement.
@@ -70,20 +80,26 @@ impl Connections {
         self.pool.close();
     }
 
-    /// A connection beside the pool, which nothing was asked of: not where it leads, either.
+    /// A connection beside the pool, which was not asked where it leads.
     ///
     /// # Errors
     ///
     /// The driver's.
-    pub async fn apart(&self) -> Result<PgConnection, sqlx::Error> {
-        let connected = tokio::time::timeout(ACQUIRE, self.options().connect()).await;
+    pub async fn apart(&self) -> Result<Link, sqlx::Error> {
+        let connected = tokio::time::timeout(ACQUIRE, self.pool.manager().open()).await;
         connected.unwrap_or_else(|_| Err(unanswered("connection", ACQUIRE)))
     }
 
-    /// How such a connection is opened.
+    /// The same, with notifications heard there.
     #[must_use]
-    pub fn options(&self) -> &PgConnectOptions {
-        self.pool.manager().options()
+    pub fn listening_at(self, options: PgConnectOptions) -> Self {
+        Self { listening: Some(options), ..self }
+    }
+
+    /// Where notifications are heard; `None` where they cannot be.
+    #[must_use]
+    pub fn listening(&self) -> Option<&PgConnectOptions> {
+        self.listening.as_ref()
     }
 
     /// Looks whether this is still the recognised database, and has gone on writing.
@@ -136,7 +152,7 @@ impl Connections {
 
     async fn visit(&self) -> Result<Visit, sqlx::Error> {
         // Boxed, or every statement's future would hold all that opening a connection takes.
-        let link = Box::pin(self.pool.get()).await.map_err(|error| match error {
+        let opened = Box::pin(self.pool.get()).await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             PoolError::Timeout(TimeoutType::Wait) => sqlx::Error::PoolTimedOut,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
@@ -147,7 +163,7 @@ impl Connections {
             }
         })?;
         let limit = Limit { pool: self.pool.clone(), answer: self.answer };
-        Ok(Visit { link: Some(link), limit, is_whole: false })
+        Ok(Visit { opened: Some(opened), limit, is_whole: false })
     }
 }
 
@@ -176,7 +192,7 @@ impl Limit {
 /// A connection that somebody uses.
 struct Visit {
     /// There until it is dropped.
-    link: Option<Object<Opener>>,
+    opened: Option<Object<Opener>>,
     limit: Limit,
     /// Everything that was asked was answered.
     is_whole: bool,
@@ -186,20 +202,18 @@ impl Visit {
     /// Sends words without values.
     async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
         let (link, limit) = self.parts();
-        limit.of(link.execute(sqlx::raw_sql(words))).await?;
-        Ok(())
+        limit.of(link.say(words)).await
     }
 
-    fn parts(&mut self) -> (&mut PgConnection, &Limit) {
+    fn parts(&mut self) -> (&mut Link, &Limit) {
         // Only `drop` takes it.
-        let link = self.link.as_mut().unwrap_or_else(|| unreachable!("taken before its end"));
-        (&mut link.connection, &self.limit)
+        let opened = self.opened.as_mut().unwrap_or_else(|| unreachable!("taken before its end"));
+        (&mut opened.link, &self.limit)
     }
 
     /// Ends a visit of one statement, which ended so.
     async fn end<T>(mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        let Some(link) = &self.link else { return done };
-        match (link.pooler, &done) {
+        match (self.limit.pool.manager().session().pooler, &done) {
             (Pooler::Transaction, Ok(_)) => self.say("COMMIT").await?,
             (Pooler::Transaction, Err(_)) => return done,
             (Pooler::None, _) => {}
@@ -211,9 +225,9 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take().filter(|_| !self.is_whole) {
+        if let Some(opened) = self.opened.take().filter(|_| !self.is_whole) {
             // Closes the socket; the server rolls back what is open on it.
-            drop(Object::take(link));
+            drop(Object::take(opened));
         }
     }
 }
@@ -235,15 +249,15 @@ impl Transaction {
 }
 
 impl Deref for Transaction {
-    type Target = PgConnection;
+    type Target = Link;
 
-    fn deref(&self) -> &PgConnection {
-        &self.0.link.as_ref().unwrap_or_else(|| unreachable!("taken before its end")).connection
+    fn deref(&self) -> &Link {
+        &self.0.opened.as_ref().unwrap_or_else(|| unreachable!("taken before its end")).link
     }
 }
 
 impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut Link {
         self.0.parts().0
     }
 }

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::connections::SetBack;
+use super::connections::{SetBack, Swallowed};
 use crate::domain::ids::TenantId;
 
 /// A statement that did not do what was asked.
@@ -61,6 +61,9 @@ pub enum Meaning {
 /// What the function `tenantd.assert_recognised` raises.
 const ELSEWHERE: &str = "TD001";
 
+/// How `PgBouncer` words it that it does not let somebody in.
+const REFUSED: [&str; 3] = ["authentication failed", "no such user", "no such database"];
+
 impl Meaning {
     /// By the SQLSTATE (PostgreSQL documentation, appendix A), or by the driver's own words
     /// where no server spoke.
@@ -78,6 +81,7 @@ impl Meaning {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Protocol(_) => Self::Away,
             sqlx::Error::AnyDriverError(error) if error.is::<SetBack>() => Self::Elsewhere,
+            sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>() => Self::Pooler,
             _ => Self::Defect,
         }
     }
@@ -95,6 +99,7 @@ impl Meaning {
             "42P05" | "26000" => Self::Pooler,
             // PgBouncer says everything with this code.
             "08P01" if message.contains("startup parameter") => Self::Pooler,
+            "08P01" if REFUSED.iter().any(|words| message.contains(words)) => Self::Refused,
             // A lock that was not to be had in time, and a statement that took too long.
             "55P03" | "57014" => Self::Contended,
             // A transaction that the server ended because it idled or took too long.
@@ -194,15 +199,15 @@ fn code(error: &sqlx::Error) -> Cow<'_, str> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default()
 }
 
+const POOLER: &str = "; a connection pooler is between tenantd and the server: set database.pooler = \"transaction\", or connect past it";
+
 /// Only the server's own words: never a statement's values.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the driver's, and not exhaustive")]
 fn said(error: &sqlx::Error) -> String {
     if let Some(database) = error.as_database_error() {
         let code = database.code().unwrap_or_default();
         let remedy = match Meaning::of(error) {
-            Meaning::Pooler => {
-                "; a connection pooler is between tenantd and the server: set database.pooler = \"transaction\", or connect past it"
-            }
+            Meaning::Pooler => POOLER,
             Meaning::Contended
             | Meaning::Away
             | Meaning::ReadOnly
@@ -218,6 +223,7 @@ fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::PoolTimedOut => "every connection to the database is busy".to_owned(),
         sqlx::Error::AnyDriverError(error) if error.is::<SetBack>() => error.to_string(),
+        sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>() => format!("{error}{POOLER}"),
         sqlx::Error::ColumnDecode { index, .. } => format!("column {index} cannot be read"),
         other => format!("the database did not answer: {other}"),
     }
@@ -228,7 +234,7 @@ mod tests {
     use super::*;
 
     /// Each with the words of a server or of `PgBouncer` that brought it here.
-    const SAID: [(&str, &str, Meaning); 31] = [
+    const SAID: [(&str, &str, Meaning); 33] = [
         ("40001", "could not serialize access due to concurrent update", Meaning::Contended),
         ("40P01", "deadlock detected", Meaning::Contended),
         ("55P03", "canceling statement due to lock timeout", Meaning::Contended),
@@ -256,6 +262,8 @@ mod tests {
         ("42P05", "prepared statement \"sqlx_s_1\" already exists", Meaning::Pooler),
         ("26000", "prepared statement \"sqlx_s_1\" does not exist", Meaning::Pooler),
         ("08P01", "unsupported startup parameter: options", Meaning::Pooler),
+        ("08P01", "SASL authentication failed", Meaning::Refused),
+        ("08P01", "no such database: tenants", Meaning::Refused),
         ("22003", "integer out of range", Meaning::Values),
         ("22021", "invalid byte sequence for encoding \"UTF8\": 0xff", Meaning::Values),
         ("23514", "new row for relation \"tenants\" violates check constraint", Meaning::Values),

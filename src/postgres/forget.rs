@@ -3,8 +3,7 @@
 //! The rule: what may still live at Qlik is said, because from here on nobody else
 //! remembers it. Whoever works on the row is fenced out.
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::requests::lock;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
@@ -61,7 +60,7 @@ struct Left {
     is_create_unknown: bool,
 }
 
-async fn left_behind(connection: &mut PgConnection, tenant: TenantId) -> Result<Left, StoreError> {
+async fn left_behind(connection: &mut Link, tenant: TenantId) -> Result<Left, StoreError> {
     Ok(sqlx::query_as!(
         Left,
         r#"
@@ -76,7 +75,7 @@ async fn left_behind(connection: &mut PgConnection, tenant: TenantId) -> Result<
     .await?)
 }
 
-async fn turn_away(connection: &mut PgConnection, tenant: TenantId) -> Result<(), StoreError> {
+async fn turn_away(connection: &mut Link, tenant: TenantId) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         -- tenants.turn_away
@@ -89,7 +88,7 @@ async fn turn_away(connection: &mut PgConnection, tenant: TenantId) -> Result<()
     Ok(())
 }
 
-async fn end(connection: &mut PgConnection, tenant: TenantId, reason: &str) -> Result<(), StoreError> {
+async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
         -- tenants.forget
@@ -142,7 +141,7 @@ async fn end(connection: &mut PgConnection, tenant: TenantId, reason: &str) -> R
 }
 
 /// Deletes every sealed secret of a tenant whose row is locked; returns how many.
-pub(super) async fn shred(connection: &mut PgConnection, tenant: TenantId) -> Result<u64, StoreError> {
+pub(super) async fn shred(connection: &mut Link, tenant: TenantId) -> Result<u64, StoreError> {
     let shredded = sqlx::query!(
         r#"
         -- secrets.shred

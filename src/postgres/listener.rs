@@ -11,10 +11,14 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::ACQUIRE;
+use super::StoreError;
+use super::connections::{ACQUIRE, Connections};
+use super::error::Meaning;
 
 /// The channel on which triggers say that there is work.
 const WORK: &str = "tenantd_work";
+/// A channel on which nobody says anything, to try whether it is heard.
+const TRIAL: &str = "tenantd_trial";
 /// Pause between attempts to listen again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long it may be silent before it is asked.
@@ -33,17 +37,46 @@ pub async fn listener(options: &PgConnectOptions, channel: &str) -> Result<PgLis
     Ok(listener)
 }
 
-/// Listens until cancelled, and wakes `wake` on every call and every reconnect.
-pub async fn listen(options: PgConnectOptions, wake: &Notify, stop: CancellationToken) {
+/// Listens until cancelled, and wakes `wake` on every call and every reconnect. Where
+/// there is nothing to be heard it only waits to be cancelled.
+pub async fn listen(options: Option<&PgConnectOptions>, wake: &Notify, stop: CancellationToken) {
+    let Some(options) = options else { return stop.cancelled().await };
     let forever = async {
+        let mut said = None;
         loop {
-            if let Err(error) = listen_once(&options, wake).await {
-                tracing::debug!(error = %error, "not listening for new tenants; polling goes on");
+            if let Err(error) = listen_once(options, wake).await {
+                say(&error.into(), &mut said);
             }
             tokio::time::sleep(AGAIN).await;
         }
     };
     stop.run_until_cancelled(forever).await;
+}
+
+/// Says once what is wrong, and nothing of an outage: others say that.
+fn say(error: &StoreError, said: &mut Option<Meaning>) {
+    let meaning = error.meaning();
+    if error.is_outage() || *said == meaning {
+        tracing::debug!(error = %error, "not listening for new tenants; polling goes on");
+    } else {
+        tracing::warn!(error = %error, "nobody listens for new tenants, so that they wait for the next poll; see database.listen_url");
+        *said = meaning;
+    }
+}
+
+/// Whether what is called at the database is heard; `None` where nobody listens.
+///
+/// # Errors
+///
+/// The driver's.
+pub async fn is_heard(connections: &Connections) -> Result<Option<bool>, StoreError> {
+    let Some(address) = connections.listening() else { return Ok(None) };
+    let mut listener = listener(address, TRIAL).await?;
+    sqlx::query!("-- events.try\nSELECT pg_notify($1, '')", TRIAL).execute(connections).await?;
+    match tokio::time::timeout(ACQUIRE, listener.try_recv()).await {
+        Ok(heard) => Ok(Some(heard?.is_some())),
+        Err(_) => Ok(Some(false)),
+    }
 }
 
 async fn listen_once(options: &PgConnectOptions, wake: &Notify) -> Result<(), sqlx::Error> {

@@ -12,9 +12,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection};
 
-use super::connections::{ACQUIRE, Connections};
+use super::connections::{Connections, Link, Pooler};
+use super::error::Meaning;
 use super::schema::{self, Step};
 
 /// The transaction's lock: any number that is nobody else's.
@@ -76,15 +76,18 @@ impl From<sqlx::Error> for NotMigrated {
 ///
 /// [`NotMigrated`].
 pub async fn migrate(connections: &Connections, told: impl FnOnce(&str)) -> Result<Vec<Step>, NotMigrated> {
-    let mut connection = connections.apart().await?;
-    examine(&mut connection).await?;
-    refuse_pooler(connections, &mut connection).await?;
-    let mut transaction = connection.begin().await?;
-    lock(&mut transaction, PATIENCE, told).await?;
-    make_schema(&mut transaction).await?;
-    let before = before(&mut transaction).await?;
-    migrator().run_direct(None, &mut *transaction, false).await?;
-    transaction.commit().await?;
+    let mut link = connections.apart().await.map_err(refused_by_pooler)?;
+    if connections.session().pooler == Pooler::Transaction {
+        return Err(NotMigrated::Pooler);
+    }
+    examine(&mut link).await?;
+    link.begin().await?;
+    lock(&mut link, PATIENCE, told).await?;
+    make_schema(&mut link).await?;
+    let before = before(&mut link).await?;
+    migrator().run_direct(None, link.driver(), false).await?;
+    link.commit().await?;
+    link.close().await;
     Ok(before.into_iter().filter(|step| !step.is_applied).collect())
 }
 
@@ -96,33 +99,19 @@ pub(super) fn migrator() -> Migrator {
     migrator
 }
 
-async fn examine(connection: &mut PgConnection) -> Result<(), NotMigrated> {
+async fn examine(connection: &mut Link) -> Result<(), NotMigrated> {
     match schema::other_encoding(connection).await? {
         Some(encoding) => Err(NotMigrated::Encoding(encoding)),
         None => Ok(()),
     }
 }
 
-/// Two of our connections on one of the server's: only a pooler does that.
-async fn refuse_pooler(connections: &Connections, one: &mut PgConnection) -> Result<(), NotMigrated> {
-    let mut other = connections.apart().await?;
-    let pids = (pid(one).await?, pid(&mut other).await?);
-    // It said hello; whether it also says good-bye does not matter.
-    tokio::time::timeout(ACQUIRE, other.close()).await.ok();
-    if pids.0 == pids.1 { Err(NotMigrated::Pooler) } else { Ok(()) }
+/// A pooler that the settings do not tell of takes no session with settings, or swallows them.
+fn refused_by_pooler(error: sqlx::Error) -> NotMigrated {
+    if Meaning::of(&error) == Meaning::Pooler { NotMigrated::Pooler } else { error.into() }
 }
 
-async fn pid(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    // Not prepared: a pooler that keeps no prepared statements would fail before it is recognised.
-    let row = sqlx::Executor::fetch_one(connection, "SELECT pg_backend_pid()").await?;
-    sqlx::Row::try_get(&row, 0)
-}
-
-async fn lock(
-    connection: &mut PgConnection,
-    patience: Duration,
-    told: impl FnOnce(&str),
-) -> Result<(), NotMigrated> {
+async fn lock(connection: &mut Link, patience: Duration, told: impl FnOnce(&str)) -> Result<(), NotMigrated> {
     let mut told = Some(told);
     let mut waited = Duration::ZERO;
     loop {
@@ -146,7 +135,7 @@ async fn lock(
 }
 
 /// Who holds the lock, as far as our role may see.
-async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+async fn holder(connection: &mut Link) -> Result<String, sqlx::Error> {
     let holder: Option<String> = sqlx::query_scalar(
         "-- migrations.holder
          SELECT format('process %s of the server (user %s, from %s, since %s)', a.pid, a.usename,
@@ -165,7 +154,7 @@ async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
 }
 
 /// Whoever owns the schema need not be allowed to make one.
-async fn make_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn make_schema(connection: &mut Link) -> Result<(), sqlx::Error> {
     let is_there: bool =
         sqlx::query_scalar("-- schema.is_there\nSELECT to_regnamespace('tenantd') IS NOT NULL")
             .fetch_one(&mut *connection)
@@ -177,7 +166,7 @@ async fn make_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 }
 
 /// What was applied before. An error would end the transaction, so the table is looked for first.
-async fn before(connection: &mut PgConnection) -> Result<Vec<Step>, sqlx::Error> {
+async fn before(connection: &mut Link) -> Result<Vec<Step>, sqlx::Error> {
     let is_there: bool = sqlx::query_scalar(
         "-- migrations.are_there\nSELECT to_regclass('tenantd._sqlx_migrations') IS NOT NULL",
     )
@@ -191,7 +180,7 @@ async fn before(connection: &mut PgConnection) -> Result<Vec<Step>, sqlx::Error>
 }
 
 /// Takes note that migrations which ran before read otherwise now.
-async fn restate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn restate(connection: &mut Link) -> Result<(), sqlx::Error> {
     for (version, before) in RESTATED {
         let migrator = migrator();
         let Some(now) = migrator.iter().find(|migration| migration.version == version) else { continue };

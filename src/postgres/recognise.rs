@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
-
+use super::connections::Link;
 use super::{Store, StoreError, connections, rejoin};
 use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
 
@@ -42,24 +41,23 @@ impl Store {
 
     /// Not on a connection of the pool: those exist only on a recognised database.
     async fn recognise_apart(&self, settle: Duration) -> Result<Recognition, StoreError> {
-        let mut connection = self.connections.apart().await?;
-        let mut transaction = connection.begin().await?;
-        let remembered = remembered(&mut transaction, self.connections.written()).await?;
-        let (here, written) = here(&mut transaction).await?;
+        let mut link = self.connections.apart().await?;
+        link.begin().await?;
+        let remembered = remembered(&mut link, self.connections.written()).await?;
+        let (here, written) = here(&mut link).await?;
         let recognition = remembered.recognise(&here, written);
         match &recognition {
             Recognition::Same => {}
-            Recognition::First => remember(&mut transaction).await?,
+            Recognition::First => remember(&mut link).await?,
             Recognition::Forgetful(what) => {
-                rejoin::distrust(&mut transaction, what, Hold::Deletions, settle).await?;
+                rejoin::distrust(&mut link, what, Hold::Deletions, settle).await?;
             }
             Recognition::Another(what) => {
-                rejoin::distrust(&mut transaction, what, Hold::Changes, settle).await?;
+                rejoin::distrust(&mut link, what, Hold::Changes, settle).await?;
             }
         }
-        transaction.commit().await?;
-        // It said what was asked; whether it also says good-bye does not matter.
-        connection.close().await.ok();
+        link.commit().await?;
+        link.close().await;
         Ok(recognition)
     }
 }
@@ -85,7 +83,7 @@ impl Recognition {
     }
 }
 
-async fn here(connection: &mut PgConnection) -> Result<(Place, Option<Written>), StoreError> {
+async fn here(connection: &mut Link) -> Result<(Place, Option<Written>), StoreError> {
     let here = sqlx::query!(
         r#"
         -- installation.here
@@ -114,10 +112,7 @@ async fn here(connection: &mut PgConnection) -> Result<(Place, Option<Written>),
 }
 
 /// Under the lock that only one replica has.
-async fn remembered(
-    connection: &mut PgConnection,
-    written: Option<Written>,
-) -> Result<Remembered, StoreError> {
+async fn remembered(connection: &mut Link, written: Option<Written>) -> Result<Remembered, StoreError> {
     let row = sqlx::query!(
         r#"
         -- installation.remembered
@@ -137,7 +132,7 @@ async fn remembered(
     Ok(Remembered { place, was_used: row.was_used, written })
 }
 
-async fn remember(connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn remember(connection: &mut Link) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         -- installation.remember

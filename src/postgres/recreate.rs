@@ -3,8 +3,7 @@
 //! The rule: only where the missing client was seen to be missing and the tenant is
 //! parked for it; and a look comes before the create, because "missing" may be over.
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::forget::shred;
 use super::requests::lock;
 use super::{Store, StoreError};
@@ -35,7 +34,7 @@ impl Store {
     }
 }
 
-async fn begin_anew(connection: &mut PgConnection, tenant: TenantId) -> Result<(), StoreError> {
+async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
         -- tenants.recreate

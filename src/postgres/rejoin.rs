@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::{Store, StoreError, interval};
 use crate::domain::place::Hold;
 
@@ -203,7 +202,7 @@ impl Store {
 ///   the row may have begun another life since, and its client be in use.
 /// * No version is given that consumers may have seen: see `docs/decisions/0009`.
 pub(super) async fn distrust(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     reason: &str,
     hold: Hold,
     settle: Duration,
@@ -230,7 +229,7 @@ pub(super) async fn distrust(
     distrust_rows(connection, settle).await
 }
 
-async fn distrust_rows(connection: &mut PgConnection, settle: Duration) -> Result<u64, StoreError> {
+async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, StoreError> {
     let rows = sqlx::query!(
         r#"
         -- tenants.distrust

@@ -3,8 +3,7 @@
 //! The rule: these write what a pipeline may write, and the triggers of the schema
 //! draw the conclusions, so that both are the same request.
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 
@@ -79,10 +78,7 @@ impl Store {
 ///
 /// A statement that waited for the lock itself would still see the secrets as they
 /// were before it waited.
-pub(super) async fn lock(
-    connection: &mut PgConnection,
-    external_id: &str,
-) -> Result<Option<Locked>, StoreError> {
+pub(super) async fn lock(connection: &mut Link, external_id: &str) -> Result<Option<Locked>, StoreError> {
     let row = sqlx::query!(
         r#"
         -- tenants.lock

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
+use super::connections::Link;
 use super::requests::{Locked, lock};
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
@@ -85,7 +84,7 @@ fn refusal(row: &Locked) -> Option<Rollback> {
 
 /// Needs the row's lock. Whoever let its lease run out is fenced out.
 async fn turn(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     tenant: TenantId,
     overlap: Duration,
 ) -> Result<Option<Versions>, StoreError> {

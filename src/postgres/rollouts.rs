@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
-
 use super::budget::{lock, lock_changes};
+use super::connections::Link;
 use super::{Store, StoreError, interval};
 use crate::domain::rollout::{Kind, Progress, Stage, Verdict};
 use crate::domain::tenant::RepairScope;
@@ -109,7 +108,7 @@ impl Store {
 
 /// Ends the changes whose outcome is known.
 async fn judge(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     kind: Kind,
     patience: Duration,
     mendable: &[String],
@@ -146,11 +145,7 @@ async fn judge(
 }
 
 /// How far the present rollout is, and whether anything more is due.
-async fn progress(
-    connection: &mut PgConnection,
-    kind: Kind,
-    rollout: Rollout,
-) -> Result<Progress, sqlx::Error> {
+async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result<Progress, sqlx::Error> {
     let row = sqlx::query!(
         r#"
         -- rollouts.progress
@@ -181,7 +176,7 @@ async fn progress(
 }
 
 async fn enter(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     kind: Kind,
     stage: Stage,
     message: Option<&str>,
@@ -207,7 +202,7 @@ async fn enter(
 }
 
 /// Changes that the daemon started by itself in the last hour.
-async fn spent(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+async fn spent(connection: &mut Link) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         -- changes.spent
@@ -220,7 +215,7 @@ async fn spent(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     .await
 }
 
-async fn is_rotation_due(connection: &mut PgConnection, every: Duration) -> Result<bool, sqlx::Error> {
+async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         -- rotations.are_due
@@ -239,11 +234,7 @@ async fn is_rotation_due(connection: &mut PgConnection, every: Duration) -> Resu
 }
 
 /// Asks for another version of the oldest secrets.
-async fn admit_rotations(
-    connection: &mut PgConnection,
-    every: Duration,
-    room: i64,
-) -> Result<u64, sqlx::Error> {
+async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> Result<u64, sqlx::Error> {
     let admitted = sqlx::query!(
         r#"
         -- rotations.admit
@@ -276,7 +267,7 @@ async fn admit_rotations(
     Ok(admitted.rows_affected())
 }
 
-async fn is_repair_due(connection: &mut PgConnection, scope: RepairScope) -> Result<bool, sqlx::Error> {
+async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool, sqlx::Error> {
     let kinds = mendable(scope);
     sqlx::query_scalar!(
         r#"
@@ -294,11 +285,7 @@ async fn is_repair_due(connection: &mut PgConnection, scope: RepairScope) -> Res
     .await
 }
 
-async fn admit_repairs(
-    connection: &mut PgConnection,
-    scope: RepairScope,
-    room: i64,
-) -> Result<u64, sqlx::Error> {
+async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> Result<u64, sqlx::Error> {
     let kinds = mendable(scope);
     let admitted = sqlx::query!(
         r#"

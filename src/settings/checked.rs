@@ -55,8 +55,30 @@ pub struct Settings {
 pub struct Database {
     /// `postgres://` URL; may hold a password.
     pub url: SecretString,
-    /// Most connections at a time, 2 to 500; one of them listens.
+    /// Most connections at a time, 2 to 500, beside one that listens and few that look.
     pub max_connections: u32,
+    /// What stands between us and the server.
+    pub pooler: Pooler,
+    /// Where to listen for new rows, if not at `url`: through a pooler nobody can.
+    pub listen_url: Option<SecretString>,
+}
+
+impl Database {
+    /// The database at this URL, with nothing in between.
+    #[must_use]
+    pub fn direct(url: SecretString, max_connections: u32) -> Self {
+        Self { url, max_connections, pooler: Pooler::None, listen_url: None }
+    }
+}
+
+/// What stands between us and the database's server (`database.pooler`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or something that gives each client a server connection of its own.
+    #[default]
+    None,
+    /// A pooler in transaction mode, such as `PgBouncer`.
+    Transaction,
 }
 
 /// `[worker]`: how many tenants at a time, and how they are held.

@@ -4,10 +4,10 @@
 //! for whatever is left out: where we can, we set that to its default (`app/dial.rs`);
 //! where we cannot, the variable is refused.
 
-use super::checked::Database;
+use super::checked::{Database, Pooler};
 use super::database_url::{self, DatabaseUrl, Place, TlsMode, Unsound};
 use super::misfit::Misfit;
-use super::parse::count;
+use super::parse::{choice, count};
 use super::ranges::MAX_CONNECTIONS;
 use super::reader::{Read, Reader};
 use super::secrets::Given;
@@ -16,15 +16,33 @@ use super::secrets::Given;
 pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
     let given = from.required_secret("database.url");
     let max_connections = from.required("database.max_connections", count(MAX_CONNECTIONS));
+    let words = [("none", Pooler::None), ("transaction", Pooler::Transaction)];
+    let pooler = from.required("database.pooler", choice(words));
+    let listen = from.secret("database.listen_url");
     let given = given?;
+    sound(from, &given)?;
+    let listen = listen?;
+    if let Some(listen) = &listen {
+        sound(from, listen)?;
+    }
+    Ok(Database {
+        url: given.secret,
+        max_connections: max_connections?,
+        pooler: pooler?,
+        listen_url: listen.map(|listen| listen.secret),
+    })
+}
+
+/// Whether a URL can be dialled as it says.
+fn sound(from: &mut Reader<'_>, given: &Given) -> Read<()> {
     let url = database_url::read(given.text()).map_err(|Unsound { first, more }| {
         let recorded = given.fault(from, &first);
         more.iter().fold(recorded, |_, misfit| given.fault(from, misfit))
     })?;
-    refuse_variables(from, &given, &url)?;
-    ignored_variables(from, &given, &url);
-    open_line(from, &given, &url);
-    Ok(Database { url: given.secret, max_connections: max_connections? })
+    refuse_variables(from, given, &url)?;
+    ignored_variables(from, given, &url);
+    open_line(from, given, &url);
+    Ok(())
 }
 
 /// Variables that the driver follows and that nothing else can override.

@@ -39,8 +39,8 @@ use std::fmt;
 use std::path::Path;
 
 pub use checked::{
-    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Region, Retry,
-    Rotation, Settings, Vault, Worker,
+    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, Pooler, ProofMethod, Prove, Qlik, Region,
+    Retry, Rotation, Settings, Vault, Worker,
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};

@@ -16,6 +16,7 @@ mod lifetimes;
 mod no_plaintext;
 mod odd_databases;
 mod outages;
+mod pgbouncer;
 mod processes;
 mod restore;
 mod schedules;

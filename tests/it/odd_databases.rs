@@ -79,10 +79,8 @@ async fn the_defaults_of_a_database_or_role_do_not_change_what_statements_mean()
         let log = std::fs::read_to_string(home.path(log)).unwrap();
         assert!(!log.contains("the database is") && !log.contains("ERROR"), "{log}");
     }
-    let durable = tenantd::app::work_connections(&tenantd::settings::Database {
-        url: fleet.db.url.clone().into(),
-        max_connections: 2,
-    });
+    let durable =
+        tenantd::app::work_connections(&tenantd::settings::Database::direct(fleet.db.url.clone().into(), 2));
     let durable: String =
         sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&durable.unwrap()).await.unwrap();
     assert_eq!(durable, "on", "what was committed survives a crash");

@@ -173,7 +173,7 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
 #[tokio::test]
 async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_not_cut_off() {
     let db = test_db().await;
-    let database = Database { url: db.url.clone().into(), max_connections: 1 };
+    let database = Database::direct(db.url.clone().into(), 1);
     let limits = async |connections: &Connections| -> (String, String) {
         let limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')";
         sqlx::query_as(limits).fetch_one(connections).await.unwrap()

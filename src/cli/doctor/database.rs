@@ -1,11 +1,13 @@
-//! Role, schema and clock.
+//! Role, schema, wake-up calls and clock.
+
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use super::finding::Findings;
 use crate::app;
 use crate::ports::Clock;
-use crate::postgres::{Connections, Store, StoreError, checkup};
+use crate::postgres::{Connections, Store, StoreError, checkup, listener};
 use crate::system::SystemClock;
 
 /// Clocks further apart are worth a word. Nothing breaks: leases and due times
@@ -48,6 +50,31 @@ pub(super) async fn schema(
             Ok(None)
         }
     }
+}
+
+/// Whether new rows wake the daemon.
+pub(super) async fn wake_ups(
+    connections: &Connections,
+    poll: Duration,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    match listener::is_heard(connections).await {
+        Ok(Some(true)) => findings.ok("wake-ups", "new rows are heard of at once")?,
+        Ok(Some(false)) => findings.fail(
+            "wake-ups",
+            "what is called at database.url is not heard where the daemon listens; let database.listen_url lead to the same database, past any pooler",
+        )?,
+        Ok(None) => findings.warn(
+            "wake-ups",
+            &format!("through a pooler nobody can listen: new rows are found by worker.poll, within {}", humantime::format_duration(poll)),
+            "set database.listen_url to an address that leads to the server itself",
+        )?,
+        Err(error) => findings.fail(
+            "wake-ups",
+            &format!("nobody can listen for new rows: {error}; let database.listen_url lead to the server itself"),
+        )?,
+    }
+    Ok(())
 }
 
 pub(super) async fn clock(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {

@@ -72,6 +72,7 @@ async fn store(settings: &Settings, findings: &mut Findings) -> anyhow::Result<O
     findings.ok("database", "it answers")?;
     database::role(&connections, findings).await?;
     let store = database::schema(&connections, findings).await?;
+    database::wake_ups(&connections, settings.worker.poll, findings).await?;
     database::clock(&connections, findings).await?;
     Ok(store)
 }

@@ -129,15 +129,24 @@ async fn settle(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>>
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            called = events.try_recv() => {
-                called.map_err(StoreError::from)?;
-            }
+            called = hear(events.as_mut()) => called?,
         }
     }
 }
 
-async fn listen(store: &Store) -> Result<PgListener, StoreError> {
-    Ok(listener(store.connections().options(), EVENTS).await?)
+/// `None` where a pooler lets nobody listen: then it is looked from time to time.
+async fn listen(store: &Store) -> Result<Option<PgListener>, StoreError> {
+    Ok(match store.connections().listening() {
+        Some(address) => Some(listener(address, EVENTS).await?),
+        None => None,
+    })
+}
+
+async fn hear(events: Option<&mut PgListener>) -> Result<(), StoreError> {
+    match events {
+        Some(events) => Ok(events.try_recv().await.map(drop)?),
+        None => std::future::pending().await,
+    }
 }
 
 async fn standings(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>> {

@@ -32,8 +32,7 @@ impl Database {
             Some(url) => (url, None),
             None => start_private().await?,
         };
-        let connections =
-            app::connections(&settings::Database { url: url.clone(), max_connections: CONNECTIONS })?;
+        let connections = app::connections(&settings::Database::direct(url.clone(), CONNECTIONS))?;
         let database = Self { url, connections, private };
         if database.is_occupied().await.map_err(|error| app::started(&error.into()))? {
             return Err(TourError::Occupied);

@@ -17,7 +17,9 @@ struct Event {
 
 /// Tells of every event, until the database is gone.
 pub(super) async fn tell_all(connections: &Connections, screen: &mut Screen) -> Result<(), TourError> {
-    let mut listener = listener(connections.options(), "tenantd_events").await?;
+    // The tour's database is its own, with nothing in between.
+    let Some(address) = connections.listening() else { return Ok(()) };
+    let mut listener = listener(address, "tenantd_events").await?;
     loop {
         let notification = listener.recv().await?;
         screen.say(&line(notification.payload())).map_err(TourError::os("write to standard output"))?;

@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
 
-use super::session::{Pooler, Session};
+use super::link::Link;
+use super::session::Session;
 use crate::domain::place::Written;
 
 /// A connection that nobody used for longer is closed: what stands between us and the
@@ -22,9 +23,8 @@ const AGE: Duration = Duration::from_mins(30);
 
 /// A connection, and in which generation it was opened.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) connection: PgConnection,
-    pub(super) pooler: Pooler,
+pub(super) struct Opened {
+    pub(super) link: Link,
     generation: u64,
 }
 
@@ -48,6 +48,13 @@ impl Opener {
     pub(super) fn new(options: PgConnectOptions, session: Session) -> Self {
         let options = session.applied_to(options);
         Self { options, session, generation: AtomicU64::default(), written: Mutex::default() }
+    }
+
+    /// A connection that has our settings, and nothing else is known of.
+    pub(super) async fn open(&self) -> Result<Link, sqlx::Error> {
+        let mut link = Link::new(self.options.connect().await?, self.session.pooler);
+        self.session.check_settings(&mut link).await?;
+        Ok(link)
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {
@@ -92,19 +99,19 @@ impl Opener {
 }
 
 impl Manager for Opener {
-    type Type = Link;
+    type Type = Opened;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<Link, sqlx::Error> {
+    async fn create(&self) -> Result<Opened, sqlx::Error> {
         // Before: what is suspected meanwhile includes this one.
         let (generation, before) = (self.generation(), self.written());
-        let mut connection = self.options.connect().await?;
-        self.note(before, self.session.examine(&mut connection).await?)?;
-        Ok(Link { connection, pooler: self.session.pooler, generation })
+        let mut link = self.open().await?;
+        self.note(before, self.session.examine(&mut link).await?)?;
+        Ok(Opened { link, generation })
     }
 
-    async fn recycle(&self, link: &mut Link, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        if metrics.last_used() > IDLE || metrics.age() > AGE || link.generation != self.generation() {
+    async fn recycle(&self, opened: &mut Opened, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.last_used() > IDLE || metrics.age() > AGE || opened.generation != self.generation() {
             return Err(RecycleError::message("old"));
         }
         Ok(())

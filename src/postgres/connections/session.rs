@@ -9,9 +9,10 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Executor, PgConnection, PgExecutor};
+use sqlx::{Executor, PgExecutor, Row};
 
 use super::super::error::Meaning;
+use super::link::Link;
 use crate::domain::place::{Position, Written};
 
 /// What a connection is for.
@@ -29,10 +30,16 @@ pub enum Pooler {
     /// Nothing, or something that gives each client a server connection of its own.
     #[default]
     None,
-    /// A pooler in transaction mode, such as `PgBouncer`: no session, no prepared statement
-    /// outlives a transaction.
+    /// A pooler in transaction mode, such as `PgBouncer`: no session and no prepared
+    /// statement outlives a transaction there, so each statement has one of its own.
     Transaction,
 }
+
+/// A pooler was told to ignore what it does not know at the start of a session
+/// (`PgBouncer`'s `ignore_startup_parameters`), and so our settings got lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings of a session do not reach the database")]
+pub(in super::super) struct Swallowed;
 
 /// How sessions are opened.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +54,8 @@ pub struct Session {
 /// values: planning each anew cost a quarter of its time. None takes long, nor waits
 /// long for a lock. A client that the network swallowed is noticed, and what it held
 /// is let go.
-const WORK: [(&str, &str); 10] = [
+const WORK: [(&str, &str); 11] = [
+    (MARK, "work"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "30s"),
     ("lock_timeout", "4s"),
@@ -59,9 +67,14 @@ const WORK: [(&str, &str); 10] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "20s"),
 ];
+const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
+/// Nobody else sets it: where a session does not have it, the others are missing too.
+const MARK: &str = "tenantd.session";
+/// Whether the settings have arrived. Not prepared: a pooler that nobody told us of may
+/// be there.
+const HAVE_ARRIVED: &str = "SELECT coalesce(current_setting('tenantd.session', true), '') <> ''";
 /// A role's or database's default may be to let a crash lose what was committed.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-const COMMAND: [(&str, &str); 1] = [("default_transaction_isolation", "read committed")];
 
 /// The same for each transaction through a pooler, which keeps no session of ours.
 const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
@@ -74,7 +87,6 @@ const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 impl Session {
     /// These options, for such sessions.
     pub(super) fn applied_to(self, options: PgConnectOptions) -> PgConnectOptions {
-        let options = options.application_name("tenantd");
         match (self.pooler, self.purpose) {
             (Pooler::None, Purpose::Work) => options.options(WORK),
             (Pooler::None, Purpose::Command) => options.options(COMMAND),
@@ -93,19 +105,35 @@ impl Session {
         }
     }
 
-    /// Whether a new connection is what it should be. Returns how far the server has
-    /// written, where that was asked and is known.
+    /// Whether a new connection has the settings that it was opened with.
     ///
     /// # Errors
     ///
-    /// The driver's; [`Meaning::Elsewhere`] where the database is not the recognised one.
-    pub(super) async fn examine(self, connection: &mut PgConnection) -> Result<Option<Written>, sqlx::Error> {
+    /// The driver's; [`Swallowed`].
+    pub(super) async fn check_settings(self, link: &mut Link) -> Result<(), sqlx::Error> {
+        match self.pooler {
+            // It was not opened with any: each transaction makes its own.
+            Pooler::Transaction => Ok(()),
+            Pooler::None => {
+                let have_arrived: bool = link.fetch_one(HAVE_ARRIVED).await?.try_get(0)?;
+                if have_arrived { Ok(()) } else { Err(sqlx::Error::AnyDriverError(Box::new(Swallowed))) }
+            }
+        }
+    }
+
+    /// Whether a new connection leads to the recognised database. Returns how far the
+    /// server has written, where that was asked and is known.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; [`Meaning::Elsewhere`] where it does not.
+    pub(super) async fn examine(self, link: &mut Link) -> Result<Option<Written>, sqlx::Error> {
         match (self.pooler, self.purpose) {
             (Pooler::Transaction, _) | (Pooler::None, Purpose::Command) => return Ok(None),
             (Pooler::None, Purpose::Work) => {}
         }
-        connection.execute(DURABLE).await?;
-        match written(connection).await {
+        link.say(DURABLE).await?;
+        match written(link).await {
             // A schema that is missing is said by whoever looks at the schema.
             Err(error) if Meaning::of(&error) == Meaning::SchemaMissing => Ok(None),
             other => other,

@@ -3,6 +3,7 @@
 pub(crate) mod cable;
 pub(crate) mod consumers;
 pub(crate) mod fleet;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rig;
