@@ -79,6 +79,21 @@ CREATE FUNCTION tenantd.version_of(at timestamptz) RETURNS integer
 
 COMMENT ON FUNCTION tenantd.version_of(timestamptz) IS 'The highest version that may be given at this instant: the seconds since 2026 began.';
 
+CREATE FUNCTION tenantd.version_after(version integer) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF version = 2147483647 THEN
+        RAISE EXCEPTION 'the versions of this tenant are used up: 2147483647 is the last there is'
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  HINT = 'Remove the tenant, and insert it anew under another external_id.';
+    END IF;
+    RETURN version + 1;
+END
+$$;
+
+COMMENT ON FUNCTION tenantd.version_after(integer) IS 'The next version; refused where there is none.';
+
 -- A version that is too high would end all rotations of its tenant, and of those behind it.
 ALTER TABLE tenantd.tenants DISABLE TRIGGER accept_update;
 UPDATE tenantd.tenants

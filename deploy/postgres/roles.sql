@@ -72,7 +72,7 @@ GRANT EXECUTE ON FUNCTION tenantd.spread(interval, uuid) TO tenantd_daemon;
 -- How high a version may be asked for, and from where a key that was there before goes on:
 -- asked by the triggers of an owner's writes.
 GRANT EXECUTE ON FUNCTION
-    tenantd.version_of(timestamptz), tenantd.check_version(text, integer, integer), tenantd.next_version_of(text)
+    tenantd.version_of(timestamptz), tenantd.version_after(integer), tenantd.check_version(text, integer, integer), tenantd.next_version_of(text)
     TO tenantd_pipeline, tenantd_daemon;
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;

@@ -138,6 +138,20 @@ impl Pulse {
         }
     }
 
+    /// `Ok` while every task goes round; else one sentence on the first that does not.
+    ///
+    /// # Errors
+    ///
+    /// The sentence.
+    pub fn check_all(&self, now: Duration) -> Result<(), String> {
+        Task::ALL.into_iter().try_for_each(|task| self.check(task, now))
+    }
+
+    /// When the task last beat, on the clock of the process; zero before its first.
+    pub fn last(&self, task: Task) -> Duration {
+        Duration::from_millis(self.beats[task as usize].load(Ordering::Relaxed))
+    }
+
     /// `Ok` while the task goes round; else one sentence on why it does not.
     ///
     /// # Errors
@@ -147,8 +161,7 @@ impl Pulse {
         if self.ended[task as usize].load(Ordering::Relaxed) {
             return Err(format!("{} has ended", task.as_str()));
         }
-        let beat = Duration::from_millis(self.beats[task as usize].load(Ordering::Relaxed));
-        let age = now.saturating_sub(beat);
+        let age = now.saturating_sub(self.last(task));
         match task.longest_silence() {
             Some(longest) if age > longest => {
                 Err(format!("{} has not gone round for {} s", task.as_str(), age.as_secs()))
@@ -197,6 +210,27 @@ mod tests {
         pulse.ended(Task::WakeUps);
         assert_eq!(pulse.check(Task::WakeUps, Duration::ZERO), Err("the listener has ended".to_owned()));
         assert_eq!(pulse.check(Task::Claims, Duration::ZERO), Ok(()));
+    }
+
+    #[test]
+    fn no_task_hangs_or_ends_without_being_named() {
+        let day = Duration::from_hours(24);
+        let others_beat = |silent| {
+            let pulse = Pulse::default();
+            for task in Task::ALL.into_iter().filter(|task| *task != silent) {
+                pulse.beats[task as usize].store(86_400_000, Ordering::Relaxed);
+            }
+            pulse
+        };
+        for task in Task::ALL {
+            let pulse = others_beat(task);
+            let silent = pulse.check_all(day).err();
+            let hangs = format!("{} has not gone round for 86400 s", task.as_str());
+            assert_eq!(silent, task.limit().map(|_| hangs), "{task:?}");
+
+            pulse.ended(task);
+            assert_eq!(pulse.check_all(day), Err(format!("{} has ended", task.as_str())), "{task:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

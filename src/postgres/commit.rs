@@ -130,7 +130,7 @@ impl Store {
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back; the trigger follow_version has desired_version follow.
                        current_version = CASE WHEN $19 = 'promote'
-                                              THEN greatest(t.desired_version, t.current_version + 1,
+                                              THEN greatest(t.desired_version, tenantd.version_after(t.current_version),
                                                             (SELECT i.version_floor FROM tenantd.installation AS i))
                                               WHEN $19 = 'shred' THEN NULL
                                               ELSE t.current_version END,

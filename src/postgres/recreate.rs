@@ -48,7 +48,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
                    is_adopted = false,
                    is_minted_afresh = false,
                    must_look = true,
-                   desired_version = greatest(desired_version, current_version + 1),
+                   desired_version = greatest(desired_version, least(current_version::bigint + 1, 2147483647)),
                    current_version = NULL,
                    acknowledged_version = NULL,
                    edited_at = NULL,

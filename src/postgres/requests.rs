@@ -38,7 +38,7 @@ impl Store {
             r#"
             -- tenants.rotate
             UPDATE tenantd.tenants
-               SET desired_version = greatest(desired_version, current_version) + 1
+               SET desired_version = tenantd.version_after(greatest(desired_version, current_version))
              WHERE external_id = $1
                AND desired_state = 'present'
                AND current_version IS NOT NULL

@@ -100,8 +100,8 @@ async fn turn(
              LIMIT 1
         ), turned AS (
             UPDATE tenantd.tenants AS t
-               SET desired_version = greatest(t.desired_version + 1, t.current_version + 1, i.version_floor),
-                   current_version = greatest(t.desired_version + 1, t.current_version + 1, i.version_floor),
+               SET desired_version = greatest(tenantd.version_after(greatest(t.desired_version, t.current_version)), i.version_floor),
+                   current_version = greatest(tenantd.version_after(greatest(t.desired_version, t.current_version)), i.version_floor),
                    acknowledged_version = NULL,
                    retire_at = r.retire_at,
                    due_at = CASE WHEN t.parked_reason IS NULL THEN least(t.due_at, r.retire_at) END,

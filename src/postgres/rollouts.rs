@@ -225,7 +225,7 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
                 WHERE s.standing = 'current'
                   AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.desired_version <= t.current_version) AS "is_due!"
+                  AND t.desired_version <= t.current_version AND t.current_version < 2147483647) AS "is_due!"
         "#,
         interval(every)
     )
@@ -245,7 +245,7 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
              WHERE s.standing = 'current'
                AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.desired_version <= t.current_version
+               AND t.desired_version <= t.current_version AND t.current_version < 2147483647
              ORDER BY s.proven_at
              LIMIT $2
                FOR NO KEY UPDATE OF t SKIP LOCKED

@@ -15,6 +15,7 @@ use crate::qlik::Cloud;
 
 /// Shorter than the patience of `/readyz` itself, which could not say what hung.
 const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Whether the daemon's tasks go round. Clones share the same state.
 #[derive(Clone, Default)]
 pub(super) struct Progress(Arc<OnceLock<Arc<Engine<Cloud>>>>);
@@ -27,17 +28,18 @@ impl Progress {
 
     /// `Ok` while all of them go round; else one sentence on why not.
     pub(super) fn check(&self) -> Check {
-        Task::ALL.into_iter().try_for_each(|task| self.of(task))
+        let engine = self.engine()?;
+        engine.pulse.check_all(engine.clock.elapsed())
     }
 
     /// The same for the one that the process would be restarted for.
     pub(super) fn of_claims(&self) -> Check {
-        self.of(Task::Claims)
+        let engine = self.engine()?;
+        engine.pulse.check(Task::Claims, engine.clock.elapsed())
     }
 
-    fn of(&self, task: Task) -> Check {
-        let engine = self.0.get().ok_or("waits for the database before it claims tenants")?;
-        engine.pulse.check(task, engine.clock.elapsed())
+    fn engine(&self) -> Result<&Arc<Engine<Cloud>>, String> {
+        self.0.get().ok_or_else(|| "waits for the database before it claims tenants".to_owned())
     }
 }
 

@@ -4,6 +4,7 @@
 mod daemon;
 mod doctor;
 mod explaining;
+mod extremes;
 mod faults;
 mod fleet;
 mod hostile;

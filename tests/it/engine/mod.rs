@@ -12,6 +12,7 @@ mod clients;
 mod commits;
 mod duplicates;
 mod explain;
+mod extremes;
 mod history;
 mod leases;
 mod outage;

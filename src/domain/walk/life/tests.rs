@@ -15,12 +15,14 @@ proptest! {
     /// The rules are those of [`Life::judge_act`], [`Life::judge_service`] and [`Life::judge_rest`].
     #[test]
     fn a_life_left_to_itself_keeps_every_promise(numbers in numbers()) {
-        live(&numbers, false).unwrap();
+        let life = live(&numbers, false);
+        prop_assert!(life.is_ok(), "{life:?}");
     }
 
     #[test]
     fn a_life_that_is_meddled_with_keeps_every_promise_that_can_be_kept(numbers in numbers()) {
-        live(&numbers, true).unwrap();
+        let life = live(&numbers, true);
+        prop_assert!(life.is_ok(), "{life:?}");
     }
 }
 
