@@ -250,8 +250,10 @@ CREATE OR REPLACE FUNCTION tenantd.accept_insert() RETURNS trigger
     AS $$
 BEGIN
     PERFORM tenantd.check_version(NEW.external_id, NEW.desired_version, 0);
-    -- A key that had a row before: its numbers were seen.
-    NEW.desired_version := greatest(NEW.desired_version, tenantd.next_version_of(NEW.external_id));
+    IF NEW.desired_version IS NOT NULL THEN  -- The table refuses that by itself.
+        -- A key that had a row before: its numbers were seen.
+        NEW.desired_version := greatest(NEW.desired_version, tenantd.next_version_of(NEW.external_id));
+    END IF;
     IF NEW.not_before < '0001-01-01 00:00:00+00' THEN
         NEW.not_before := NULL;  -- No limit was meant, and RFC 3339 cannot write it.
     END IF;
@@ -323,8 +325,9 @@ BEGIN
     IF NEW.desired_version > OLD.desired_version THEN
         PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version, greatest(OLD.desired_version, OLD.current_version));
     END IF;
-    -- Lowering is ignored.
-    NEW.desired_version := greatest(NEW.desired_version, OLD.desired_version);
+    IF NEW.desired_version < OLD.desired_version THEN
+        NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
+    END IF;
     IF is_corrected OR is_turned OR is_early <> was_early THEN
         NEW.reason_since := tenantd.clock();
         NEW.progress_at := tenantd.clock();
