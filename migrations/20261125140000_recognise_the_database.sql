@@ -19,6 +19,9 @@ ALTER TABLE tenantd.installation
     ADD CONSTRAINT held_changes_hold_deletions CHECK (changes_held_at IS NULL OR deletions_held_at IS NOT NULL),
     ADD CONSTRAINT version_floor_is_positive CHECK (version_floor >= 1);
 
+ALTER TABLE tenantd.tenants ADD COLUMN left_clients text[] NOT NULL DEFAULT '{}';
+
+COMMENT ON COLUMN tenantd.tenants.left_clients IS 'Clients of this life that somebody else deleted: their tokens and bot users go with the removal.';
 COMMENT ON COLUMN tenantd.installation.timeline IS 'On which the server wrote when it was last recognised.';
 COMMENT ON COLUMN tenantd.installation.changes_held_at IS 'Since when nothing at all is changed at Qlik, because this may be a copy of the real database.';
 COMMENT ON COLUMN tenantd.installation.version_floor IS 'No secret gets a lower version: since a restore, the seconds from 2026 to it.';
@@ -123,7 +126,7 @@ CREATE FUNCTION tenantd.remember_versions() RETURNS trigger
     AS $$
 BEGIN
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    VALUES (OLD.external_id, greatest(OLD.desired_version, least(OLD.current_version::bigint + 1, 2147483647)))
+    VALUES (OLD.external_id, greatest(OLD.desired_version, OLD.current_version + (OLD.current_version < 2147483647)::integer))
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -378,7 +381,7 @@ CREATE OR REPLACE FUNCTION tenantd.follow_version() RETURNS trigger
     AS $$
 DECLARE
     least_desired CONSTANT integer :=
-        coalesce(NEW.current_version, least(OLD.current_version::bigint + 1, 2147483647)::integer);
+        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
 BEGIN
     IF NEW.desired_version < least_desired THEN
         UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;

@@ -38,6 +38,9 @@ pub struct Tenant {
     pub drift: Vec<DriftKind>,
     /// Clients deleted under this lease, which a list that lags may still show.
     pub gone: Vec<ClientId>,
+    /// Clients of this life that somebody else deleted: their tokens and bot users go with
+    /// the removal.
+    pub left: Vec<ClientId>,
     /// What may not be done at Qlik until an operator has said so.
     pub hold: Option<Hold>,
     /// Failures since the last progress.

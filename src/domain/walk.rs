@@ -222,6 +222,7 @@ pub(super) fn fresh() -> Tenant {
         due: Due::default(),
         drift: Vec::new(),
         gone: Vec::new(),
+        left: Vec::new(),
         hold: None,
         failures: 0,
         without_progress: Duration::ZERO,

@@ -45,7 +45,7 @@ pub struct Attempt {
 pub struct Desired {
     /// Whether the tenant should have a credential.
     pub is_present: bool,
-    /// Whether an operator keeps the daemon away from it.
+    /// Whether an operator keeps the daemon away from it, its region or the fleet.
     pub is_paused: bool,
 }
 
@@ -80,11 +80,14 @@ impl Store {
         let row = sqlx::query!(
                 r#"
             -- tenants.had_landed
-            SELECT desired_state,
-                   coalesce(paused_at IS NOT NULL
-                            AND (paused_until IS NULL OR paused_until > tenantd.clock()), false) AS "is_paused!"
-              FROM tenantd.tenants
-             WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_step = $3 + 1
+            SELECT t.desired_state,
+                   coalesce(t.paused_at IS NOT NULL
+                            AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false)
+                   OR EXISTS (SELECT FROM tenantd.pauses AS p
+                               WHERE p.region IN ('*', t.region)
+                                 AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS "is_paused!"
+              FROM tenantd.tenants AS t
+             WHERE t.tenant_id = $1 AND t.lease_epoch = $2 AND t.lease_step = $3 + 1
             "#,
                 tenant.0,
                 fence.epoch,
@@ -156,6 +159,7 @@ impl Store {
                        drift = $40,
                        drifted_at = CASE WHEN $40::text[] <> '{}' THEN coalesce(t.drifted_at, tenantd.clock()) END,
                        must_look = $41 OR $19 = 'shred',
+                       left_clients = CASE WHEN $19 = 'shred' THEN '{}' ELSE t.left_clients END,
                        removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at END,
                        wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
                        -- What may go now goes, whatever stood in its way.
@@ -212,7 +216,10 @@ impl Store {
                    AND tenantd.assert_recognised()
                 RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase, t.leased_at,
                           coalesce(t.paused_at IS NOT NULL
-                                   AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false) AS is_paused
+                                   AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false)
+                          OR EXISTS (SELECT FROM tenantd.pauses AS p
+                                      WHERE p.region IN ('*', t.region)
+                                        AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS is_paused
             ), sealed AS (
                 INSERT INTO tenantd.secrets (tenant_id, client_id, hint, sealed, key_id)
                 SELECT held.tenant_id, held.client_id, $25, $26, $27

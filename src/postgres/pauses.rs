@@ -1,7 +1,8 @@
 //! Pauses: an operator keeps the daemon away from a tenant, a region or the fleet.
 //!
-//! The rule: a pause only keeps rows from being claimed. No lease is broken: whoever
-//! has a paused tenant ends its step and gives it back.
+//! The rule: no lease is broken. A pause keeps rows from being claimed, and whoever has a
+//! tenant that is paused, by itself, with its region or with the fleet, ends its step and
+//! gives it back.
 
 use std::time::Duration;
 

@@ -41,6 +41,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
         WITH begun AS (
             UPDATE tenantd.tenants
                SET phase = 'creating',
+                   left_clients = array_append(left_clients, client_id),
                    client_id = NULL,
                    unanswered = NULL,
                    settles_at = NULL,
@@ -48,7 +49,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
                    is_adopted = false,
                    is_minted_afresh = false,
                    must_look = true,
-                   desired_version = greatest(desired_version, least(current_version::bigint + 1, 2147483647)),
+                   desired_version = greatest(desired_version, current_version + (current_version < 2147483647)::integer),
                    current_version = NULL,
                    acknowledged_version = NULL,
                    edited_at = NULL,

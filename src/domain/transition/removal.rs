@@ -10,10 +10,11 @@ use super::super::tenant::{Removal, State, Tenant};
 use super::{Decision, RecheckChange, Rest, SecretChange, held, hold as hold_lease};
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
-    if let Some(client) = next_of_ours(&tenant, seen) {
+    if let Some(client) = next_of_ours(&tenant, seen).or_else(|| next_left(&tenant)) {
         return advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep);
     }
-    let tenant = Tenant { stored: vec![], snapshot: None, is_adopted: false, drift: vec![], ..tenant };
+    let tenant =
+        Tenant { stored: vec![], snapshot: None, is_adopted: false, drift: vec![], left: vec![], ..tenant };
     let removed = advance(tenant, State::Removed { is_recheck_due: false }, SecretChange::Shred);
     let recheck = RecheckChange::After(policy.recheck_after());
     Decision { recheck, rest: Rest::Settled, ..removed }
@@ -55,6 +56,12 @@ fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
 fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {
     let mut ours = look::ours(&tenant.mark, seen).into_iter().map(|client| &client.client_id);
     ours.find(|id| !tenant.gone.contains(id)).cloned()
+}
+
+/// One that somebody else deleted: that it is gone is found out by deleting it, and what it
+/// left behind goes as with any other.
+fn next_left(tenant: &Tenant) -> Option<ClientId> {
+    tenant.left.iter().find(|id| !tenant.gone.contains(id)).cloned()
 }
 
 #[cfg(test)]

@@ -338,6 +338,7 @@ fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
         due: Due::default(),
         drift: vec![],
         gone: vec![],
+        left: vec![],
         hold: Some(Hold::Deletions),
         failures: 0,
         without_progress: Duration::ZERO,

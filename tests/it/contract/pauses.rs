@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{Replica, Rig};
@@ -140,4 +141,38 @@ async fn a_paused_worker_stops_at_the_next_step_and_goes_on_after_it() {
     let is_ready: bool =
         sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();
     assert!(is_ready);
+}
+
+/// So does one whose region or fleet is paused: once it is told, no further step begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_at_the_next_step_when_its_region_or_the_fleet_is_paused() {
+    for whom in ["us", "*"] {
+        let (rig, replica) = rig().await;
+        let trigger = format!(
+            "CREATE FUNCTION tenantd_test.pause() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 INSERT INTO tenantd.pauses (region, reason, paused_at) VALUES ('{whom}', 'freeze', tenantd.clock());
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER pause AFTER UPDATE ON tenantd.tenants
+                 FOR EACH ROW WHEN (NEW.phase = 'created' AND OLD.phase = 'creating')
+                 EXECUTE FUNCTION tenantd_test.pause()"
+        );
+        sqlx::raw_sql(AssertSqlSafe(trigger)).execute(rig.pool()).await.unwrap();
+
+        rig.work_once(&replica).await;
+
+        // The pause began with the commit of `created`, so the next commit was told.
+        let row: (String, bool) = sqlx::query_as("SELECT phase, lease_holder IS NULL FROM tenantd.tenants")
+            .fetch_one(rig.pool())
+            .await
+            .unwrap();
+        assert_eq!(row, ("trusted".into(), true), "{whom}");
+        assert!(!is_claimed(&rig, &replica).await);
+        write(&rig, "DELETE FROM tenantd.pauses").await;
+        rig.work_until_quiet(&replica).await;
+        let is_ready: bool =
+            sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();
+        assert!(is_ready, "{whom}");
+    }
 }

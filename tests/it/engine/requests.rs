@@ -202,6 +202,47 @@ async fn a_missing_client_is_made_again_only_when_asked_for_and_under_the_next_v
 }
 
 #[tokio::test]
+async fn what_a_client_deleted_by_hand_left_behind_goes_with_the_removal_of_its_successors() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let host = rig.given_tenant("acme").await;
+    let mut clients = Vec::new();
+    for round in 0..3 {
+        if round > 0 {
+            assert!(replica.store.recreate("acme", "somebody").await.unwrap());
+        }
+        rig.work_until_quiet(&replica).await;
+        let client = row(&rig, "acme").await.client_id.unwrap();
+        if round < 2 {
+            by_hand(&rig, &host, |moment, caller| {
+                moment.delete_client(caller, &client, Some(&client)).unwrap();
+            });
+            let missing = "UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'it is gone', due_at = NULL";
+            sql(&rig, missing).await;
+        }
+        clients.push(client);
+    }
+    let has_bot = |client: &String| ledger(&rig).tenants[&host].has_bot_of(client);
+    assert!(clients.iter().all(has_bot), "Qlik keeps them");
+    let tokens = || ledger(&rig).tenants[&host].tokens;
+    let before = tokens();
+
+    sql(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+    sql(&rig, "UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()")
+        .await;
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!(row(&rig, "acme").await.phase, "removed");
+    assert!(!clients.iter().any(has_bot), "{:?}", ledger(&rig).tenants[&host].bots);
+    assert_eq!(tokens(), before - clients.len(), "the region's own stay");
+    let left: Vec<String> = sqlx::query_scalar("SELECT unnest(left_clients) FROM tenantd.tenants")
+        .fetch_all(rig.pool())
+        .await
+        .unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
 async fn a_client_that_is_there_after_all_is_adopted_and_not_made_again() {
     let rig = rig().await;
     let replica = rig.replica().await;
