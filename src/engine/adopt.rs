@@ -17,6 +17,7 @@ use crate::domain::ids::{ClientId, Fence, Hint, TenantId};
 use crate::domain::look::SeenClient;
 use crate::domain::mark::{Owner, marks_in, without};
 use crate::domain::phase::Phase;
+use crate::domain::place::Hold;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -77,6 +78,7 @@ impl<Q: QlikApi> Inspector<Q> {
         fence: Fence,
         takeover: &Takeover,
     ) -> Result<Adopted, NotDone> {
+        self.may_change().await?;
         let row = self.row(tenant).await?;
         let was_ours = row.client.as_ref() == Some(&takeover.client) && row.phase != Phase::Removing;
         if !was_ours {
@@ -226,8 +228,8 @@ impl<Q: QlikApi> Inspector<Q> {
     ) -> Result<Vec<(SeenSecret, Fate)>, NotDone> {
         let row = self.row(tenant).await?;
         let client = settled_client(&row)?;
-        if let Some(reason) = self.store.deletions_held().await? {
-            return Err(NotDone::Refused(held(&reason)));
+        if drop.is_some() {
+            self.may_delete().await?;
         }
         let host = self.allowed(&row.host)?;
         let seen = self.api.list_secrets(&host, client).await.map_err(of_qlik(&host))?;
@@ -245,6 +247,29 @@ impl<Q: QlikApi> Inspector<Q> {
 /// Why nothing is deleted now.
 pub(super) fn held(reason: &str) -> String {
     format!("nothing may be deleted at Qlik now ({reason}); read `tenantd rejoin` and agree first")
+}
+
+impl<Q: QlikApi> Inspector<Q> {
+    /// Refuses what changes Qlik while this may be a copy of the real database.
+    pub(super) async fn may_change(&self) -> Result<(), NotDone> {
+        match self.store.hold().await? {
+            Some(held) if held.hold() == Hold::Changes => Err(NotDone::Refused(format!(
+                "nothing may be changed at Qlik now ({}); if this is the real database, say so with \
+                 `tenantd rejoin --confirm`",
+                held.reason
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Refuses what deletes at Qlik on the word of a database that nobody has agreed to yet.
+    pub(super) async fn may_delete(&self) -> Result<(), NotDone> {
+        self.may_change().await?;
+        match self.store.hold().await? {
+            Some(hold) => Err(NotDone::Refused(held(&hold.reason))),
+            None => Ok(()),
+        }
+    }
 }
 
 fn fate(secret: &SeenSecret, seen: &[SeenSecret], row: &Inspected) -> Fate {

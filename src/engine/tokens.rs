@@ -47,6 +47,11 @@ impl<Q: QlikApi> Inspector<Q> {
     }
 
     async fn revoke_held(&self, tenant: TenantId, which: &Revoke, by: &str) -> Result<Vec<TokenId>, NotDone> {
+        match which {
+            // Which those are, the database says.
+            Revoke::OfClient => self.may_delete().await?,
+            Revoke::Tokens(_) => self.may_change().await?,
+        }
         let row = self.row(tenant).await?;
         let host = self.allowed(&row.host)?;
         let tokens = match which {

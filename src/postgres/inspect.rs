@@ -222,23 +222,4 @@ impl Store {
             .map(|row| (TenantId(row.tenant_id), known(row.is_removed, row.client_id)))
             .collect())
     }
-
-    /// Why nothing may be deleted at Qlik, when that is so.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn deletions_held(&self) -> Result<Option<String>, StoreError> {
-        let held = sqlx::query_scalar!(
-            r#"
-            -- installation.deletions_held
-            SELECT coalesce(held_reason, '') AS "reason!"
-              FROM tenantd.installation
-             WHERE deletions_held_at IS NOT NULL
-            "#
-        )
-        .fetch_optional(&self.connections)
-        .await?;
-        Ok(held)
-    }
 }

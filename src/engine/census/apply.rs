@@ -178,8 +178,8 @@ impl<Q: QlikApi> Inspector<Q> {
 
     /// Takes a place in the budget, unless nothing may be deleted at all.
     async fn spend(&self, entry: &Entry) -> Result<(), Ended> {
-        if let Some(reason) = self.store.deletions_held().await? {
-            return Err(Stop::Held(reason).into());
+        if let Some(held) = self.store.hold().await? {
+            return Err(Stop::Held(held.reason).into());
         }
         let per_hour = self.terms.bounds.changes_per_hour;
         let tenant = TenantId(entry.marked_tenant_id.or(entry.tenant_id).unwrap_or_default());

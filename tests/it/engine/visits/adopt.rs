@@ -220,6 +220,26 @@ async fn a_takeover_is_fenced_against_whoever_took_the_row_and_against_its_owner
 }
 
 #[tokio::test]
+async fn nothing_is_adopted_on_what_may_be_a_copy() {
+    let rig = rig().await;
+    given_early(&rig, "acme").await;
+    let made = made_by_hand(&rig, "acme", "portal", "x");
+    let inspector = inspector(&rig).await;
+    let acme = tenant(&rig, "acme").await;
+    let held = "UPDATE tenantd.installation
+                   SET deletions_held_at = now(), changes_held_at = now(), held_reason = 'a copy?'";
+    execute(&rig, held).await;
+
+    let refused = inspector.adopt(acme, &takeover(&made)).await.unwrap_err().to_string();
+
+    assert!(refused.contains("a copy?") && refused.contains("tenantd rejoin --confirm"), "{refused}");
+    assert_eq!(client(&rig, "acme", &made.client_id).description, "x", "it bears no mark");
+    execute(&rig, "UPDATE tenantd.installation SET changes_held_at = NULL").await;
+    inspector.adopt(acme, &takeover(&made)).await.unwrap();
+    assert_ne!(client(&rig, "acme", &made.client_id).description, "x");
+}
+
+#[tokio::test]
 async fn old_secrets_go_only_when_told_and_never_one_that_is_stored() {
     let rig = rig().await;
     let replica = rig.replica().await;
