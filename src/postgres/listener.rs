@@ -96,8 +96,9 @@ async fn listen_once(options: &PgConnectOptions, wake: &Notify) -> Result<(), sq
     }
 }
 
+/// Listening again changes nothing, and a server that was the primary once refuses it.
 async fn ask(listener: &mut PgListener) -> Result<(), sqlx::Error> {
-    let asked = tokio::time::timeout(ACQUIRE, listener.execute("SELECT 1")).await;
+    let asked = tokio::time::timeout(ACQUIRE, listener.execute("LISTEN tenantd_work")).await;
     let silent = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
     asked.unwrap_or_else(|_| silent()).map(drop)
 }

@@ -282,6 +282,41 @@ fn standby(of: &PrivatePostgres, through: &Path) -> PrivatePostgres {
     })
 }
 
+/// It knocks again and again, and tells it once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_meets_a_standby_says_so_once_and_goes_on_when_it_is_promoted() {
+    let current = primary(&[]).await;
+    let mut address = Cable::to(&current.url("app"), "standby", true);
+    let fleet = Fleet::on(TestDb::at(&address.url).await, world(53)).await;
+    let home = Home::for_fleet(&fleet, "standby", BRISK);
+    fleet.given_more_tenants(1, 3).await;
+    let replication = Cable::to(&current.url("app"), "standby-replication", true);
+    let next = standby(&current, replication.directory());
+    let next_pool = PgPool::connect(&next.url("app")).await.unwrap();
+    let has_all = async || {
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tenantd.tenants").fetch_one(&next_pool).await.ok()
+            == Some(3)
+    };
+    eventually("the standby has the tenants", Duration::from_mins(1), has_all).await;
+    let visits = async || -> i64 {
+        let sessions = "SELECT sessions FROM pg_stat_database WHERE datname = 'app'";
+        sqlx::query_scalar(sessions).fetch_one(&next_pool).await.unwrap()
+    };
+    address.cut();
+    address.plug_into(next.directory());
+
+    let daemon = home.daemon("a.log");
+    let before = visits().await;
+    eventually("it has knocked five times", Duration::from_mins(1), async || visits().await >= before + 5)
+        .await;
+
+    let log = std::fs::read_to_string(home.path("a.log")).unwrap();
+    assert_eq!(log.matches("read-only, as a standby is").count(), 2, "once, in words and as a field: {log}");
+    sqlx::query("SELECT pg_promote()").execute(&next_pool).await.unwrap();
+    until(&next_pool, 3, SETTLED).await;
+    assert!(daemon.terminate().await.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothing_in_use_is_lost() {
     const TENANTS: u32 = 40;

@@ -21,3 +21,4 @@ mod processes;
 mod restore;
 mod schedules;
 mod support;
+mod tried;

@@ -170,6 +170,30 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
     fleet.assert_true_to_the_ledger(40).await;
 }
 
+/// A failover may leave connections open to a server that is no primary any more.
+#[tokio::test]
+async fn a_connection_whose_server_only_reads_any_more_is_given_up() {
+    let db = test_db().await;
+    let database = Database::direct(db.url.clone().into(), 1);
+    let connections = app::work_connections(&database).unwrap();
+    app::open_for_work(&database, Duration::ZERO).await.unwrap();
+    let server = async || -> i32 {
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&connections).await.unwrap()
+    };
+    let write =
+        async || sqlx::query("UPDATE tenantd.tenants SET due_at = due_at").execute(&connections).await;
+    let first = server().await;
+    let set = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+    sqlx::raw_sql(set).execute(&connections).await.unwrap();
+    assert_eq!(server().await, first, "it is kept while nothing is wrong with it");
+
+    let refused = StoreError::from(write().await.unwrap_err());
+
+    assert!(refused.is_outage(), "{refused}");
+    assert!(write().await.is_ok());
+    assert_ne!(server().await, first);
+}
+
 #[tokio::test]
 async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_not_cut_off() {
     let db = test_db().await;

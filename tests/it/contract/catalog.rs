@@ -130,3 +130,22 @@ fn every_migration_says_why_which_locks_it_takes_and_whether_it_is_safe_while_ru
     }
     assert!(seen >= 9, "only {seen} migrations were found");
 }
+
+/// A typographic character in a comment stops a database of another encoding half-way.
+#[test]
+fn all_sql_that_is_shipped_is_plain_ascii() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["migrations", "deploy/postgres", "examples/pipelines"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let odd = text.lines().find(|line| !line.is_ascii());
+                assert_eq!(odd, None, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 15, "only {seen} files were found");
+}
