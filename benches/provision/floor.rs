@@ -1,5 +1,8 @@
 //! The floor: the same four HTTPS calls with one SELECT and one UPDATE a tenant,
 //! and nothing else. No lease, no fence, no look, no seal, no history.
+//!
+//! The rule: **it carries none of our weight**. Its table is a plain one of its own, without
+//! a check, trigger or index of ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +73,7 @@ struct Floor {
 impl Floor {
     async fn provision(&self, number: u32) {
         let external_id = format!("customer-{number}");
-        let host: String = sqlx::query_scalar("SELECT host FROM tenantd.tenants WHERE external_id = $1")
+        let host: String = sqlx::query_scalar("SELECT host FROM floor WHERE external_id = $1")
             .bind(&external_id)
             .fetch_one(&self.pool)
             .await
@@ -87,7 +90,7 @@ impl Floor {
         let path = format!("/api/v1/oauth-clients/{client}/connection-configs/me");
         self.send("PATCH", &host, &path, Some(&token), &consent).await;
         self.token(&host, &client, &secret).await;
-        sqlx::query("UPDATE tenantd.tenants SET message = $2 WHERE external_id = $1")
+        sqlx::query("UPDATE floor SET secret = $2 WHERE external_id = $1")
             .bind(&external_id)
             .bind(secret)
             .execute(&self.pool)

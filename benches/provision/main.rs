@@ -4,7 +4,7 @@
 //!
 //! * **CPU**: seconds of CPU per 1,000 tenants, daemon and Postgres together, beside
 //!   a *floor*: a bare loop of the same four HTTPS calls with one SELECT and one
-//!   UPDATE a tenant. The simulator is a process of its own and is not counted.
+//!   UPDATE a tenant of a plain table. The simulator is a process of its own and is not counted.
 //! * **Wall**: 1,000 tenants at 50 ms per call and 64 at a time, beside
 //!   `ceil(1000 / 64) × 4 calls × 50 ms`.
 //!

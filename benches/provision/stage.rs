@@ -144,6 +144,9 @@ impl Stage {
                  SELECT 'customer-' || n, 't' || n || '.{SUFFIX}' FROM generate_series(1, {tenants}) AS n"
             );
             sqlx::query(AssertSqlSafe(insert)).execute(&connections).await.expect("the rows");
+            let plain = "CREATE TABLE floor (external_id text PRIMARY KEY, host text NOT NULL, secret text);
+                         INSERT INTO floor SELECT external_id, host FROM tenantd.tenants";
+            sqlx::raw_sql(plain).execute(&connections).await.expect("the floor's table");
             sqlx::query("ANALYZE").execute(&connections).await.expect("statistics");
             url
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use tenantd::app;
 use tenantd::ports::Clock;
+use tenantd::postgres::connections::ANSWER;
 use tenantd::postgres::{Connections, StoreError};
 use tenantd::settings::Database;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
@@ -110,7 +111,8 @@ async fn after_a_network_that_swallowed_everything_work_goes_on_within_seconds()
         eventually("work is under way", LIMIT, || async { fleet.held_leases().await >= 8 }).await;
         cable.fall_silent();
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        assert!(said(&home, "the database is away") > 0, "it is said");
+        let is_noticed = Duration::from_secs(seconds) > ANSWER + Duration::from_secs(2);
+        assert!(!is_noticed || said(&home, "the database is away") > 0, "it is said");
         cable.plug();
         let back = SystemClock::start();
         fleet.given_more_tenants(tenants + 61, tenants + 80).await;
