@@ -50,6 +50,13 @@ $$;
 
 COMMENT ON FUNCTION tenantd.place() IS 'Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.';
 
+-- From here on a copy is told from this database, also where no daemon has run on it yet:
+-- its backup knows rows that may have got their clients since.
+UPDATE tenantd.installation AS i
+   SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
+  FROM tenantd.place() AS p
+ WHERE i.system_identifier IS NULL AND NOT EXISTS (SELECT FROM tenantd.tenants WHERE lease_epoch > 0);
+
 CREATE FUNCTION tenantd.assert_recognised() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -143,18 +150,20 @@ CREATE FUNCTION tenantd.next_version_of(key text) RETURNS integer
 
 COMMENT ON FUNCTION tenantd.next_version_of(text) IS 'The lowest version that no secret of a deleted row with this key ever had; null where there was none.';
 
--- How high a version an owner may ask for: refused with the number that may.
-CREATE FUNCTION tenantd.check_version(key text, asked integer, before integer) RETURNS void
+-- How high a version an owner may ask for: refused with the number that may. Beyond the
+-- clock only one more than what serves, so that numbers rise with rotations and not with
+-- statements. served is 0 while a raise is under way.
+CREATE FUNCTION tenantd.check_version(key text, asked integer, served integer) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), before::bigint + 1);
+    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), served::bigint + 1);
 BEGIN
     IF asked > most THEN
         RAISE EXCEPTION 'desired_version % of tenant % is too high: the most that may be asked for now is %', asked, key, most
             USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
                   CONSTRAINT = 'desired_version_is_not_ahead_of_time',
-                  HINT = 'Raise it by one: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
+                  HINT = 'Raise it by one, once the last raise serves: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
     END IF;
 END
 $$;
@@ -326,7 +335,8 @@ BEGIN
         NEW.failures := 0;
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
-        PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version, greatest(OLD.desired_version, OLD.current_version));
+        PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
+                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
     END IF;
     IF NEW.desired_version < OLD.desired_version THEN
         NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.

@@ -246,7 +246,7 @@ pub async fn count_fleet(engine: &Engine<Cloud>, stop: &Stop) {
 async fn adopt_regions(engine: &Engine<Cloud>, stop: &Stop, mode: Mode) -> Result<(), StoreError> {
     while let Some(adopted) = stop.drain.run_until_cancelled(engine.adopt_regions()).await {
         match adopted {
-            Err(error) if mode == Mode::Daemon && (error.is_outage() || error.is_contended()) => {
+            Err(error) if error.is_contended() || mode == Mode::Daemon && error.is_outage() => {
                 engine.outage.note(&error);
             }
             other => return other,

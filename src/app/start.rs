@@ -61,6 +61,9 @@ pub enum StartError {
     /// A connection pooler is there that the settings do not tell of.
     #[error("{0}")]
     Pooler(String),
+    /// Others were in the way of a statement.
+    #[error("{0}; others are in the way: try again")]
+    Contended(String),
     /// The database refused a statement, for a reason that no setting mends.
     #[error("{0}")]
     Failed(String),
@@ -179,12 +182,16 @@ pub async fn open_for_work(database: &Database, settle: Duration) -> Result<Stor
 ///
 /// # Errors
 ///
-/// [`StartError`], except [`StartError::Unreachable`].
+/// [`StartError`], except for what passes by itself: [`StartError::Unreachable`],
+/// [`StartError::Contended`] and [`StartError::Elsewhere`].
 pub async fn wait_for_store(database: &Database, settle: Duration) -> Result<Store, StartError> {
     let mut said = String::new();
     loop {
         match open_for_work(database, settle).await {
-            Err(StartError::Unreachable(error)) => {
+            // Between recognising it and opening it, it may be failed over once more.
+            Err(
+                StartError::Unreachable(error) | StartError::Contended(error) | StartError::Elsewhere(error),
+            ) => {
                 if said != error {
                     tracing::warn!(error, "waiting for the database: {error}");
                 }
@@ -233,6 +240,7 @@ pub fn started(error: &StoreError) -> StartError {
         Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(text),
         Meaning::Elsewhere => StartError::Elsewhere(text),
         Meaning::Pooler => StartError::Pooler(text),
-        Meaning::Contended | Meaning::Values | Meaning::Defect => StartError::Failed(text),
+        Meaning::Contended => StartError::Contended(text),
+        Meaning::Values | Meaning::Defect => StartError::Failed(text),
     }
 }

@@ -121,7 +121,10 @@ fn verdict(error: &anyhow::Error) -> (Code, Said) {
 /// Only what passes by itself is a failure; the rest is the configuration's.
 fn of_start(error: &StartError) -> (Code, String, Vec<String>) {
     let code = match error {
-        StartError::Unreachable(_) | StartError::Elsewhere(_) | StartError::Failed(_) => Code::Failed,
+        StartError::Unreachable(_)
+        | StartError::Elsewhere(_)
+        | StartError::Contended(_)
+        | StartError::Failed(_) => Code::Failed,
         StartError::BadUrl
         | StartError::Refused(_)
         | StartError::Pooler(_)

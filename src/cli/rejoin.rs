@@ -41,6 +41,9 @@ pub(super) struct RejoinArgs {
     /// Let deletions at Qlik Cloud go on
     #[arg(long)]
     agree: bool,
+    /// Agree although not every tenant has been looked at
+    #[arg(long, requires = "agree")]
+    yes: bool,
     #[command(flatten)]
     format: OutputArg,
 }
@@ -49,7 +52,7 @@ pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Co
     let store = source.store().await?;
     let settle = source.layered()?.qlik()?.settle;
     if args.agree {
-        return agree(&store).await;
+        return agree(&store, args.yes).await;
     }
     if args.confirm {
         return confirm(&store, settle).await;
@@ -70,11 +73,14 @@ pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Co
     Ok(Code::Done)
 }
 
-async fn agree(store: &Store) -> anyhow::Result<Code> {
+async fn agree(store: &Store, is_unseen_too: bool) -> anyhow::Result<Code> {
     let rejoining = store.rejoining().await?;
-    if rejoining.deletions_held_at.is_some() && rejoining.to_look_at > 0 {
+    if rejoining.deletions_held_at.is_some() && rejoining.to_look_at > 0 && !is_unseen_too {
         let left = output::count(rejoining.to_look_at, "tenant");
-        output::note(&format!("{left} not looked at yet: more may be found"));
+        return Err(anyhow!(
+            "{left} not looked at yet: what is found there may be in use, and would be deleted; wait until \
+             `tenantd rejoin --status` has none to look at, or add --yes if they cannot be reached"
+        ));
     }
     match store.agree_to_deletions().await? {
         Agreed::Done => output::line("deletions at Qlik Cloud go on")?,

@@ -51,8 +51,8 @@ impl Written {
 pub struct Remembered {
     /// Where that was; `None` where nobody ever noted it.
     pub place: Option<Place>,
-    /// Whether any tenant was ever worked on.
-    pub was_used: bool,
+    /// Whether it holds tenants. A migration notes the place, so that only a hand takes it away.
+    pub is_filled: bool,
     /// How far the server had written when this very process last looked.
     pub written: Option<Written>,
 }
@@ -60,7 +60,7 @@ pub struct Remembered {
 /// What a database is, held against what is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recognition {
-    /// The first look at a database on which no work was done.
+    /// The first look at a database that holds nothing.
     First,
     /// As it was.
     Same,
@@ -111,7 +111,7 @@ impl Remembered {
     #[must_use]
     pub fn recognise(&self, here: &Place, written: Option<Written>) -> Recognition {
         let Some(before) = &self.place else {
-            return if self.was_used {
+            return if self.is_filled {
                 Recognition::Another("it does not say where it ran before".to_owned())
             } else {
                 Recognition::First
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn remembered(place: Option<Place>) -> Remembered {
-        Remembered { place, was_used: true, written: None }
+        Remembered { place, is_filled: true, written: None }
     }
 
     #[test]
@@ -194,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_nobody_noted_is_the_first_one_only_before_any_work() {
-        let (here, unused) = (place("7", "app/1", 1), Remembered { was_used: false, ..remembered(None) });
+    fn a_place_that_nobody_noted_is_the_first_one_only_before_any_tenant() {
+        let (here, empty) = (place("7", "app/1", 1), Remembered { is_filled: false, ..remembered(None) });
 
-        assert_eq!(unused.recognise(&here, None), Recognition::First);
+        assert_eq!(empty.recognise(&here, None), Recognition::First);
         assert!(matches!(remembered(None).recognise(&here, None), Recognition::Another(_)));
     }
 

@@ -9,7 +9,6 @@ use crate::domain::reason::ParkReason;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::claim::{ClaimTerms, Claims};
-use crate::postgres::error::Meaning;
 use crate::telemetry;
 
 impl<Q: QlikApi> Engine<Q> {
@@ -20,7 +19,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`StoreError`], but not for what a single row is to blame for.
     pub(super) async fn claim(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
         match self.store.claim(terms, limit).await {
-            Err(error) if error.meaning() == Some(Meaning::Values) => {
+            Err(error) if error.may_be_one_rows() => {
                 tracing::warn!(error = %error, "a row keeps the others from being claimed; each is claimed alone: {error}");
                 self.claim_singly(terms, limit).await
             }
@@ -30,13 +29,13 @@ impl<Q: QlikApi> Engine<Q> {
 
     async fn claim_singly(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
         let mut all = Claims { rows: vec![], touched: 0 };
-        for tenant in self.store.due_ids(limit).await? {
+        for tenant in self.store.due_ids(terms, limit).await? {
             match self.store.claim_one(terms, tenant).await {
                 Ok(Claims { rows, touched }) => {
                     all.rows.extend(rows);
                     all.touched += touched;
                 }
-                Err(error) if error.meaning() == Some(Meaning::Values) => {
+                Err(error) if error.may_be_one_rows() => {
                     self.park_defect(tenant, None, &error.to_string()).await;
                 }
                 Err(error) => return Err(error),

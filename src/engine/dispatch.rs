@@ -99,6 +99,8 @@ impl<Q: QlikApi> Engine<Q> {
         workers: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
         if free == 0 {
+            // Every worker may be waiting for the very database that is not the recognised one.
+            self.store.look_around().await?;
             return Ok(false);
         }
         if is_time_to_admit {

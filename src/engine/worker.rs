@@ -18,9 +18,12 @@ use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretC
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
-use crate::postgres::error::Meaning;
 use crate::postgres::{StoreError, commit::Desired};
 use crate::telemetry;
+
+/// So often a commit is sent that the database refuses for what may be this row's fault:
+/// for about ten seconds.
+const REFUSALS: u32 = 40;
 
 /// Whether workers should stop at the next step.
 pub trait Stopping {
@@ -99,11 +102,17 @@ impl<Q: QlikApi> Engine<Q> {
         !is_fenced(effect.kind()) || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
     }
 
-    /// Sends the commit until the database has answered it.
+    /// Sends the commit until the database has answered it. What may be this row's fault is
+    /// tried for a while, in case somebody mends it.
     async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
+        let mut refusals = 0;
         loop {
             let again = match self.commit(work, judged).await {
-                Err(error) if !error.is_final() => self.not_now(&error),
+                Err(error) if error.may_be_one_rows() && refusals >= REFUSALS => return Err(error),
+                Err(error) if !error.is_final() => {
+                    refusals += u32::from(error.may_be_one_rows());
+                    self.not_now(&error)
+                }
                 other => {
                     self.outage.ended();
                     return other;
@@ -134,7 +143,7 @@ impl<Q: QlikApi> Engine<Q> {
         }
         let after = self.terms.policy.recheck_after();
         while let Err(error) = self.store.recheck_later(tenant, after).await {
-            if error.is_final() {
+            if error.is_final() || error.may_be_one_rows() {
                 tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant} could not be marked for a recheck: {error}");
                 return;
             }
@@ -154,7 +163,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// Values that the database refuses are refused again whenever they are sent: a case for
     /// people. Otherwise somebody else has the row.
     async fn refused_commit(&self, tenant: TenantId, fence: Fence, error: &StoreError) {
-        if error.meaning() == Some(Meaning::Values) {
+        if error.may_be_one_rows() {
             self.park_defect(tenant, Some(fence.epoch), &error.to_string()).await;
         }
     }

@@ -186,6 +186,7 @@ impl Store {
                            AND coalesce(matched.region IN (SELECT region FROM closed), false) AS is_removal,
                        -- Ever since a restore there may be clients of rows that the backup did not know.
                        due.must_look OR i.rejoined_at IS NOT NULL AS looks_first,
+                       i.version_floor,
                        -- What was sent on the word of what the database forgot may still land.
                        i.rejoined_at + $6 AS settles_at,
                        coalesce(i.rejoined_at + $6 > tenantd.clock(), false) AS is_settling
@@ -233,7 +234,12 @@ impl Store {
                       s.is_admitted IS TRUE AND NOT s.looks_first AS "is_fresh_intent!",
                       t.must_look, t.drift, t.repair_scope, t.left_clients, t.desired_state = 'absent' AS "is_unwanted!",
                       t.edited_at IS NOT NULL AS "is_edited!",
-                      coalesce(t.desired_version > t.current_version, false) AS "is_rotation_due!",
+                      -- A rollback that the database forgot had consumers keep a previous secret under a
+                      -- higher number: none goes before there is a number that they must take, but for
+                      -- want of a slot for it.
+                      coalesce(t.desired_version > t.current_version
+                               OR t.current_version < s.version_floor AND t.retire_at <= tenantd.clock()
+                                  AND t.wait_reason IS DISTINCT FROM 'SecretSlotsFull', false) AS "is_rotation_due!",
                       coalesce(t.audit_at <= tenantd.clock(), false) AS "is_audit_due!",
                       (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
                                    WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
@@ -248,7 +254,9 @@ impl Store {
                              WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "hints!: Vec<Option<String>>",
                       ARRAY(SELECT x.standing FROM tenantd.secrets AS x
                              WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!",
-                      ARRAY(SELECT coalesce(x.standing = 'previous' AND x.retire_at <= tenantd.clock(), false)
+                      ARRAY(SELECT coalesce(x.standing = 'previous' AND x.retire_at <= tenantd.clock()
+                                            AND (t.current_version >= s.version_floor
+                                                 OR t.wait_reason IS NOT DISTINCT FROM 'SecretSlotsFull'), false)
                               FROM tenantd.secrets AS x
                              WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "are_retiring!"
             "#,

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use sqlx::types::Uuid;
 
+use super::claim::ClaimTerms;
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
+use crate::domain::phase::Phase;
 
 impl Store {
     /// Parks a row as a defect and ends the lease of `epoch` on it; without one, only a row
@@ -55,23 +57,37 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The rows that a claim would take, by their ids alone.
+    /// The rows that a claim would take, by their ids alone: on the claim's own conditions,
+    /// or what cannot be claimed would stand before those that can.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn due_ids(&self, limit: usize) -> Result<Vec<TenantId>, StoreError> {
+    pub async fn due_ids(&self, terms: &ClaimTerms, limit: usize) -> Result<Vec<TenantId>, StoreError> {
         let ids = sqlx::query_scalar!(
             r#"
             -- tenants.due_ids
             SELECT tenant_id
-              FROM tenantd.tenants
-             WHERE due_at <= tenantd.clock()
-               AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
-             ORDER BY due_at
+              FROM tenantd.tenants AS t
+             WHERE t.region = ANY ($2::text[] || ''::text)
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.regions AS b WHERE b.region = t.region AND b.opened_at IS NOT NULL)
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.pauses AS p
+                    WHERE p.region IN ('*', t.region)
+                      AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
+               AND t.due_at <= tenantd.clock()
+               AND t.phase = ANY ($3::text[])
+               AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
+                    OR t.phase IN ('removing', 'removed'))
+               AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
+               AND (t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock())
+             ORDER BY t.due_at
              LIMIT $1
             "#,
-            i64::try_from(limit).unwrap_or(i64::MAX)
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            terms.regions(),
+            &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String]
         )
         .fetch_all(&self.connections)
         .await?;

@@ -104,6 +104,8 @@ impl Meaning {
             "55P03" | "57014" => Self::Contended,
             // A transaction that the server ended because it idled or took too long.
             "25P03" | "25P04" => Self::Away,
+            // A page or an index that cannot be read: of some rows, not of the server.
+            "XX001" | "XX002" => Self::Defect,
             // A plan from before a migration; the connection that kept it is given up.
             "0A000" if message.contains("cached plan") => Self::Contended,
             _ => match code.get(..2).unwrap_or_default() {
@@ -155,6 +157,23 @@ impl StoreError {
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         self.meaning() == Some(Meaning::Elsewhere)
+    }
+
+    /// Whether a single row may be to blame, so that the statement serves others without it:
+    /// its values, a trigger that somebody added, a page that cannot be read.
+    #[must_use]
+    pub fn may_be_one_rows(&self) -> bool {
+        self.meaning().is_some_and(|meaning| match meaning {
+            Meaning::Values | Meaning::Defect => true,
+            Meaning::Contended
+            | Meaning::Away
+            | Meaning::ReadOnly
+            | Meaning::Elsewhere
+            | Meaning::Refused
+            | Meaning::Forbidden
+            | Meaning::SchemaMissing
+            | Meaning::Pooler => false,
+        })
     }
 
     /// Whether sending the same statement again can never help: the row is in other
@@ -234,7 +253,7 @@ mod tests {
     use super::*;
 
     /// Each with the words of a server or of `PgBouncer` that brought it here.
-    const SAID: [(&str, &str, Meaning); 33] = [
+    const SAID: [(&str, &str, Meaning); 36] = [
         ("40001", "could not serialize access due to concurrent update", Meaning::Contended),
         ("40P01", "deadlock detected", Meaning::Contended),
         ("55P03", "canceling statement due to lock timeout", Meaning::Contended),
@@ -267,6 +286,9 @@ mod tests {
         ("22003", "integer out of range", Meaning::Values),
         ("22021", "invalid byte sequence for encoding \"UTF8\": 0xff", Meaning::Values),
         ("23514", "new row for relation \"tenants\" violates check constraint", Meaning::Values),
+        ("XX001", "invalid page in block 7 of relation base/5/16402", Meaning::Defect),
+        ("P0001", "a trigger that somebody added says no", Meaning::Defect),
+        ("54000", "index row size 2712 exceeds maximum", Meaning::Defect),
         ("42601", "syntax error at or near \"SELEC\"", Meaning::Defect),
     ];
 

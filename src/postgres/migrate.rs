@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection, PgConnection};
 
 use super::connections::{Connections, Link, Pooler};
 use super::error::Meaning;
@@ -81,13 +82,23 @@ pub async fn migrate(connections: &Connections, told: impl FnOnce(&str)) -> Resu
         return Err(NotMigrated::Pooler);
     }
     examine(&mut link).await?;
-    link.begin().await?;
-    lock(&mut link, PATIENCE, told).await?;
-    make_schema(&mut link).await?;
-    let before = before(&mut link).await?;
-    migrator().run_direct(None, link.driver(), false).await?;
-    link.commit().await?;
+    let steps = in_one_transaction(link.driver(), told).await?;
     link.close().await;
+    Ok(steps)
+}
+
+/// The driver counts this transaction, so that those of the single migrations are
+/// savepoints in it.
+async fn in_one_transaction(
+    connection: &mut PgConnection,
+    told: impl FnOnce(&str),
+) -> Result<Vec<Step>, NotMigrated> {
+    let mut transaction = connection.begin().await?;
+    lock(&mut transaction, PATIENCE, told).await?;
+    make_schema(&mut transaction).await?;
+    let before = before(&mut transaction).await?;
+    migrator().run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
     Ok(before.into_iter().filter(|step| !step.is_applied).collect())
 }
 
@@ -111,7 +122,11 @@ fn refused_by_pooler(error: sqlx::Error) -> NotMigrated {
     if Meaning::of(&error) == Meaning::Pooler { NotMigrated::Pooler } else { error.into() }
 }
 
-async fn lock(connection: &mut Link, patience: Duration, told: impl FnOnce(&str)) -> Result<(), NotMigrated> {
+async fn lock(
+    connection: &mut PgConnection,
+    patience: Duration,
+    told: impl FnOnce(&str),
+) -> Result<(), NotMigrated> {
     let mut told = Some(told);
     let mut waited = Duration::ZERO;
     loop {
@@ -135,7 +150,7 @@ async fn lock(connection: &mut Link, patience: Duration, told: impl FnOnce(&str)
 }
 
 /// Who holds the lock, as far as our role may see.
-async fn holder(connection: &mut Link) -> Result<String, sqlx::Error> {
+async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     let holder: Option<String> = sqlx::query_scalar(
         "-- migrations.holder
          SELECT format('process %s of the server (user %s, from %s, since %s)', a.pid, a.usename,
@@ -154,7 +169,7 @@ async fn holder(connection: &mut Link) -> Result<String, sqlx::Error> {
 }
 
 /// Whoever owns the schema need not be allowed to make one.
-async fn make_schema(connection: &mut Link) -> Result<(), sqlx::Error> {
+async fn make_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let is_there: bool =
         sqlx::query_scalar("-- schema.is_there\nSELECT to_regnamespace('tenantd') IS NOT NULL")
             .fetch_one(&mut *connection)
@@ -166,7 +181,7 @@ async fn make_schema(connection: &mut Link) -> Result<(), sqlx::Error> {
 }
 
 /// What was applied before. An error would end the transaction, so the table is looked for first.
-async fn before(connection: &mut Link) -> Result<Vec<Step>, sqlx::Error> {
+async fn before(connection: &mut PgConnection) -> Result<Vec<Step>, sqlx::Error> {
     let is_there: bool = sqlx::query_scalar(
         "-- migrations.are_there\nSELECT to_regclass('tenantd._sqlx_migrations') IS NOT NULL",
     )
@@ -180,7 +195,7 @@ async fn before(connection: &mut Link) -> Result<Vec<Step>, sqlx::Error> {
 }
 
 /// Takes note that migrations which ran before read otherwise now.
-async fn restate(connection: &mut Link) -> Result<(), sqlx::Error> {
+async fn restate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     for (version, before) in RESTATED {
         let migrator = migrator();
         let Some(now) = migrator.iter().find(|migration| migration.version == version) else { continue };

@@ -24,7 +24,7 @@ impl Store {
     #[tracing::instrument(name = "db.installation.recognise", skip_all)]
     pub async fn recognise(&self, settle: Duration) -> Result<Recognition, StoreError> {
         let recognised = tokio::time::timeout(connections::PATIENCE, self.recognise_apart(settle)).await;
-        let recognition = recognised.unwrap_or(Err(StoreError::Driver(sqlx::Error::PoolTimedOut)))?;
+        let recognition = recognised.unwrap_or_else(|_| Err(took_too_long()))?;
         self.connections.forget_written();
         Ok(recognition)
     }
@@ -43,9 +43,7 @@ impl Store {
     async fn recognise_apart(&self, settle: Duration) -> Result<Recognition, StoreError> {
         let mut link = self.connections.apart().await?;
         link.begin().await?;
-        let remembered = remembered(&mut link, self.connections.written()).await?;
-        let (here, written) = here(&mut link).await?;
-        let recognition = remembered.recognise(&here, written);
+        let recognition = judge(&mut link, self.connections.written()).await?;
         match &recognition {
             Recognition::Same => {}
             Recognition::First => remember(&mut link).await?,
@@ -83,6 +81,22 @@ impl Recognition {
     }
 }
 
+/// Where we are, held against what is remembered, under the lock that only one has.
+pub(super) async fn judge(link: &mut Link, before: Option<Written>) -> Result<Recognition, StoreError> {
+    let remembered = remembered(link, before).await?;
+    let (here, written) = here(link).await?;
+    Ok(remembered.recognise(&here, written))
+}
+
+/// It writes every row, so that whoever has locked one for long keeps it from ending.
+fn took_too_long() -> StoreError {
+    let what = format!(
+        "recognising it took longer than {} s; somebody may hold a lock on a row of tenantd.tenants",
+        connections::PATIENCE.as_secs()
+    );
+    StoreError::Driver(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)))
+}
+
 async fn here(connection: &mut Link) -> Result<(Place, Option<Written>), StoreError> {
     let here = sqlx::query!(
         r#"
@@ -118,7 +132,7 @@ async fn remembered(connection: &mut Link, written: Option<Written>) -> Result<R
         -- installation.remembered
         SELECT system_identifier, database_id, timeline,
                system_identifier IS NULL
-                   AND EXISTS (SELECT FROM tenantd.tenants WHERE lease_epoch > 0) AS "was_used!"
+                   AND EXISTS (SELECT FROM tenantd.tenants) AS "is_filled!"
           FROM tenantd.installation
            FOR UPDATE
         "#
@@ -129,7 +143,7 @@ async fn remembered(connection: &mut Link, written: Option<Written>) -> Result<R
         (Some(system), Some(database), Some(timeline)) => Some(Place { system, database, timeline }),
         (_, _, _) => None,
     };
-    Ok(Remembered { place, was_used: row.was_used, written })
+    Ok(Remembered { place, is_filled: row.is_filled, written })
 }
 
 async fn remember(connection: &mut Link) -> Result<(), StoreError> {

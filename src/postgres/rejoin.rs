@@ -13,8 +13,8 @@ use serde::Serialize;
 use std::time::Duration;
 
 use super::connections::Link;
-use super::{Store, StoreError, interval};
-use crate::domain::place::Hold;
+use super::{Store, StoreError, interval, recognise};
+use crate::domain::place::{Hold, Recognition};
 
 /// What came of agreeing to deletions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +59,9 @@ pub struct Finding {
 
 impl Store {
     /// Takes the database for a restored one: every row is to be looked at before it is
-    /// acted on, every holder is fenced out, and deletions at Qlik are held. Returns how
-    /// many rows that are.
+    /// acted on, every holder is fenced out, and deletions at Qlik are held; all changes
+    /// where it is another one than that which was recognised, as before any daemon had
+    /// found that out. Returns how many rows that are.
     ///
     /// # Errors
     ///
@@ -68,7 +69,15 @@ impl Store {
     #[tracing::instrument(name = "db.installation.rejoin", skip_all)]
     pub async fn rejoin(&self, reason: &str, settle: Duration) -> Result<u64, StoreError> {
         let mut transaction = self.patient.begin().await?;
-        let rows = distrust(&mut transaction, reason, Hold::Deletions, settle).await?;
+        let recognition = recognise::judge(&mut transaction, None).await?;
+        let rows = match recognition {
+            Recognition::First | Recognition::Same | Recognition::Forgetful(_) => {
+                distrust(&mut transaction, reason, Hold::Deletions, settle).await?
+            }
+            Recognition::Another(what) => {
+                distrust(&mut transaction, &format!("{reason}: {what}"), Hold::Changes, settle).await?
+            }
+        };
         transaction.commit().await?;
         Ok(rows)
     }
@@ -150,8 +159,11 @@ impl Store {
             -- installation.rejoining
             SELECT i.rejoined_at, i.deletions_held_at, i.changes_held_at, i.held_reason,
                    (SELECT count(*) FROM tenantd.tenants AS t
-                     WHERE t.must_look AND t.phase NOT IN ('pending', 'removed')
-                       AND t.desired_state = 'present' AND t.parked_reason IS NULL) AS "to_look_at!"
+                     WHERE t.parked_reason IS NULL
+                       AND CASE WHEN t.phase = 'removed'
+                                -- It may have begun another life since, and its client be in use.
+                                THEN t.recheck_at IS NOT NULL AND t.wait_reason IS NULL
+                                ELSE t.must_look AND t.phase <> 'pending' AND t.desired_state = 'present' END) AS "to_look_at!"
               FROM tenantd.installation AS i
             "#
         )
@@ -230,6 +242,15 @@ pub(super) async fn distrust(
 }
 
 async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, StoreError> {
+    // A statement of its own: the next must see what whoever held the rows wrote last.
+    sqlx::query!(
+        r#"
+        -- tenants.lock_all
+        SELECT count(*) FROM (SELECT FROM tenantd.tenants ORDER BY tenant_id FOR NO KEY UPDATE) AS locked
+        "#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let rows = sqlx::query!(
         r#"
         -- tenants.distrust

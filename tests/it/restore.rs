@@ -190,14 +190,16 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     assert_eq!(i64::try_from(told).unwrap(), known, "{status}");
     assert!(known >= 20, "{known} tenants with secrets that the database does not know: {status}");
 
-    // The operator agrees: what was lost on the way goes, what works stays.
+    // The operator agrees: what works stays, and what may still be in use, though no row knows it.
     assert!(home.output(&["rejoin", "--agree"]).status.success());
     until(&pool, 50, "phase = 'ready' AND NOT is_adopted AND mint_snapshot IS NULL AND lease_holder IS NULL")
         .await;
     assert!(daemon.terminate().await.success());
     let after = alive(&fleet);
-    let lost = |number: u32| after[&format!("t{number}.{SUFFIX}")][0].1.len();
-    assert!((41..=50).all(|number| lost(number) == 1), "secrets of lost creates are gone");
+    for (host, clients) in &before {
+        let is_kept = |hint: &String| after[host][0].1.contains(hint);
+        assert!(clients[0].1.iter().all(is_kept), "{host}: a secret that may be in use was deleted");
+    }
     assert_eq!(working(&fleet, &pool, &vault).await, 50);
     assert_eq!(ledger(&fleet).live_clients, 60);
     println!("{}", status.lines().take(3).collect::<Vec<_>>().join("; "));

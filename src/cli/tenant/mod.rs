@@ -139,6 +139,23 @@ fn needs_human(status: &Status) -> bool {
     !status.ready && (status.parked || status.reason.as_deref() == Some(REMOVED))
 }
 
+/// What the removal of a tenant waits for, where it may not begin yet.
+fn removal_waits_for(status: &Status) -> Option<&'static str> {
+    match status.reason.as_deref() {
+        Some("AwaitingBudget") => Some("the removal budget"),
+        Some("DeletionsHeld") => Some("an operator who agrees to deletions with `tenantd rejoin --agree`"),
+        Some("ChangesHeld") => {
+            Some("somebody to say that this is the real database, with `tenantd rejoin --confirm`")
+        }
+        _ => None,
+    }
+}
+
+/// Whether an operator has to say something before anything is deleted.
+fn is_held(status: &Status) -> bool {
+    matches!(status.reason.as_deref(), Some("DeletionsHeld" | "ChangesHeld"))
+}
+
 /// Does something for each tenant; one that cannot be does not keep it from the others.
 async fn for_each(
     external_ids: &[String],

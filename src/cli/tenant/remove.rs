@@ -5,7 +5,7 @@
 
 use clap::Args;
 
-use super::{for_each, one, standing};
+use super::{for_each, is_held, one, removal_waits_for, standing};
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;
@@ -61,6 +61,10 @@ async fn remove(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let status = one(store, external_id).await?;
     let line = match removed {
         None => format!("nothing to do: {}", standing(&status)),
+        Some(_) if is_held(&status) => format!(
+            "{external_id} is to be removed, and waits for {}",
+            removal_waits_for(&status).unwrap_or("an operator")
+        ),
         Some(unwanted) if unwanted.awaits_budget => format!(
             "{external_id} is to be removed, as [budget] removals_per_hour allows; `tenantd fleet status` shows what is left of it"
         ),

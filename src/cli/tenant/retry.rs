@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{for_each, one, park_reasons, standing};
+use super::{for_each, one, park_reasons, removal_waits_for, standing};
 use crate::cli::exit::Code;
 use crate::cli::os_user::os_user;
 use crate::cli::output;
@@ -49,8 +49,8 @@ async fn retry(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let status = one(store, external_id).await?;
     let line = if !is_retried {
         format!("nothing to do: {}", standing(&status))
-    } else if status.next_attempt_at.is_none() && status.reason.as_deref() == Some("AwaitingBudget") {
-        format!("{external_id} is no longer parked and waits for the removal budget")
+    } else if let (None, Some(what)) = (status.next_attempt_at, removal_waits_for(&status)) {
+        format!("{external_id} is no longer parked and waits for {what}")
     } else {
         format!("{external_id} is due at once")
     };

@@ -93,7 +93,7 @@ fn all_mended(mut tenant: Tenant, client: ClientId, policy: &Policy) -> Decision
     (due.audit, due.edit, due.repair) = (false, false, None);
     if tenant.must_look {
         // What was there before this look may be in use, whatever the backup says of it.
-        (tenant.must_look, tenant.snapshot) = (false, None);
+        (tenant.must_look, tenant.snapshot, tenant.is_adopted) = (false, None, false);
         tenant.due.leavings = tenant.has_leavings();
     }
     let audit = AuditChange::Done { next: policy.audit_every };
@@ -106,7 +106,8 @@ pub(super) fn doubted(tenant: Tenant, seen: &[SeenClient]) -> Decision {
     if seen.iter().any(|seen| !seen.is_deleted && seen.client_id == client) {
         // A secret that is there now may be in use: no mint of this row lost it.
         let state = tenant.re_entry();
-        return hold(Tenant { state, must_look: false, snapshot: None, missing_for: None, ..tenant });
+        let (must_look, snapshot, is_adopted) = (false, None, false);
+        return hold(Tenant { state, must_look, snapshot, is_adopted, missing_for: None, ..tenant });
     }
     if look::ours(&tenant.mark, seen).is_empty() { missing(tenant) } else { outlived(tenant) }
 }

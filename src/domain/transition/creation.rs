@@ -16,12 +16,15 @@ pub(super) fn created(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) 
 }
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], after_conflict: bool, policy: &Policy) -> Decision {
+    // Where the row is not believed, a client that it does not know may be in use, and so may
+    // secrets that it does not know: they stay.
+    let is_lost = !tenant.must_look;
     let tenant = Tenant { must_look: false, ..tenant };
     match look::find(&tenant.mark, seen) {
         Finding::Ours(client) => {
             let entry = MintEntry::Compare;
             let state = State::Minting { client: client.client_id, series: Series::First, entry };
-            let found = advance(Tenant { is_adopted: true, ..tenant }, state, SecretChange::Keep);
+            let found = advance(Tenant { is_adopted: is_lost, ..tenant }, state, SecretChange::Keep);
             Decision { recheck: RecheckChange::After(policy.recheck_after()), ..found }
         }
         Finding::EarlierRow(earlier) => {

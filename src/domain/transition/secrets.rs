@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::super::drift::DriftKind;
 use super::super::hints::{Comparison, MintPlan, SeenSecret, Standing};
 use super::super::ids::{ClientId, Hint, UserId};
 use super::super::reason::{ParkReason, WaitReason};
@@ -20,6 +21,7 @@ pub(super) fn compared_before_mint(
     me: &UserId,
     policy: &Policy,
 ) -> Decision {
+    let tenant = noting_unknown(tenant, secrets);
     match compare(&tenant, secrets, me).before_mint(tenant.hold.is_none()) {
         MintPlan::Delete(hint) => {
             let state = State::Minting { client, series, entry: MintEntry::Tidy(hint) };
@@ -49,6 +51,17 @@ pub(super) fn compared_before_mint(
             "the client has five secrets, none of which is ours to delete",
         ),
     }
+}
+
+/// A client that was found by a row which is not believed: secrets that the row does not
+/// know may be in use. They are shown, and nothing of ours deletes them.
+fn noting_unknown(mut tenant: Tenant, secrets: &[SeenSecret]) -> Tenant {
+    let knows_nothing = tenant.stored.is_empty() && tenant.snapshot.is_none() && !tenant.is_adopted;
+    if knows_nothing && !secrets.is_empty() && !tenant.drift.contains(&DriftKind::SecretUnknown) {
+        tenant.drift.push(DriftKind::SecretUnknown);
+        tenant.drift.sort_unstable();
+    }
+    tenant
 }
 
 pub(super) fn minted(mut tenant: Tenant, client: ClientId, series: Series, hint: Option<Hint>) -> Decision {

@@ -49,7 +49,13 @@ pub(crate) async fn test_db() -> TestDb {
     let template = &server.template;
     server.run(format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")).await;
     let url = server.url(&name);
-    TestDb { pool: connect(&url).await, url, name: Some(name) }
+    let pool = connect(&url).await;
+    // As if it had been migrated and not copied.
+    let place = "UPDATE tenantd.installation AS i
+                    SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
+                   FROM tenantd.place() AS p";
+    sqlx::query(place).execute(&pool).await.unwrap();
+    TestDb { pool, url, name: Some(name) }
 }
 
 /// Connections as a store has them, with the rights of `role` where one is given.
