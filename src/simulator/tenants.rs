@@ -106,7 +106,11 @@ impl Moment<'_> {
         let user_id = token.user_id.clone();
         let user = tenant.users.iter().find(|user| user.id == user_id).ok_or_else(Problem::unauthorized)?;
         let is_admin = user.is_admin();
+        let acts_for = user.client_id.clone();
         self.pace(caller.host, &user_id, endpoint.tier())?;
+        if self.state.withholds(caller.host, acts_for.as_deref(), endpoint) {
+            return Err(Problem::forbidden());
+        }
         Ok(Admitted { user_id, is_admin })
     }
 
@@ -140,6 +144,17 @@ impl Moment<'_> {
 }
 
 impl State {
+    /// Whether the region's OAuth client may not do this here.
+    fn withholds(&self, host: &str, client: Option<&str>, endpoint: Endpoint) -> bool {
+        let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+        let is_regions = self.regions.iter().any(|region| Some(region.client_id.as_str()) == client);
+        is_regions
+            && self
+                .withheld
+                .iter()
+                .any(|(whose, what)| *what == endpoint && (whose == host || whose == parent))
+    }
+
     /// With `any_host`, one label under a region's suffix is enough to exist.
     fn may_exist(&self, host: &str) -> bool {
         let parent = host.split_once('.').map_or("", |(_, parent)| parent);

@@ -6,7 +6,7 @@
 //! The rule: requests that take effect late do so in order of their instants,
 //! before anything else can be seen at a later one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) tenants: BTreeMap<String, Tenant>,
     pub(super) windows: Windows,
     pub(super) tally: Tally,
+    /// Rights that region clients lack: on which host or under which suffix, to do what.
+    pub(super) withheld: BTreeSet<(String, Endpoint)>,
     late: Vec<Late>,
 }
 
@@ -70,6 +72,7 @@ impl World {
             tenants: BTreeMap::new(),
             windows: Windows::default(),
             tally: Tally::default(),
+            withheld: BTreeSet::new(),
             late: Vec::new(),
         })))
     }
@@ -106,6 +109,20 @@ impl World {
     /// Changes the faults to come.
     pub fn plan_faults(&self, change: impl FnOnce(&mut FaultPlan)) {
         change(&mut self.lock().faults);
+    }
+
+    /// Takes the right to these calls from the OAuth client of a region: on all hosts under
+    /// its suffix, or on one host. Its tokens are as good as before.
+    pub fn withhold(&self, whose: &str, calls: impl IntoIterator<Item = Endpoint>) {
+        self.lock().withheld.extend(calls.into_iter().map(|call| (whose.to_owned(), call)));
+    }
+
+    /// Gives back what was taken with [`World::withhold`].
+    pub fn grant(&self, whose: &str, calls: impl IntoIterator<Item = Endpoint>) {
+        let mut state = self.lock();
+        for call in calls {
+            state.withheld.remove(&(whose.to_owned(), call));
+        }
     }
 
     /// Queues faults for the next calls of one endpoint on one host.
