@@ -20,6 +20,7 @@ use super::limits::Windows;
 use super::rng::Rng;
 use super::secrets::Plaintext;
 use super::tenants::{Tenant, TenantStatus};
+use super::users::ADMIN;
 
 /// A simulated Qlik Cloud. Clones are handles of the same world.
 #[derive(Clone)]
@@ -115,6 +116,23 @@ impl World {
     /// its suffix, or on one host. Its tokens are as good as before.
     pub fn withhold(&self, whose: &str, calls: impl IntoIterator<Item = Endpoint>) {
         self.lock().withheld.extend(calls.into_iter().map(|call| (whose.to_owned(), call)));
+    }
+
+    /// Takes the administrator's role from the users that a region's OAuth client acts as on
+    /// all hosts under its suffix, or gives it back.
+    pub fn set_admin(&self, suffix: &str, is_admin: bool) {
+        let state = &mut *self.lock();
+        let regions: Vec<_> = state.regions.iter().filter(|region| region.suffix == suffix).collect();
+        for (host, tenant) in &mut state.tenants {
+            if host.split_once('.').is_none_or(|(_, parent)| parent != suffix) {
+                continue;
+            }
+            for user in &mut tenant.users {
+                if regions.iter().any(|region| Some(&region.client_id) == user.client_id.as_ref()) {
+                    user.roles = if is_admin { vec![ADMIN.to_owned()] } else { Vec::new() };
+                }
+            }
+        }
     }
 
     /// Gives back what was taken with [`World::withhold`].
