@@ -54,8 +54,7 @@ pub(super) fn waiting(effect: EffectKind, answer: &str) -> Rest {
 }
 
 /// What to do about it, in one sentence; `docs/operations.md` says more.
-pub const REMEDY: &str =
-    "give it the role TenantAdmin and the scope admin_classic in Qlik, and all goes on by itself";
+pub const REMEDY: &str = "give the region's OAuth client the role TenantAdmin and the scope admin_classic, and all goes on by itself";
 
 #[cfg(test)]
 mod tests {

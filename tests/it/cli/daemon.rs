@@ -319,10 +319,16 @@ async fn a_run_of_once_ends_with_4_where_the_region_lacks_a_right_and_asks_for_i
 
     let lacking = once().await;
     // No turn comes within this test by itself: 30 seconds.
-    sqlx::query("UPDATE tenantd.rights SET ask_at = now()").execute(fleet.pool()).await.unwrap();
+    sqlx::query("UPDATE tenantd.rights SET ask_at = now() WHERE missing_since IS NOT NULL")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
     let still = once().await;
     fleet.world.grant(SUFFIX, [Endpoint::SetConsent]);
-    sqlx::query("UPDATE tenantd.rights SET ask_at = now()").execute(fleet.pool()).await.unwrap();
+    sqlx::query("UPDATE tenantd.rights SET ask_at = now() WHERE missing_since IS NOT NULL")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
     let mended = once().await;
 
     for (code, said) in [lacking, still] {

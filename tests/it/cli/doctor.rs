@@ -134,11 +134,11 @@ async fn a_user_without_the_role_and_a_right_that_daemons_were_refused_fail_with
 
     for (ran, message) in [
         (&refused, "us: lacks the right to create since "),
-        (&demoted, "us: t1.us.qlikcloud.com: our user has not the role TenantAdmin"),
+        (&demoted, ": our user has not the role TenantAdmin"),
     ] {
         let found = ran.json();
         let finding = found.as_array().unwrap().iter().find(|finding| {
-            finding["check"] == "right" && finding["message"].as_str().unwrap().starts_with(message)
+            finding["check"] == "right" && finding["message"].as_str().unwrap().contains(message)
         });
         let finding = finding.unwrap_or_else(|| panic!("{message}: {found}"));
         assert_eq!((ran.code, finding["verdict"].as_str()), (1, Some("fail")));
