@@ -111,7 +111,7 @@ mod tests {
             let jitter = Jitter::from_bits(0);
             let decision = after_failure(tenant.clone(), &Effect::Create, &failed(kind), &POLICY, jitter);
 
-            assert_eq!(decision.tenant.failures, tenant.failures);
+            assert_eq!(decision.tenant.failures, 0);
             assert_eq!(decision.progress, Progress::Excused(Policy::RIGHT_MISSING_EVERY));
             assert_eq!(decision.ailment, Some(Ailment::RightRefused(EffectKind::Create)));
             assert!(matches!(decision.rest, Rest::Wait { reason: WaitReason::RightMissing, .. }));

@@ -99,11 +99,13 @@ impl Tried<'_> {
         Decision { progress: Progress::Excused(due), ..waiting }
     }
 
-    /// Nothing is spent on a right that the whole region is known to lack. As long as that
-    /// is not known it may be this tenant's own condition.
+    /// Nothing is spent on a right that the whole region is known to lack, and what was spent
+    /// before that was known is given back. As long as it is not known it may be this
+    /// tenant's own condition.
     fn forbidden(&self, tenant: Tenant) -> Decision {
         let ailment = Some(Ailment::RightRefused(self.effect));
         if tenant.rights.lacks(self.effect) {
+            let tenant = Tenant { failures: 0, ..tenant };
             let waiting = self.excused(tenant, WaitReason::RightMissing, Policy::RIGHT_MISSING_EVERY);
             let rest = rights::waiting(self.effect, &self.failure.to_string());
             return Decision { ailment, rest, ..waiting };

@@ -119,6 +119,10 @@ impl Store {
                        asked_tenant_id = NULL
                  WHERE r.missing_since IS NULL
                 RETURNING r.region
+            ), lacking AS (
+                SELECT region FROM noted
+                 UNION
+                SELECT region FROM tenantd.rights WHERE region = $1 AND effect = $2 AND missing_since IS NOT NULL
             ), given_back AS (
                 UPDATE tenantd.tenants AS t
                    SET failures = 0,
@@ -126,9 +130,10 @@ impl Store {
                        wait_reason = 'RightMissing',
                        parked_reason = NULL,
                        due_at = CASE WHEN t.due_at IS NOT NULL OR t.parked_reason IS NOT NULL THEN tenantd.clock() END
-                  FROM noted
-                 WHERE t.region = noted.region AND t.awaits_right = $2
-                   AND (t.wait_reason = 'RightMissing' OR t.parked_reason = 'GaveUp')
+                  FROM lacking
+                 WHERE t.region = lacking.region AND t.awaits_right = $2
+                   -- Who was under way when it became known spent something too.
+                   AND (t.wait_reason = 'RightMissing' AND t.failures > 0 OR t.parked_reason = 'GaveUp')
                    AND (t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock())
             )
             SELECT count(*) AS "count!" FROM noted

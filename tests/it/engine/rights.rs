@@ -332,3 +332,21 @@ async fn a_token_that_no_call_accepts_is_a_missing_right_and_no_refused_credenti
     }
     assert!(!work_next(&rig, &replica).await);
 }
+
+#[tokio::test]
+async fn who_was_under_way_when_it_became_known_is_not_parked_for_it() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    rig.world.withhold(SUFFIX, [Endpoint::CreateClient]);
+    rig.given_tenant("under-way").await;
+    let mut claimed = rig.claim(&replica).await.unwrap();
+    claimed.tenant.without_progress = 2 * DAY;
+    given_tenants(&rig, &["one", "two", "three"]).await;
+    while work_due(&rig, &replica).await > 0 {}
+    assert_eq!(missing(&replica).await.len(), 1);
+
+    rig.work_on(&replica, claimed).await;
+    while work_due(&rig, &replica).await > 0 {}
+
+    assert_nobody_spent_anything(&rig, &replica, &["under-way"], "create").await;
+}
