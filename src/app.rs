@@ -180,6 +180,10 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
             }
         })
     };
+    if mode == Mode::Once {
+        // Nobody else may ever run, and then nobody would ask for what regions lack.
+        engine.tend_regions().await?;
+    }
     // Boxed: it holds all that a claim takes.
     let left = Box::pin(engine.dispatch(&wake, &stop, mode)).await;
     background.cancel();

@@ -171,6 +171,9 @@ pub trait QlikApi: Send + Sync + 'static {
     /// The user our region credential acts as on this tenant.
     fn bot_user(&self, host: &AllowedHost) -> impl Future<Output = Result<UserId, Failure>> + Send;
 
+    /// The roles of that user, where the answer tells them.
+    fn roles(&self, host: &AllowedHost) -> impl Future<Output = Result<Option<Vec<String>>, Failure>> + Send;
+
     /// Fetches a fresh token for the region's credential and nothing else.
     fn authenticate(&self, host: &AllowedHost) -> impl Future<Output = Result<(), Failure>> + Send;
 

@@ -121,7 +121,7 @@ GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopte
               audited_at, drift, drifted_at,
               repair_scope, removal_admitted_at, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
-              proof_refused_at, client_missing_at, credential_refused_at,
+              proof_refused_at, client_missing_at, credential_refused_at, awaits_right, right_refused_at,
               lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, ready_at, updated_at)
     ON tenantd.tenants TO tenantd_daemon;
 -- And two of the owner's: a secret that is renewed for its age takes the next version, and
@@ -142,6 +142,10 @@ GRANT INSERT (tenant_id, phase, effect, outcome, http_status, error_code, trace_
 GRANT SELECT ON tenantd.regions TO tenantd_daemon;
 GRANT INSERT (region) ON tenantd.regions TO tenantd_daemon;
 GRANT UPDATE (token_at, opened_at, probe_at, probed_tenant_id) ON tenantd.regions TO tenantd_daemon;
+-- What a region's OAuth client was allowed or refused.
+GRANT SELECT ON tenantd.rights TO tenantd_daemon;
+GRANT INSERT (region, effect, granted_at, missing_since, answer, ask_at) ON tenantd.rights TO tenantd_daemon;
+GRANT UPDATE (granted_at, missing_since, answer, ask_at, asked_tenant_id) ON tenantd.rights TO tenantd_daemon;
 -- The rollouts: their rows are there from the start, and whoever lets changes through locks one.
 GRANT SELECT ON tenantd.rollouts TO tenantd_daemon;
 GRANT UPDATE (stage, since, started_at, message) ON tenantd.rollouts TO tenantd_daemon;
@@ -163,7 +167,7 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 
 -- tenantd_operator: sees why, changes nothing. -------------------------------------------
 
-GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rollouts,
+GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rights, tenantd.rollouts,
                 tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
                 tenantd._sqlx_migrations
     TO tenantd_operator;

@@ -169,6 +169,34 @@ impl EffectKind {
         Self::DeleteBot,
     ];
 
+    /// Whether it asks something of the region's OAuth client. A proof asks the new
+    /// client's own.
+    #[must_use]
+    pub const fn needs_right(self) -> bool {
+        match self {
+            Self::Prove => false,
+            Self::Create
+            | Self::Look
+            | Self::Compare
+            | Self::Mint
+            | Self::Tidy
+            | Self::Trust
+            | Self::Recheck
+            | Self::Dedupe
+            | Self::Audit
+            | Self::Amend
+            | Self::Delete
+            | Self::Revoke
+            | Self::DeleteBot => true,
+        }
+    }
+
+    /// Reads the spelling of history and SQL.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The spelling in history, metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

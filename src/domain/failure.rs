@@ -56,6 +56,10 @@ pub enum FailureKind {
     /// Our region's credential was refused.
     #[error("the region's credential was refused")]
     CredentialRefused,
+    /// 401 to a token that the tenant had just given: the credential is good, and what it
+    /// gets is not accepted here.
+    #[error("the tenant does not accept the token that it gave")]
+    TokenRefused,
     /// The tenant is deactivated, or there is no such tenant (yet).
     #[error("the tenant is deactivated or does not exist")]
     TenantUnavailable,
@@ -96,6 +100,27 @@ impl FailureKind {
 }
 
 impl Failure {
+    /// The same failure when it met a token that was fetched for this very call: a 401 then
+    /// speaks of what the token may do, and no more of the credential.
+    #[must_use]
+    pub fn with_fresh_token(self) -> Self {
+        match self.kind {
+            FailureKind::CredentialRefused => Self { kind: FailureKind::TokenRefused, ..self },
+            FailureKind::NotConnected
+            | FailureKind::NoToken
+            | FailureKind::NoAnswer
+            | FailureKind::ServerError
+            | FailureKind::Unreadable
+            | FailureKind::Throttled { .. }
+            | FailureKind::TokenRefused
+            | FailureKind::TenantUnavailable
+            | FailureKind::Forbidden
+            | FailureKind::NotFound
+            | FailureKind::Conflict
+            | FailureKind::Rejected => self,
+        }
+    }
+
     /// A failure without an answer.
     #[must_use]
     pub fn unanswered(kind: FailureKind) -> Self {
@@ -109,7 +134,7 @@ impl Failure {
     pub fn while_fetching_token(self) -> Self {
         let kind = match self.kind {
             FailureKind::Rejected if self.evidence.status == Some(400) => FailureKind::CredentialRefused,
-            FailureKind::Forbidden => FailureKind::CredentialRefused,
+            FailureKind::Forbidden | FailureKind::TokenRefused => FailureKind::CredentialRefused,
             FailureKind::Rejected
             | FailureKind::NoAnswer
             | FailureKind::ServerError

@@ -29,6 +29,7 @@ pub mod profile;
 pub mod reason;
 pub mod region;
 pub mod retry;
+pub mod rights;
 pub mod rollout;
 pub mod secret;
 pub mod setback;

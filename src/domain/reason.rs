@@ -22,6 +22,8 @@ pub enum WaitReason {
     Blocked,
     /// The region's credential was refused.
     CredentialRefused,
+    /// The region's OAuth client was refused what has to be done next.
+    RightMissing,
     /// The new credential got no token yet.
     ProofRefused,
     /// The client has five secrets; the next one retires by itself.
@@ -61,12 +63,13 @@ pub enum ParkReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Settling,
         Self::Retrying,
         Self::Throttled,
         Self::Blocked,
         Self::CredentialRefused,
+        Self::RightMissing,
         Self::ProofRefused,
         Self::SecretSlotsFull,
         Self::DeletionsHeld,
@@ -82,6 +85,7 @@ impl WaitReason {
             Self::Throttled => "Throttled",
             Self::Blocked => "Blocked",
             Self::CredentialRefused => "CredentialRefused",
+            Self::RightMissing => "RightMissing",
             Self::ProofRefused => "ProofRefused",
             Self::SecretSlotsFull => "SecretSlotsFull",
             Self::DeletionsHeld => "DeletionsHeld",

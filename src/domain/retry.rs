@@ -23,6 +23,9 @@ pub enum RetryClass {
     },
     /// Our own credential was refused; every tenant of the region will fail alike.
     Unauthorized,
+    /// The region's OAuth client lacks the right to do this here: on this tenant alone, or
+    /// on all of its region.
+    Forbidden,
     /// The tenant is not there to be asked. Look again slowly. Spends nothing.
     Blocked,
     /// The new credential got no token: may be lag, may be a bad secret.
@@ -46,7 +49,7 @@ impl RetryClass {
                 if effect.is_repeatable() { Self::Transient } else { Self::Ambiguous }
             }
             FailureKind::CredentialRefused => Self::at_proof(effect, Self::Unauthorized),
-            FailureKind::Forbidden => Self::at_proof(effect, Self::Transient),
+            FailureKind::Forbidden | FailureKind::TokenRefused => Self::at_proof(effect, Self::Forbidden),
             FailureKind::NotFound => match effect {
                 E::Mint | E::Compare | E::Trust | E::Amend => Self::Missing,
                 E::Create
@@ -109,6 +112,7 @@ impl RetryClass {
             Self::Ambiguous => "ambiguous",
             Self::Throttled { .. } => "throttled",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::Blocked => "blocked",
             Self::ProofRefused => "proof_refused",
             Self::Missing => "missing",
@@ -154,6 +158,9 @@ impl Policy {
     pub const MISSING_PATIENCE: Duration = Duration::from_mins(10);
     /// How often a blocked tenant is asked again.
     pub const BLOCKED_EVERY: Duration = Duration::from_mins(15);
+    /// How often a tenant is taken up for which its region lacks a right. It is woken as
+    /// soon as the right is back.
+    pub const RIGHT_MISSING_EVERY: Duration = Duration::from_hours(1);
     /// Ceiling of the wait between attempts at a removal that has failed for too long.
     pub const SLOW_REMOVAL: Duration = Duration::from_hours(1);
 
@@ -196,10 +203,11 @@ mod tests {
     #[expect(clippy::many_single_char_names, reason = "a table is read by its letters")]
     fn the_class_table() {
         use RetryClass as C;
-        let (t, a, u, b, r, m, p) = (
+        let (t, a, u, f, b, r, m, p) = (
             C::Transient,
             C::Ambiguous,
             C::Unauthorized,
+            C::Forbidden,
             C::Blocked,
             C::ProofRefused,
             C::Missing,
@@ -215,8 +223,9 @@ mod tests {
             (FailureKind::Unreadable, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
             (FailureKind::Throttled { wait: WAIT }, [slow; 14]),
             (FailureKind::CredentialRefused, [u, u, u, u, u, u, r, u, u, u, u, u, u, u]),
+            (FailureKind::TokenRefused, [f, f, f, f, f, f, r, f, f, f, f, f, f, f]),
             (FailureKind::TenantUnavailable, [b; 14]),
-            (FailureKind::Forbidden, [t, t, t, t, t, t, r, t, t, t, t, t, t, t]),
+            (FailureKind::Forbidden, [f, f, f, f, f, f, r, f, f, f, f, f, f, f]),
             (FailureKind::NotFound, [t, t, m, m, t, m, t, t, t, t, m, t, t, t]),
             (FailureKind::Conflict, [p, p, p, t, p, p, p, p, p, p, p, p, p, p]),
             (FailureKind::Rejected, [p, p, p, p, p, p, r, p, p, p, p, p, p, p]),

@@ -10,6 +10,7 @@ use super::effect::{Effect, EffectKind};
 use super::failure::{Failure, FailureKind};
 use super::reason::{ParkReason, WaitReason};
 use super::retry::{Jitter, Policy, RetryClass};
+use super::rights;
 use super::tenant::{Entry, MintEntry, State, Tenant};
 use super::transition::{
     Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, mint_anew, nothing_came, park,
@@ -42,6 +43,7 @@ pub fn after_failure(
             ParkReason::CredentialRefused,
             Some(Ailment::CredentialRefused),
         ),
+        RetryClass::Forbidden => tried.forbidden(tenant),
         RetryClass::Missing => tried.missing(tenant),
         RetryClass::Ambiguous => tried.unanswered(tenant),
         RetryClass::Throttled { wait } => tried.excused(tenant, WaitReason::Throttled, wait),
@@ -49,6 +51,15 @@ pub fn after_failure(
         RetryClass::ProofRefused => tried.proof_refused(tenant),
         RetryClass::Permanent => tried.refused(tenant),
     }
+}
+
+/// How the message of what is tried again ends.
+const AGAIN: &str = "; tried again by itself";
+
+/// The words of a row that waited, without the outlook: it came to nothing.
+#[must_use]
+pub fn without_outlook(message: &str) -> String {
+    message.strip_suffix(AGAIN).unwrap_or(message).to_owned()
 }
 
 /// A failed attempt and what judges it.
@@ -86,6 +97,20 @@ impl Tried<'_> {
         let state = tenant.re_entry();
         let waiting = self.wait(Tenant { state, ..tenant }, reason, due);
         Decision { progress: Progress::Excused(due), ..waiting }
+    }
+
+    /// Nothing is spent on a right that the whole region is known to lack, and what was spent
+    /// before that was known is given back. As long as it is not known it may be this
+    /// tenant's own condition.
+    fn forbidden(&self, tenant: Tenant) -> Decision {
+        let ailment = Some(Ailment::RightRefused(self.effect));
+        if tenant.rights.lacks(self.effect) {
+            let tenant = Tenant { failures: 0, ..tenant };
+            let waiting = self.excused(tenant, WaitReason::RightMissing, Policy::RIGHT_MISSING_EVERY);
+            let rest = rights::waiting(self.effect, &self.failure.to_string());
+            return Decision { ailment, rest, ..waiting };
+        }
+        self.back_off(tenant, WaitReason::RightMissing, ParkReason::GaveUp, ailment)
     }
 
     /// The request may have landed, or may still: only a look after it has settled can tell.
@@ -173,7 +198,7 @@ impl Tried<'_> {
         } else {
             String::new()
         };
-        let message = format!("{}: {}{since}; tried again by itself", self.effect, self.failure);
+        let message = format!("{}: {}{since}{AGAIN}", self.effect, self.failure);
         Decision { rest: Rest::Wait { reason, due, message }, ..hold(tenant) }
     }
 }

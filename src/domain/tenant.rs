@@ -14,6 +14,7 @@ use super::ids::{ClientId, Hint};
 use super::mark::Mark;
 use super::phase::Phase;
 use super::place::Hold;
+use super::rights::MissingRights;
 
 /// Everything the core needs to know to choose the next effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub struct Tenant {
     pub left: Vec<ClientId>,
     /// What may not be done at Qlik until an operator has said so.
     pub hold: Option<Hold>,
+    /// What its region is known to lack the right to.
+    pub rights: MissingRights,
+    /// What failed last, in the words of the row, until there is progress.
+    pub last_failure: Option<String>,
     /// Failures since the last progress.
     pub failures: u32,
     /// Time since the last progress, less the waits that spend nothing.

@@ -30,6 +30,7 @@ use super::ids::{ClientId, Hint};
 use super::place::Hold;
 use super::reason::{ParkReason, WaitReason};
 use super::retry::Policy;
+use super::rights;
 use super::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, State, Tenant};
 
 /// What a worker that holds the row should do.
@@ -110,6 +111,10 @@ pub enum Ailment {
     ClientMissing,
     /// The region's credential is refused.
     CredentialRefused,
+    /// The region's OAuth client was refused this.
+    RightRefused(EffectKind),
+    /// This was not tried, because the region is known to lack the right to it.
+    RightAwaited(EffectKind),
 }
 
 /// When to look for a second client of ours.
@@ -175,7 +180,11 @@ pub struct IllegalOutcome {
 pub fn next_effect(tenant: &Tenant) -> Next {
     match (wanted_effect(tenant), tenant.hold) {
         (Next::Do(effect), Some(hold)) if hold.stops(effect.kind()) => Next::Rest(held(hold)),
-        (next, _) => next,
+        (Next::Do(effect), _) => match tenant.rights.withheld(effect.kind()) {
+            Some(withheld) => Next::Rest(rights::waiting(withheld.effect, &withheld.answer)),
+            None => Next::Do(effect),
+        },
+        (rest @ Next::Rest(_), _) => rest,
     }
 }
 
@@ -328,6 +337,43 @@ pub fn after(
     Ok(decision)
 }
 
+/// What to write down when a worker rests before the next effect, because of what it must
+/// wait for: nothing was tried, and a wait for people is not held against the tenant.
+#[must_use]
+pub fn resting(tenant: &Tenant, rest: Rest) -> Decision {
+    let awaited = match wanted_effect(tenant) {
+        Next::Do(effect) => Some(effect.kind()),
+        Next::Rest(_) => None,
+    };
+    let (progress, ailment) = match &rest {
+        Rest::Wait { reason: WaitReason::RightMissing, due, .. } => {
+            (Progress::Excused(*due), awaited.map(Ailment::RightAwaited))
+        }
+        Rest::Wait { reason: WaitReason::DeletionsHeld | WaitReason::ChangesHeld, due, .. } => {
+            (Progress::Excused(*due), None)
+        }
+        Rest::Wait {
+            reason:
+                WaitReason::Settling
+                | WaitReason::Retrying
+                | WaitReason::Throttled
+                | WaitReason::Blocked
+                | WaitReason::CredentialRefused
+                | WaitReason::ProofRefused
+                | WaitReason::SecretSlotsFull,
+            ..
+        }
+        | Rest::Hold
+        | Rest::Requeue
+        | Rest::Park { .. }
+        | Rest::Settled => (Progress::None, None),
+    };
+    let checkpoint = checkpoint(tenant.clone());
+    // What was spent before it was known that the whole region lacks the right is given back.
+    let failures = if matches!(ailment, Some(Ailment::RightAwaited(_))) { 0 } else { tenant.failures };
+    Decision { tenant: Tenant { failures, ..checkpoint.tenant }, rest, progress, ailment, ..checkpoint }
+}
+
 /// What to write down when a worker stops before the next effect: nothing is in
 /// flight, anybody may go on.
 #[must_use]
@@ -359,9 +405,11 @@ fn held(hold: Hold) -> Rest {
     Rest::Wait { reason, due: Policy::BLOCKED_EVERY, message: message.to_owned() }
 }
 
+/// What failed last is what somebody has to mend: it is said.
 fn give_up(tenant: Tenant, policy: &Policy, what: &str) -> Decision {
     let since = humantime::format_duration(policy.give_up_after);
-    park(tenant, ParkReason::GaveUp, &format!("no {what} succeeded within {since}"))
+    let last = tenant.last_failure.as_ref().map_or_else(String::new, |last| format!("; last: {last}"));
+    park(tenant, ParkReason::GaveUp, &format!("no {what} succeeded within {since}{last}"))
 }
 
 pub(super) fn hold(tenant: Tenant) -> Decision {
@@ -391,7 +439,7 @@ fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
     if tenant.refused_for.is_some() {
         return Decision { secret, ..hold(tenant) };
     }
-    let tenant = Tenant { failures: 0, without_progress: Duration::ZERO, ..tenant };
+    let tenant = Tenant { failures: 0, without_progress: Duration::ZERO, last_failure: None, ..tenant };
     Decision { secret, progress: Progress::Made, ..hold(tenant) }
 }
 

@@ -23,6 +23,7 @@ use super::failure::{Failure, FailureKind};
 use super::ids::{InstallationId, TenantId};
 use super::mark::Mark;
 use super::retry::{Jitter, Policy};
+use super::rights::MissingRights;
 use super::setback::after_failure;
 use super::tenant::{Due, State, Tenant};
 use super::transition::{Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
@@ -224,6 +225,8 @@ pub(super) fn fresh() -> Tenant {
         gone: Vec::new(),
         left: Vec::new(),
         hold: None,
+        rights: MissingRights::default(),
+        last_failure: None,
         failures: 0,
         without_progress: Duration::ZERO,
         refused_for: None,

@@ -60,22 +60,32 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// The configured regions, each once.
-    fn regions(&self) -> BTreeSet<&RegionName> {
+    pub(super) fn regions(&self) -> BTreeSet<&RegionName> {
         self.terms.regions.patterns().map(|(_, region)| region).collect()
     }
 
-    /// Probes open breakers until stopped.
+    /// Probes open breakers, and asks for missing rights, until stopped.
     pub async fn watch_breakers(&self, stop: &CancellationToken) {
         let watch = async {
             loop {
                 self.pulse.sleep(Task::Breakers, self.clock.as_ref(), TICK).await;
-                let probe = self.pulse.turn(Task::Breakers, self.clock.as_ref(), self.probe_open_breakers());
+                let probe = self.pulse.turn(Task::Breakers, self.clock.as_ref(), self.tend_regions());
                 if let Err(error) = probe.await {
                     self.outage.note(&error);
                 }
             }
         };
         stop.run_until_cancelled(watch).await;
+    }
+
+    /// Asks for what regions lack: a token, or a right.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn tend_regions(&self) -> Result<(), StoreError> {
+        self.probe_open_breakers().await?;
+        self.ask_for_rights().await
     }
 
     /// Probes one tenant of every region whose breaker is open and whose turn is ours.

@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod lease;
 pub mod outage;
 pub mod pulse;
+mod rights;
 pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
@@ -122,6 +123,8 @@ pub struct Engine<Q> {
     pub pulse: pulse::Pulse,
     /// New secrets that wait for another attempt to prove them.
     kept: in_hand::Kept,
+    /// What Qlik lately let this process do.
+    granted: rights::Granted,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -136,7 +139,8 @@ impl<Q: QlikApi> Engine<Q> {
         terms: Terms,
     ) -> Self {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
-        let (pulse, kept) = (pulse::Pulse::default(), in_hand::Kept::default());
-        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept }
+        let (pulse, kept, granted) =
+            (pulse::Pulse::default(), in_hand::Kept::default(), rights::Granted::default());
+        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept, granted }
     }
 }

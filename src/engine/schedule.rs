@@ -128,6 +128,7 @@ impl<Q: QlikApi> Engine<Q> {
             self.store.hold().await?.map(|held| held.hold()),
         );
         self.gauge_breakers(&self.store.breakers().await?);
+        self.gauge_rights(&self.store.missing_rights().await?);
         let oldest: Duration = self.store.oldest_due().await?;
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());
         Ok(())

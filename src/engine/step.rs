@@ -20,7 +20,7 @@ use crate::domain::token;
 use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, Desired, SealedSecret};
+use crate::postgres::commit::{Attempt, DONE, Desired, SealedSecret};
 use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
@@ -248,7 +248,7 @@ impl<Q: QlikApi> Engine<Q> {
         let (decision, outcome, evidence, message) = match acted.result {
             Ok(done) => {
                 let decision = transition::after(tenant, &acted.effect, done, &self.terms.policy)?;
-                (decision, "done", Evidence::default(), None)
+                (decision, DONE, Evidence::default(), None)
             }
             Err(failure) => {
                 let jitter = self.jitter();

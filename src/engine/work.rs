@@ -102,7 +102,7 @@ impl Work {
     /// The decision that gives the lease back with these words.
     #[must_use]
     pub fn resting(&self, rest: Rest) -> Decision {
-        Decision { rest, ..transition::checkpoint(self.tenant.clone()) }
+        transition::resting(&self.tenant, rest)
     }
 
     pub(super) fn moved_on(&mut self, tenant: Tenant) {

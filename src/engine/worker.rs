@@ -127,6 +127,7 @@ impl<Q: QlikApi> Engine<Q> {
         if judged.decision.ailment == Some(Ailment::CredentialRefused) {
             self.refused(work.host.region()).await;
         }
+        self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
         match judged.decision.rest {
             Rest::Hold if may_go_on(work, desired) => Turn::Next,
             Rest::Hold => self.rest(work, Rest::Requeue).await,

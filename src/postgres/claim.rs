@@ -18,11 +18,14 @@ use sqlx::types::Uuid;
 use super::rows::{StandRow, stored_secrets};
 use super::{Store, StoreError, duration, interval};
 use crate::domain::drift::DriftKind;
+use crate::domain::effect::EffectKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
+use crate::domain::rights::{MissingRights, Withheld};
+use crate::domain::setback;
 use crate::domain::tenant::{Due, RepairScope, State, Tenant};
 
 /// What a claim is made with.
@@ -244,6 +247,18 @@ impl Store {
                       (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
                                    WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
                          FROM tenantd.installation AS i) AS hold,
+                      ARRAY(SELECT r.effect FROM tenantd.rights AS r
+                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
+                               AND r.asked_tenant_id IS DISTINCT FROM t.tenant_id
+                             ORDER BY r.effect) AS "withheld!",
+                      ARRAY(SELECT r.answer FROM tenantd.rights AS r
+                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
+                               AND r.asked_tenant_id IS DISTINCT FROM t.tenant_id
+                             ORDER BY r.effect) AS "answers!",
+                      ARRAY(SELECT r.effect FROM tenantd.rights AS r
+                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
+                               AND r.asked_tenant_id = t.tenant_id) AS "asked!",
+                      CASE WHEN t.failures > 0 THEN t.message END AS last_failure,
                       (extract(epoch FROM t.settles_at - tenantd.clock()) * 1000)::bigint AS settles_in_ms,
                       coalesce(t.recheck_at <= tenantd.clock(), false) AS "is_recheck_due!",
                       (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
@@ -309,6 +324,10 @@ struct ClaimRow {
     is_rotation_due: bool,
     is_audit_due: bool,
     hold: Option<String>,
+    withheld: Vec<String>,
+    answers: Vec<String>,
+    asked: Vec<String>,
+    last_failure: Option<String>,
     settles_in_ms: Option<i64>,
     is_recheck_due: bool,
     without_progress_ms: i64,
@@ -361,6 +380,8 @@ impl ClaimRow {
             gone: vec![],
             left: self.left_clients.into_iter().map(ClientId::new).collect(),
             hold: self.hold.as_deref().and_then(Hold::parse),
+            rights: missing_rights(&self.withheld, self.answers, &self.asked),
+            last_failure: self.last_failure.map(|message| setback::without_outlook(&message)),
             failures: u32::try_from(self.failures).unwrap_or(0),
             without_progress: duration(self.without_progress_ms),
             refused_for: self.refused_for_ms.map(duration),
@@ -380,5 +401,15 @@ impl ClaimRow {
             tenant,
             age: duration(self.age_ms),
         })
+    }
+}
+
+/// A right to what only a newer version does is nothing that this one asks for.
+fn missing_rights(withheld: &[String], answers: Vec<String>, asked: &[String]) -> MissingRights {
+    let of =
+        |(effect, answer): (&String, String)| Some(Withheld { effect: EffectKind::parse(effect)?, answer });
+    MissingRights {
+        withheld: withheld.iter().zip(answers).filter_map(of).collect(),
+        asked: asked.iter().filter_map(|effect| EffectKind::parse(effect)).collect(),
     }
 }

@@ -25,6 +25,9 @@ pub struct SealedSecret {
     pub key_id: String,
 }
 
+/// The outcome of an effect that worked.
+pub const DONE: &str = "done";
+
 /// One effect that was tried, for the history.
 #[derive(Debug, Clone)]
 pub struct Attempt {
@@ -129,6 +132,15 @@ impl Store {
                        client_missing_at = CASE WHEN $15 THEN coalesce(t.client_missing_at, tenantd.clock()) END,
                        credential_refused_at = CASE WHEN $16 THEN tenantd.clock()
                                                     WHEN NOT $12 THEN t.credential_refused_at END,
+                       -- Kept beyond other progress: it tells whether others were granted it since.
+                       right_refused_at = CASE WHEN $43::text IS NOT NULL AND t.awaits_right IS DISTINCT FROM $43
+                                               THEN CASE WHEN $44 THEN tenantd.clock() END
+                                               WHEN $44 THEN coalesce(t.right_refused_at, tenantd.clock())
+                                               WHEN $19 = 'shred' OR $28 = t.awaits_right AND $29 = 'done' THEN NULL
+                                               ELSE t.right_refused_at END,
+                       awaits_right = CASE WHEN $43::text IS NOT NULL THEN $43
+                                           WHEN $19 = 'shred' OR $28 = t.awaits_right AND $29 = 'done' THEN NULL
+                                           ELSE t.awaits_right END,
                        recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
                                          ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                        -- Numbers never go back; the trigger follow_version has desired_version follow.
@@ -305,6 +317,8 @@ impl Store {
             &decision.tenant.drift.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
             decision.tenant.must_look,
             decision.tenant.hold.is_some(),
+            row.awaits_right,
+            row.is_right_refused,
         )
         .fetch_optional(&self.connections)
         .await?;

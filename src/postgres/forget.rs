@@ -123,6 +123,8 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                proof_refused_at = NULL,
                client_missing_at = NULL,
                credential_refused_at = NULL,
+               awaits_right = NULL,
+               right_refused_at = NULL,
                lease_holder = NULL,
                leased_at = NULL,
                lease_expires_at = NULL,

@@ -32,6 +32,7 @@ pub mod recreate;
 pub mod regions;
 pub mod rejoin;
 pub mod requests;
+pub mod rights;
 pub mod rollback;
 pub mod rollouts;
 mod rows;

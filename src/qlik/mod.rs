@@ -82,7 +82,7 @@ impl Cloud {
         if result.as_ref().is_err_and(|refused| refused.kind == FailureKind::CredentialRefused) {
             self.tokens.forget(host, &token);
         }
-        result
+        result.map_err(Failure::with_fresh_token)
     }
 
     /// Sends a call that deletes one thing. One that is gone already is deleted.
@@ -166,6 +166,10 @@ impl QlikApi for Cloud {
 
     async fn bot_user(&self, host: &AllowedHost) -> Result<UserId, Failure> {
         users::me(self, host).await
+    }
+
+    async fn roles(&self, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
+        users::roles(self, host).await
     }
 
     async fn authenticate(&self, host: &AllowedHost) -> Result<(), Failure> {

@@ -20,6 +20,12 @@ pub(super) async fn me(cloud: &Cloud, host: &AllowedHost) -> Result<UserId, Fail
     Ok(UserId::new(answer.read::<Me>()?.id))
 }
 
+/// The roles that the same answer names.
+pub(super) async fn roles(cloud: &Cloud, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
+    let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
+    Ok(answer.read::<Me>()?.roles())
+}
+
 /// The bot users of a client.
 pub(super) async fn bots_of(
     cloud: &Cloud,

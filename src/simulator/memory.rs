@@ -97,9 +97,9 @@ impl Door {
         match outcome {
             Err(Failure { kind: FailureKind::CredentialRefused, .. }) if was_cached => {
                 let token = self.fetch_token(host).await?;
-                self.call_with(token, host, endpoint, act).await
+                self.call_with(token, host, endpoint, act).await.map_err(Failure::with_fresh_token)
             }
-            Ok(_) | Err(_) => outcome,
+            Ok(_) | Err(_) => outcome.map_err(Failure::with_fresh_token),
         }
     }
 

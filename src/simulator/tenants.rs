@@ -106,7 +106,11 @@ impl Moment<'_> {
         let user_id = token.user_id.clone();
         let user = tenant.users.iter().find(|user| user.id == user_id).ok_or_else(Problem::unauthorized)?;
         let is_admin = user.is_admin();
+        let acts_for = user.client_id.clone();
         self.pace(caller.host, &user_id, endpoint.tier())?;
+        if self.state.withholds(caller.host, acts_for.as_deref(), endpoint) {
+            return Err(Problem::forbidden());
+        }
         Ok(Admitted { user_id, is_admin })
     }
 
@@ -140,6 +144,17 @@ impl Moment<'_> {
 }
 
 impl State {
+    /// Whether the region's OAuth client may not do this here.
+    fn withholds(&self, host: &str, client: Option<&str>, endpoint: Endpoint) -> bool {
+        let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+        let is_regions = self.regions.iter().any(|region| Some(region.client_id.as_str()) == client);
+        is_regions
+            && self
+                .withheld
+                .iter()
+                .any(|(whose, what)| *what == endpoint && (whose == host || whose == parent))
+    }
+
     /// With `any_host`, one label under a region's suffix is enough to exist.
     fn may_exist(&self, host: &str) -> bool {
         let parent = host.split_once('.').map_or("", |(_, parent)| parent);
@@ -151,6 +166,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::simulator::behaviour::{Behaviour, RateLimits};
+    use crate::simulator::query::{Filter, Paging};
     use crate::simulator::testing::{HOST, OTHER, instant, region_token, world};
 
     fn me_of(moment: &mut Moment<'_>, host: &str, bearer: &str) -> Result<(), Problem> {
@@ -211,6 +227,40 @@ mod tests {
 
         assert_eq!(me_of(&mut world.at(instant(29)), HOST, "t").unwrap_err().code, "LOGIN-2");
         assert_eq!(me_of(&mut world.at(instant(30)), HOST, "t").unwrap_err().code, "HTTP-401");
+    }
+
+    #[test]
+    fn what_is_withheld_is_forbidden_to_the_region_there_and_to_nobody_else() {
+        let world = world(Behaviour::default());
+        let (token, other) = (region_token(&world, HOST), region_token(&world, OTHER));
+        let list = |host, token: &str| {
+            let caller = Caller { host, bearer: Some(token) };
+            world.at(instant(0)).list_users(caller, &Filter::default(), &Paging::default()).map(drop)
+        };
+
+        world.withhold(HOST, [Endpoint::ListUsers]);
+        assert_eq!(list(HOST, &token), Err(Problem::forbidden()));
+        assert_eq!((list(OTHER, &other), me_of(&mut world.at(instant(0)), HOST, &token)), (Ok(()), Ok(())));
+        world.withhold("us.qlikcloud.com", [Endpoint::ListUsers]);
+        world.grant(HOST, [Endpoint::ListUsers]);
+        assert_eq!(list(HOST, &token), Err(Problem::forbidden()));
+        world.grant("us.qlikcloud.com", [Endpoint::ListUsers]);
+        assert_eq!((list(HOST, &token), list(OTHER, &other)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_region_whose_user_is_no_administrator_gets_its_token_and_may_manage_nothing() {
+        let world = world(Behaviour::default());
+        let token = region_token(&world, HOST);
+        let caller = Caller { host: HOST, bearer: Some(&token) };
+
+        world.set_admin("us.qlikcloud.com", false);
+        let problem = world.at(instant(0)).delete_user(caller, "x").unwrap_err();
+        let roles = world.at(instant(0)).me(caller).unwrap().1.roles;
+        world.set_admin("us.qlikcloud.com", true);
+
+        assert_eq!((problem, roles), (Problem::forbidden(), vec![]));
+        assert_eq!(world.at(instant(0)).delete_user(caller, "x").unwrap_err().status, 404);
     }
 
     #[test]

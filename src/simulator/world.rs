@@ -6,7 +6,7 @@
 //! The rule: requests that take effect late do so in order of their instants,
 //! before anything else can be seen at a later one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::limits::Windows;
 use super::rng::Rng;
 use super::secrets::Plaintext;
 use super::tenants::{Tenant, TenantStatus};
+use super::users::ADMIN;
 
 /// A simulated Qlik Cloud. Clones are handles of the same world.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) tenants: BTreeMap<String, Tenant>,
     pub(super) windows: Windows,
     pub(super) tally: Tally,
+    /// Rights that region clients lack: on which host or under which suffix, to do what.
+    pub(super) withheld: BTreeSet<(String, Endpoint)>,
     late: Vec<Late>,
 }
 
@@ -70,6 +73,7 @@ impl World {
             tenants: BTreeMap::new(),
             windows: Windows::default(),
             tally: Tally::default(),
+            withheld: BTreeSet::new(),
             late: Vec::new(),
         })))
     }
@@ -106,6 +110,37 @@ impl World {
     /// Changes the faults to come.
     pub fn plan_faults(&self, change: impl FnOnce(&mut FaultPlan)) {
         change(&mut self.lock().faults);
+    }
+
+    /// Takes the right to these calls from the OAuth client of a region: on all hosts under
+    /// its suffix, or on one host. Its tokens are as good as before.
+    pub fn withhold(&self, whose: &str, calls: impl IntoIterator<Item = Endpoint>) {
+        self.lock().withheld.extend(calls.into_iter().map(|call| (whose.to_owned(), call)));
+    }
+
+    /// Takes the administrator's role from the users that a region's OAuth client acts as on
+    /// all hosts under its suffix, or gives it back.
+    pub fn set_admin(&self, suffix: &str, is_admin: bool) {
+        let state = &mut *self.lock();
+        let regions: Vec<_> = state.regions.iter().filter(|region| region.suffix == suffix).collect();
+        for (host, tenant) in &mut state.tenants {
+            if host.split_once('.').is_none_or(|(_, parent)| parent != suffix) {
+                continue;
+            }
+            for user in &mut tenant.users {
+                if regions.iter().any(|region| Some(&region.client_id) == user.client_id.as_ref()) {
+                    user.roles = if is_admin { vec![ADMIN.to_owned()] } else { Vec::new() };
+                }
+            }
+        }
+    }
+
+    /// Gives back what was taken with [`World::withhold`].
+    pub fn grant(&self, whose: &str, calls: impl IntoIterator<Item = Endpoint>) {
+        let mut state = self.lock();
+        for call in calls {
+            state.withheld.remove(&(whose.to_owned(), call));
+        }
     }
 
     /// Queues faults for the next calls of one endpoint on one host.

@@ -25,6 +25,8 @@ pub const QLIK_REQUESTS_TOTAL: &str = "tenantd_qlik_requests_total";
 pub const QLIK_REQUEST_DURATION_SECONDS: &str = "tenantd_qlik_request_duration_seconds";
 /// Gauge by `region`: 1 while the region's breaker is open.
 pub const BREAKER_OPEN: &str = "tenantd_breaker_open";
+/// Gauge by `region` and `effect`: 1 while the region lacks the right to it.
+pub const RIGHT_MISSING: &str = "tenantd_right_missing";
 /// Gauge, in seconds: how long the oldest due tenant has been due.
 pub const OLDEST_DUE_SECONDS: &str = "tenantd_oldest_due_seconds";
 /// Gauge: tenants whose client differed at its last audit, by kind of drift.
@@ -93,7 +95,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 19] = [
     metric(TENANTS, Kind::Gauge, &["phase"], Unit::Count, "Tenants in each phase."),
     metric(PARKED, Kind::Gauge, &["reason"], Unit::Count, "Tenants that wait until somebody acts."),
     metric(
@@ -138,6 +140,13 @@ pub const ALL: [Metric; 18] = [
         &["region"],
         Unit::Count,
         "1 while the region's credential is taken for refused, else 0.",
+    ),
+    metric(
+        RIGHT_MISSING,
+        Kind::Gauge,
+        &["region", "effect"],
+        Unit::Count,
+        "1 while the region's OAuth client is known to lack the right to this effect, else 0.",
     ),
     metric(
         OLDEST_DUE_SECONDS,

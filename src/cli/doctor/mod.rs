@@ -7,6 +7,7 @@ mod database;
 mod finding;
 mod keyring;
 mod regions;
+mod rights;
 
 use clap::Args;
 

@@ -1,11 +1,13 @@
-//! Whether each region's credential gets a token.
+//! Whether each region's credential gets a token, and what that token may do.
 //!
-//! The rule: a token is asked for on one host of the region and nothing else is
-//! requested: an exact host of its patterns, or else a tenant that is known.
+//! The rule: one host of the region is asked, an exact host of its patterns or else a tenant
+//! that is known, and **nothing is written there**. What only writing would show is told as
+//! far as the daemons have met it.
 
 use std::sync::Arc;
 
 use super::finding::Findings;
+use super::rights;
 use crate::app;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::host::{Host, HostPattern};
@@ -33,7 +35,14 @@ pub(super) async fn check(
     for (region, patterns) in &regions {
         match host(region, patterns, &map, store).await {
             Err(error) => findings.fail(CHECK, &app::started(&error).to_string())?,
-            Ok(Some(host)) => tell(region, &host, cloud.authenticate(&host).await, findings)?,
+            Ok(Some(host)) => {
+                let asked = cloud.authenticate(&host).await;
+                let is_served = asked.is_ok();
+                tell(region, &host, asked, findings)?;
+                if is_served {
+                    rights::check(&cloud, region, &host, findings).await?;
+                }
+            }
             Ok(None) => findings.warn(
                 CHECK,
                 &format!("{region}: no host to ask yet"),
@@ -41,7 +50,10 @@ pub(super) async fn check(
             )?,
         }
     }
-    Ok(())
+    match store {
+        Some(store) => rights::missing(store, findings).await,
+        None => Ok(()),
+    }
 }
 
 /// A host on which this region's credential must work.
@@ -91,7 +103,10 @@ fn tell(
 
 fn remedy(kind: &FailureKind) -> &'static str {
     match kind {
-        FailureKind::CredentialRefused | FailureKind::Forbidden | FailureKind::Rejected => {
+        FailureKind::CredentialRefused
+        | FailureKind::TokenRefused
+        | FailureKind::Forbidden
+        | FailureKind::Rejected => {
             "correct the region's client_id and client_secret, and check in Qlik that the OAuth client is published with client credentials"
         }
         FailureKind::NotConnected | FailureKind::NoToken => {

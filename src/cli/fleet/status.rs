@@ -13,6 +13,7 @@ use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::fleet::{Held, RolloutStatus};
 use crate::postgres::pauses::Pause;
+use crate::postgres::rights::MissingRight;
 use crate::settings::Budget;
 
 /// The kind of change that has a budget of its own.
@@ -21,6 +22,7 @@ const REMOVAL: &str = "removal";
 #[derive(Serialize)]
 struct FleetStatus {
     deletions_held: Option<Held>,
+    rights_missing: Vec<MissingRight>,
     pauses: Vec<Pause>,
     rollouts: Vec<RolloutStatus>,
     budgets: Vec<HourlyBudget>,
@@ -40,6 +42,7 @@ pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyh
     let rollouts = store.rollouts().await?;
     let status = FleetStatus {
         deletions_held: store.hold().await?,
+        rights_missing: store.missing_rights().await?,
         pauses: store.pauses().await?,
         budgets: budgets(&rollouts, budget, store).await?,
         rollouts,
@@ -97,12 +100,32 @@ fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {
         None => String::new(),
     };
     format!(
-        "{held}{}\n{}\n{}\n{}",
+        "{held}{}{}\n{}\n{}\n{}",
+        rights(&status.rights_missing, now),
         pauses(&status.pauses, now),
         rollouts(&status.rollouts, now),
         spending(&status.budgets),
         tenants(&status.phases)
     )
+}
+
+fn rights(missing: &[MissingRight], now: DateTime<Utc>) -> String {
+    if missing.is_empty() {
+        return String::new();
+    }
+    let table = output::table(
+        &["REGION", "LACKS THE RIGHT TO", "SINCE", "WAITING", "ANSWER"],
+        missing.iter().map(|right| {
+            vec![
+                right.region.clone(),
+                right.effect.clone(),
+                relative(right.since, now),
+                right.waiting.to_string(),
+                right.answer.clone(),
+            ]
+        }),
+    );
+    format!("{table}\n")
 }
 
 fn pauses(pauses: &[Pause], now: DateTime<Utc>) -> String {

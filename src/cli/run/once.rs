@@ -3,12 +3,15 @@
 //! The rule: it never waits, for a later time no more than for the database; it says
 //! how many tenants wait, and until when.
 
+use std::fmt::Write as _;
+
 use super::last_word;
 use crate::app::{self, Parts, RunError};
 use crate::cli::exit::Code;
 use crate::cli::output;
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
+use crate::postgres::{Store, StoreError};
 use crate::settings::Settings;
 
 pub(super) async fn run(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
@@ -23,7 +26,20 @@ pub(super) async fn run(mut settings: Settings, stop: Stop) -> anyhow::Result<Co
     if stop.drain.is_cancelled() {
         return last_word::of_daemon(&store, left, &stop).await;
     }
-    let (rest, text) = last_word::of(&store).await?;
+    let (rest, mut text) = last_word::of(&store).await?;
+    let wanting = wanting(&store).await?;
+    for want in &wanting {
+        write!(text, "; {want}")?;
+    }
     output::line(&text)?;
-    Ok(if rest.parked > 0 { Code::NeedsHuman } else { Code::Done })
+    Ok(if rest.parked > 0 || !wanting.is_empty() { Code::NeedsHuman } else { Code::Done })
+}
+
+/// What regions lack: their tenants wait for nothing that comes by itself.
+async fn wanting(store: &Store) -> Result<Vec<String>, StoreError> {
+    let breakers = store.breakers().await?.into_iter().filter(|breaker| breaker.open_for.is_some());
+    let refused = breakers.map(|breaker| format!("the credential of region {} is refused", breaker.region));
+    let missing = store.missing_rights().await?.into_iter();
+    let missing = missing.map(|right| format!("region {} lacks the right to {}", right.region, right.effect));
+    Ok(refused.chain(missing).collect())
 }

@@ -16,7 +16,7 @@ use crate::domain::mark::Mark;
 use crate::domain::tenant::Tenant;
 
 /// Every failure there is.
-pub(in crate::domain) const FAILURES: [FailureKind; 12] = [
+pub(in crate::domain) const FAILURES: [FailureKind; 13] = [
     FailureKind::NotConnected,
     FailureKind::NoToken,
     FailureKind::NoAnswer,
@@ -24,6 +24,7 @@ pub(in crate::domain) const FAILURES: [FailureKind; 12] = [
     FailureKind::Unreadable,
     FailureKind::Throttled { wait: Duration::from_secs(90) },
     FailureKind::CredentialRefused,
+    FailureKind::TokenRefused,
     FailureKind::TenantUnavailable,
     FailureKind::Forbidden,
     FailureKind::NotFound,

@@ -18,6 +18,10 @@ pub(super) struct Columns<'a> {
     pub(super) is_proof_refused: bool,
     pub(super) is_client_missing: bool,
     pub(super) is_credential_refused: bool,
+    /// The effect that the region's right to is missing.
+    pub(super) awaits_right: Option<&'static str>,
+    /// It was asked for, and refused.
+    pub(super) is_right_refused: bool,
     pub(super) is_rechecked: bool,
     pub(super) recheck_after: Option<Duration>,
     pub(super) secret: &'static str,
@@ -46,6 +50,13 @@ impl<'a> Columns<'a> {
             RecheckChange::After(duration) => (false, Some(duration)),
             RecheckChange::Done => (true, None),
         };
+        let (awaits_right, is_right_refused) = match decision.ailment {
+            Some(Ailment::RightRefused(effect)) => (Some(effect.as_str()), true),
+            Some(Ailment::RightAwaited(effect)) => (Some(effect.as_str()), false),
+            Some(Ailment::ProofRefused | Ailment::ClientMissing | Ailment::CredentialRefused) | None => {
+                (None, false)
+            }
+        };
         let columns = Self {
             is_progress: decision.progress == Progress::Made,
             excused: match decision.progress {
@@ -57,6 +68,8 @@ impl<'a> Columns<'a> {
             is_client_missing: decision.tenant.missing_for.is_some()
                 || decision.ailment == Some(Ailment::ClientMissing),
             is_credential_refused: decision.ailment == Some(Ailment::CredentialRefused),
+            awaits_right,
+            is_right_refused,
             is_rechecked,
             recheck_after,
             secret,

@@ -43,7 +43,7 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
 
     assert!(done.is_ok());
     assert_eq!(server.lines(), [TOKEN, CREATE, TOKEN, CREATE]);
-    assert_eq!(refused.kind, FailureKind::CredentialRefused);
+    assert_eq!(refused.kind, FailureKind::TokenRefused, "the credential itself is good");
     assert_eq!(hopeless.lines(), [TOKEN, CREATE, TOKEN, CREATE]);
 }
 

@@ -14,6 +14,15 @@ use crate::domain::ids::ClientId;
 pub(in crate::qlik) struct Me {
     #[serde(deserialize_with = "plain")]
     pub(in crate::qlik) id: String,
+    #[serde(default)]
+    roles: Value,
+}
+
+impl Me {
+    /// `None` unless it is a list of names.
+    pub(in crate::qlik) fn roles(&self) -> Option<Vec<String>> {
+        self.roles.as_array()?.iter().map(|role| role.as_str().map(ToOwned::to_owned)).collect()
+    }
 }
 
 /// An item of `GET /api/v1/users`.

@@ -206,6 +206,10 @@ impl QlikApi for Door {
         .await
     }
 
+    async fn roles(&self, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
+        self.call(host, Endpoint::Me, |moment, caller| Ok(Some(moment.me(caller)?.1.roles))).await
+    }
+
     async fn authenticate(&self, host: &AllowedHost) -> Result<(), Failure> {
         self.fetch_token(host).await.map(drop)
     }

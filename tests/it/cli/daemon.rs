@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tenantd::simulator::{Behaviour, FaultPlan, World};
+use tenantd::simulator::{Behaviour, Endpoint, FaultPlan, World};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream, UnixDatagram};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::support::{Bench, Scratch};
 use crate::support::fleet::Fleet;
+use crate::support::rig::SUFFIX;
 
 /// Nothing here takes longer, unless it hangs.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -163,6 +164,7 @@ async fn whoever_finds_the_daemon_ready_finds_the_numbers_of_its_fleet() {
         "tenantd_tenants{phase=\"removed\"} 0",
         "tenantd_parked{reason=\"NameTaken\"} 0",
         "tenantd_breaker_open{region=\"us\"} 0",
+        "tenantd_right_missing{region=\"us\",effect=\"create\"} 0",
         "tenantd_oldest_due_seconds ",
         "tenantd_drifted{kind=\"consent\"} 0",
         "tenantd_rollout_halted{kind=\"rotation\"} 0",
@@ -303,6 +305,36 @@ async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_p
         "2 of 3 tenants ready, none waits, 1 parked (`tenantd tenant list --parked` says why)\n"
     );
     fleet.assert_true_to_the_ledger(2).await;
+}
+
+#[tokio::test]
+async fn a_run_of_once_ends_with_4_where_the_region_lacks_a_right_and_asks_for_it_by_itself() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(3).await;
+    fleet.world.withhold(SUFFIX, [Endpoint::SetConsent]);
+    let once = || async {
+        let ran = command(&scratch, &fleet.db.url, &config, &["run", "--once"]).output().await.unwrap();
+        (ran.status.code().unwrap(), String::from_utf8(ran.stdout).unwrap())
+    };
+
+    let lacking = once().await;
+    // No turn comes within this test by itself: 30 seconds.
+    sqlx::query("UPDATE tenantd.rights SET ask_at = now() WHERE missing_since IS NOT NULL")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    let still = once().await;
+    fleet.world.grant(SUFFIX, [Endpoint::SetConsent]);
+    sqlx::query("UPDATE tenantd.rights SET ask_at = now() WHERE missing_since IS NOT NULL")
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+    let mended = once().await;
+
+    for (code, said) in [lacking, still] {
+        assert!(code == 4 && said.ends_with("; region us lacks the right to trust\n"), "{code} {said}");
+    }
+    assert_eq!(mended, (0, "3 of 3 tenants ready, none waits\n".to_owned()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `tenantd doctor` finds what is wrong and says how to mend it.
 
 use serde_json::Value;
-use tenantd::simulator::{Behaviour, FaultPlan, World};
+use tenantd::simulator::{Behaviour, Endpoint, FaultPlan, World};
 
 use super::support::{Bench, Ran, Scratch, set_mode};
 use crate::support::fleet::Fleet;
@@ -47,6 +47,8 @@ async fn what_works_is_called_ok_and_a_region_without_tenants_has_nobody_to_ask(
 
     assert_eq!((before.code, after.code), (0, 0), "{before:?} {after:?}");
     assert_eq!(of(&before.json(), "region"), [("warn", "us: no host to ask yet")]);
+    let readable = format!("us: t1.{SUFFIX} lets it read what tenantd reads");
+    assert_eq!(of(&after.json(), "right"), [("ok", readable.as_str())]);
     assert_eq!(of(&after.json(), "region"), [("ok", format!("us: t1.{SUFFIX} gave a token").as_str())]);
     for check in ["configuration", "database", "schema", "clock", "keyring"] {
         let found = after.json();
@@ -70,6 +72,78 @@ async fn a_refused_credential_fails_with_the_keys_to_correct() {
     let region = found.as_array().unwrap().iter().find(|finding| finding["check"] == "region").unwrap();
     assert_eq!((ran.code, &region["verdict"]), (1, &"fail".into()), "{ran:?}");
     assert!(region["remedy"].as_str().unwrap().contains("client_id and client_secret"), "{region}");
+}
+
+#[tokio::test]
+async fn whatever_the_daemon_reads_is_tried_and_nothing_is_written() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(1).await;
+    let once = || async {
+        let mut run = scratch.command(&["run", "--once", "--config", config.to_str().unwrap()]);
+        run.env("TENANTD_DATABASE__URL", &fleet.db.url).output().await.unwrap()
+    };
+    assert!(once().await.status.success());
+    let before = fleet.ledger();
+    for (call, what) in [
+        (Endpoint::ListClients, "OAuth clients"),
+        (Endpoint::GetClient, "the secrets of OAuth clients"),
+        (Endpoint::GetConsent, "the consent of OAuth clients"),
+        (Endpoint::ListUsers, "users"),
+        (Endpoint::ListTokens, "tokens"),
+        (Endpoint::Me, "its own user"),
+    ] {
+        fleet.world.withhold(SUFFIX, [call]);
+        let ran = doctor(&fleet, &scratch, &config).await;
+        fleet.world.grant(SUFFIX, [call]);
+
+        let found = ran.json();
+        let found = of(&found, "right");
+        let message = format!("us: t1.{SUFFIX}: may not read {what}: the tenant forbids this (status 403");
+        assert!(
+            ran.code == 1 && found.iter().any(|(v, m)| *v == "fail" && m.starts_with(&message)),
+            "{found:?}"
+        );
+    }
+    let after = fleet.ledger();
+    for write in [
+        Endpoint::CreateClient,
+        Endpoint::PatchClient,
+        Endpoint::DeleteClient,
+        Endpoint::MintSecret,
+        Endpoint::DeleteSecret,
+        Endpoint::SetConsent,
+        Endpoint::DeleteUser,
+        Endpoint::DeleteToken,
+    ] {
+        assert_eq!(before.calls_of(write, None), after.calls_of(write, None), "{write:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_the_role_and_a_right_that_daemons_were_refused_fail_with_the_remedy() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(3).await;
+    fleet.world.withhold(SUFFIX, [Endpoint::CreateClient]);
+    let mut run = scratch.command(&["run", "--once", "--config", config.to_str().unwrap()]);
+    run.env("TENANTD_DATABASE__URL", &fleet.db.url).output().await.unwrap();
+
+    let refused = doctor(&fleet, &scratch, &config).await;
+    fleet.world.grant(SUFFIX, [Endpoint::CreateClient]);
+    fleet.world.set_admin(SUFFIX, false);
+    let demoted = doctor(&fleet, &scratch, &config).await;
+
+    for (ran, message) in [
+        (&refused, "us: lacks the right to create since "),
+        (&demoted, ": our user has not the role TenantAdmin"),
+    ] {
+        let found = ran.json();
+        let finding = found.as_array().unwrap().iter().find(|finding| {
+            finding["check"] == "right" && finding["message"].as_str().unwrap().contains(message)
+        });
+        let finding = finding.unwrap_or_else(|| panic!("{message}: {found}"));
+        assert_eq!((ran.code, finding["verdict"].as_str()), (1, Some("fail")));
+        assert!(finding["remedy"].as_str().unwrap().contains("TenantAdmin"), "{finding}");
+    }
 }
 
 #[tokio::test]

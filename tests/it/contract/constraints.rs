@@ -161,6 +161,11 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "23514",
         "INSERT INTO tenantd.regions (region, opened_at) VALUES ('us', now())",
     ),
+    (
+        "a_missing_right_is_asked_for",
+        "23514",
+        "INSERT INTO tenantd.rights (region, effect, missing_since, answer) VALUES ('us', 'create', now(), 'a')",
+    ),
     ("kind_is_known", "23514", "INSERT INTO tenantd.rollouts (kind) VALUES ('upgrade')"),
     ("stage_is_known", "23514", "UPDATE tenantd.rollouts SET stage = 'done', started_at = now()"),
     ("a_running_rollout_has_a_start", "23514", "UPDATE tenantd.rollouts SET stage = 'canary'"),

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use tenantd::domain::effect::EffectKind;
 use tenantd::domain::ids::RegionName;
 use tenantd::ports::Clock;
 use tenantd::postgres::lease::Renewal;
+use tenantd::postgres::rights::Evidence;
 use tenantd::postgres::tenants::{Filter, NewTenant};
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
@@ -150,6 +152,22 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     assert_eq!(store.close_breaker(&us).await.unwrap(), 0);
     store.token_seen(&us, Duration::ZERO).await.unwrap();
     assert_eq!(store.breakers().await.unwrap().len(), 1);
+
+    sqlx::query(
+        "UPDATE tenantd.tenants SET region = 'us', wait_reason = 'RightMissing', awaits_right = 'create',
+                        right_refused_at = tenantd.clock()",
+    )
+    .execute(rig.pool())
+    .await
+    .unwrap();
+    let evidence = Evidence { tenants: 3, ask_every: minute };
+    assert!(store.note_missing_right(&us, EffectKind::Create, "why", evidence).await.unwrap());
+    rig.advance(minute).await;
+    let missing = store.missing_rights().await.unwrap();
+    assert_eq!(store.ask_for_right(&missing[0], minute).await.unwrap(), Some(tenant));
+    store.rights_granted(&[(us.clone(), EffectKind::Create, Duration::ZERO)]).await.unwrap();
+    assert_eq!(store.right_is_back("us", "create").await.unwrap(), Some(1));
+    assert_eq!(store.right_is_back("us", "create").await.unwrap(), None);
 
     assert!(store.status("added").await.unwrap().is_some());
     assert_eq!(store.list(&Filter::default(), 10).await.unwrap().len(), 1);

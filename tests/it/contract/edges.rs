@@ -340,6 +340,8 @@ fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
         gone: vec![],
         left: vec![],
         hold: Some(Hold::Deletions),
+        rights: tenantd::domain::rights::MissingRights::default(),
+        last_failure: None,
         failures: 0,
         without_progress: Duration::ZERO,
         refused_for: None,

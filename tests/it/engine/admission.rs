@@ -174,7 +174,7 @@ async fn a_profile_that_went_away_half_way_can_be_corrected_on_the_row() {
     let before = rig.replica().await;
     let after = rig.replica_with(terms_with_profile("renamed"), KeyKind::Symmetric).await;
     let host = rig.given_tenant("acme").await;
-    rig.world.script(&host, Endpoint::CreateClient, [Fault::status(403)]);
+    rig.world.script(&host, Endpoint::CreateClient, [Fault::status(404)]);
     assert!(work_next(&rig, &before).await);
 
     rig.work_until_quiet(&after).await;

@@ -65,7 +65,7 @@ async fn a_connection_that_breaks_or_hangs_proves_nothing() {
         Fault::late(Duration::from_mins(1)),
     ] {
         let once = ends_whole(&format!("{fault:?}"), std::slice::from_ref(&fault)).await;
-        let refused_first = [Fault::status(403), fault.clone()];
+        let refused_first = [Fault::status(404), fault.clone()];
         let later = ends_whole(&format!("{fault:?} after a refusal"), &refused_first).await;
 
         assert_eq!([once.as_deref(), later.as_deref()], [Some("Settling"), Some("Retrying")], "{fault:?}");

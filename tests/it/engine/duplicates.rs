@@ -47,7 +47,7 @@ async fn a_surplus_client_that_cannot_be_deleted_is_tried_again_and_never_parks_
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
     rig.world.script(&host, Endpoint::CreateClient, [Fault::late(SETTLE + SETTLE / 2)]);
-    let refused = [Fault::status(503), Fault::status(400), Fault::status(403), Fault::close_before()];
+    let refused = [Fault::status(503), Fault::status(400), Fault::status(409), Fault::close_before()];
     rig.world.script(&host, Endpoint::DeleteClient, refused);
     rig.world.script(&host, Endpoint::ListClients, [Fault::none(), Fault::status(400), Fault::status(500)]);
 

@@ -130,7 +130,7 @@ async fn a_row_that_nobody_holds_has_no_request_in_flight_that_does_not_settle()
     let rig = rig().await;
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
-    let faults = [Fault::close_before(), Fault::status(503), Fault::status(403), Fault::status(429)];
+    let faults = [Fault::close_before(), Fault::status(503), Fault::status(404), Fault::status(429)];
     rig.world.script(&host, Endpoint::CreateClient, faults);
     rig.world.script(&host, Endpoint::ListClients, [Fault::status(500), Fault::none()]);
 

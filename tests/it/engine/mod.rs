@@ -18,6 +18,7 @@ mod leases;
 mod outage;
 mod proof;
 mod requests;
+mod rights;
 mod rollouts;
 mod secrets;
 mod stop;

@@ -154,7 +154,7 @@ async fn a_daemon_that_was_away_for_days_parks_nobody_at_the_first_failure() {
     let replica = rig.replica().await;
     let new = rig.given_tenant("new").await;
     rig.advance(3 * DAY).await;
-    rig.world.script(&new, Endpoint::CreateClient, [Fault::status(403)]);
+    rig.world.script(&new, Endpoint::CreateClient, [Fault::status(404)]);
     rig.world.script(&new, Endpoint::SetConsent, [Fault::status(503)]);
     assert!(work_next(&rig, &replica).await);
     assert_eq!(row(&rig, "new").await.wait_reason.as_deref(), Some("Retrying"));
@@ -183,7 +183,7 @@ async fn a_row_that_was_told_to_wait_for_weeks_has_its_whole_patience_when_it_be
     .execute(rig.pool())
     .await
     .unwrap();
-    rig.world.script(&host, Endpoint::CreateClient, [Fault::status(403), Fault::close_before()]);
+    rig.world.script(&host, Endpoint::CreateClient, [Fault::status(404), Fault::close_before()]);
 
     assert!(work_next(&rig, &replica).await);
     assert_eq!(row(&rig, "later").await.wait_reason.as_deref(), Some("Retrying"));
