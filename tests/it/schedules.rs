@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tenantd::app::{self, Mode, Stop};
+use tenantd::app;
+use tenantd::engine::dispatch::Mode;
 use tenantd::engine::pulse::Task;
+use tenantd::engine::shutdown::Stop;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 use tokio_util::sync::CancellationToken;
