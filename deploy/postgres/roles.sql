@@ -143,7 +143,7 @@ GRANT INSERT (region) ON tenantd.regions TO tenantd_daemon;
 GRANT UPDATE (token_at, opened_at, probe_at, probed_tenant_id) ON tenantd.regions TO tenantd_daemon;
 -- The rollouts: their rows are there from the start, and whoever lets changes through locks one.
 GRANT SELECT ON tenantd.rollouts TO tenantd_daemon;
-GRANT UPDATE (stage, since, started_at, message) ON tenantd.rollouts TO tenantd_daemon;
+GRANT UPDATE (stage, since, started_at, judged_from, message) ON tenantd.rollouts TO tenantd_daemon;
 -- What a budget let through, and what came of it; pruned with the history. When and for
 -- whom it was is never rewritten, or an hour's budget could be spent twice.
 GRANT SELECT, DELETE ON tenantd.changes TO tenantd_daemon;

@@ -135,7 +135,8 @@ impl Store {
         .await?)
     }
 
-    /// Lets a halted rollout begin anew when it is next due. Returns whether it was halted.
+    /// Lets a halted rollout begin anew when it is next due; what failed before is answered,
+    /// and judges nothing any more. Returns whether it was halted.
     ///
     /// # Errors
     ///
@@ -145,7 +146,7 @@ impl Store {
             r#"
             -- rollouts.resume
             UPDATE tenantd.rollouts
-               SET stage = 'idle', since = tenantd.clock(), message = NULL
+               SET stage = 'idle', since = tenantd.clock(), judged_from = tenantd.clock(), message = NULL
              WHERE kind = $1 AND stage = 'halted'
             "#,
             kind

@@ -8,7 +8,6 @@ use tenantd::app;
 use tenantd::engine::dispatch::Mode;
 use tenantd::engine::pulse::Task;
 use tenantd::engine::shutdown::Stop;
-use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 use tokio_util::sync::CancellationToken;
 

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::{rig, work_due};
 use crate::support::rig::{Replica, Rig, terms};
 
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn rotating() -> Terms {
+pub(super) fn rotating() -> Terms {
     let mut terms = terms();
     terms.rotate_every = Some(30 * DAY);
     terms.policy.overlap = 7 * DAY;
@@ -27,7 +27,7 @@ fn rotating() -> Terms {
     terms
 }
 
-async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
+pub(super) async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
     for number in 0..tenants {
         rig.given_tenant(&format!("t{number}")).await;
     }
@@ -35,7 +35,7 @@ async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
 }
 
 /// Turns the rollouts and works, minute by minute.
-async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
+pub(super) async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
     for _ in 0..minutes {
         replica.roll_out().await.unwrap();
         work_due(rig, replica).await;
@@ -43,15 +43,15 @@ async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
     }
 }
 
-async fn one<T>(rig: &Rig, statement: &'static str) -> T
+pub(super) async fn one<T>(rig: &Rig, statement: &'static str) -> T
 where
     T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
     sqlx::query_scalar(statement).fetch_one(rig.pool()).await.unwrap()
 }
 
-const ROTATED: &str = "SELECT count(*) FROM tenantd.tenants WHERE current_version = 2";
-const STAGE: &str = "SELECT stage FROM tenantd.rollouts WHERE kind = 'rotation'";
+pub(super) const ROTATED: &str = "SELECT count(*) FROM tenantd.tenants WHERE current_version = 2";
+pub(super) const STAGE: &str = "SELECT stage FROM tenantd.rollouts WHERE kind = 'rotation'";
 
 /// How many tenants have a current credential that gets a token.
 async fn working(rig: &Rig, replica: &Replica) -> usize {
