@@ -1,11 +1,15 @@
--- What one mistake costs a fleet: rollouts of one tenant are judged together, and a small
--- fleet too has a budget of removals.
+-- What one mistake costs a fleet: rollouts of one tenant are judged together, a small fleet
+-- too has a budget of removals, and no statement forgets living clients. What is removed
+-- and was looked at a last time may go, so that its host is free for another key.
 --
 -- Why a column: an operator who resumes a rollout has answered what failed before; the log
 -- of changes stays as it is. Why a function: the limit that is shown is the one that admits.
+-- Why triggers of their own, beside accept_insert and accept_update: each says one thing.
 --
--- Locks: ACCESS EXCLUSIVE on tenantd.rollouts and tenantd.status for a moment.
--- Safe while the previous version runs: yes; it knows neither the column nor the function.
+-- Locks: ACCESS EXCLUSIVE on tenantd.rollouts, tenantd.status and tenantd.tenants for a
+-- moment, SHARE ROW EXCLUSIVE on the others that get a trigger; no row is rewritten.
+-- Safe while the previous version runs: yes; it knows neither the column nor the function,
+-- deletes no row of tenantd.tenants and truncates nothing.
 
 ALTER TABLE tenantd.rollouts ADD COLUMN judged_from timestamptz;
 
@@ -45,6 +49,8 @@ SELECT t.tenant_id,
             ELSE coalesce(t.wait_reason, 'Queued')
        END AS reason,
        CASE WHEN t.parked_reason IS NOT NULL THEN t.message
+            WHEN t.phase = 'removed' AND t.recheck_at IS NOT NULL
+            THEN coalesce(t.message, 'nothing of ours is known at Qlik: it is looked at once more, and until then the row is kept')
             WHEN t.phase = 'removed'         THEN coalesce(t.message, 'nothing of ours is left at Qlik: the row may be deleted, or set desired_state to present for a new life')
             WHEN r.is_ready                  THEN NULL
             WHEN r.awaits_budget AND h.is_held_back THEN 'this may be a copy of the real database: nothing is changed at Qlik until an operator has said that it is the real one, with `tenantd rejoin --confirm`'
@@ -115,3 +121,135 @@ SELECT t.tenant_id,
               t.phase = 'pending' AND coalesce(t.not_before > tenantd.clock(), false) AS is_early,
               coalesce(t.lease_expires_at > tenantd.clock(), false)           AS is_held
        ) AS r;
+
+-- What is deleted. --------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION tenantd.refuse_delete() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF OLD.phase <> 'removed' THEN
+        RAISE EXCEPTION 'tenant % may still have a client in Qlik', OLD.external_id
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'only_removed_tenants_are_deleted',
+                  HINT = 'Set desired_state = ''absent'' and wait for phase removed; `tenantd tenant forget` is for a host that no longer exists.';
+    END IF;
+    RAISE EXCEPTION 'tenant % is removed and looked at once more', OLD.external_id
+        USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+              CONSTRAINT = 'removed_tenants_are_kept_until_looked_at',
+              HINT = format('A late create may still land there: its row may be deleted when that look is done, planned for %s; tenantd.status says so, and what keeps it.',
+                            OLD.recheck_at);
+END
+$$;
+
+-- Of what was removed no version is current, and then there is none to count from: least()
+-- passes NULL by, and would remember the last number there is.
+CREATE OR REPLACE FUNCTION tenantd.remember_versions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
+    VALUES (OLD.external_id,
+            greatest(OLD.desired_version,
+                     CASE WHEN OLD.current_version < 2147483647 THEN OLD.current_version + 1 ELSE OLD.current_version END))
+    ON CONFLICT (external_id) DO UPDATE
+       SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
+    RETURN NULL;
+END
+$$;
+
+DROP TRIGGER refuse_delete ON tenantd.tenants;
+
+CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
+    FOR EACH ROW WHEN (OLD.phase <> 'removed' OR OLD.recheck_at IS NOT NULL)
+    EXECUTE FUNCTION tenantd.refuse_delete();
+
+-- Says of a host that is taken what the unique constraint cannot: that its holder is
+-- removed, and when it makes room. As its owner: a pipeline may not read the phase. What
+-- is there by its key already is left to ON CONFLICT.
+CREATE FUNCTION tenantd.refuse_host_of_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    holder record;
+BEGIN
+    SELECT t.external_id, t.recheck_at INTO holder
+      FROM tenantd.tenants AS t
+     WHERE t.host = NEW.host AND t.external_id <> NEW.external_id AND t.phase = 'removed';
+    IF NOT FOUND
+       OR TG_OP = 'INSERT' AND EXISTS (SELECT FROM tenantd.tenants AS t WHERE t.external_id = NEW.external_id) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'host % is held by tenant %, which is removed', NEW.host, holder.external_id
+        USING ERRCODE = 'unique_violation', SCHEMA = 'tenantd', TABLE = 'tenants', CONSTRAINT = 'host_is_unique',
+              HINT = CASE WHEN holder.recheck_at IS NULL
+                          THEN format('Delete its row, then try again: DELETE FROM tenantd.tenants WHERE external_id = %L.', holder.external_id)
+                          ELSE format('It is looked at once more, planned for %s: delete its row after that, then try again. tenantd.status says what keeps it.', holder.recheck_at)
+                     END;
+END
+$$;
+
+CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd.tenants
+    FOR EACH ROW WHEN (NEW.host <> OLD.host) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+
+-- Test cleaners of web frameworks send TRUNCATE to whatever they find. It fires no row's
+-- trigger, so the versions of what goes are remembered here.
+CREATE FUNCTION tenantd.refuse_truncate() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM tenantd.tenants WHERE phase NOT IN ('pending', 'removed') OR recheck_at IS NOT NULL) THEN
+        RAISE EXCEPTION 'tenants may still have clients in Qlik'
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'only_removed_tenants_are_deleted',
+                  HINT = 'Set desired_state = ''absent'' and wait for phase removed. A test cleaner must leave the schema tenantd alone.';
+    END IF;
+    INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
+    SELECT t.external_id, t.desired_version FROM tenantd.tenants AS t WHERE t.desired_version > 1
+    ON CONFLICT (external_id) DO UPDATE
+       SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
+
+-- What else is lost with all rows of a table: the identity that clients bear, secrets that
+-- nobody can ask for again, numbers that are never given twice, the hour's budgets, the
+-- brakes, and rows that are there from the start. The history alone may go.
+CREATE FUNCTION tenantd.refuse_to_empty() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    is_in_use boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM tenantd.%I)', TG_TABLE_NAME) INTO is_in_use;
+    IF is_in_use THEN
+        RAISE EXCEPTION 'table tenantd.% is in use: what it holds is nowhere else', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = TG_TABLE_NAME,
+                  CONSTRAINT = 'tables_in_use_are_not_emptied',
+                  HINT = 'A test cleaner must leave the schema tenantd alone.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE OR DELETE ON tenantd.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE OR DELETE ON tenantd.rollouts
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE OR DELETE ON tenantd.schedules
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.former_tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.changes
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.regions
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.pauses
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

@@ -90,10 +90,14 @@ GRANT INSERT (external_id, host, profile, client_name, redirect_uris, desired_st
               not_before, labels)
     ON tenantd.tenants TO tenantd_pipeline;
 -- The same but external_id, which never changes. Nothing here leases or un-parks a row,
--- but for a corrected host or profile. No DELETE: set desired_state = 'absent'.
+-- but for a corrected host or profile.
 GRANT UPDATE (host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
               not_before, labels)
     ON tenantd.tenants TO tenantd_pipeline;
+-- A trigger lets go only what is removed and was looked at a last time; for all others set
+-- desired_state = 'absent'. (Whoever may DELETE may also LOCK TABLE, and then holds up
+-- everybody until its transaction ends: set idle_in_transaction_session_timeout for its login.)
+GRANT DELETE ON tenantd.tenants TO tenantd_pipeline;
 -- For WHERE, for desired_version + 1, and for ON CONFLICT (external_id).
 GRANT SELECT (external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
               not_before, labels)

@@ -144,7 +144,7 @@ impl Store {
             -- tenants.explain
             SELECT t.phase, t.region, t.profile::text AS "profile!", t.client_id, t.unanswered, t.must_look,
                    t.desired_version::integer AS "desired_version!", t.current_version,
-                   greatest(t.desired_version, least(t.current_version::bigint + 1, 2147483647),
+                   greatest(t.desired_version, CASE WHEN t.current_version < 2147483647 THEN t.current_version + 1 ELSE t.current_version END,
                             (SELECT i.version_floor FROM tenantd.installation AS i))::integer AS "next_version!",
                    t.recheck_at, t.audit_at, t.retire_at,
                    t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",

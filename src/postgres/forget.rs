@@ -102,7 +102,8 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                is_minted_afresh = false,
                must_look = true,
                -- Numbers never go back, also not in a new life.
-               desired_version = greatest(desired_version, least(current_version::bigint + 1, 2147483647)),
+               desired_version = greatest(desired_version,
+                                          CASE WHEN current_version < 2147483647 THEN current_version + 1 ELSE current_version END),
                current_version = NULL,
                acknowledged_version = NULL,
                ready_at = NULL,

@@ -192,7 +192,7 @@ fn next(explained: &Explained) -> String {
         return if explained.recheck_at.is_some() {
             "looks once more for a client of ours".to_owned()
         } else {
-            "nothing: set desired_state to present for a new life".to_owned()
+            "nothing: delete the row, or set desired_state to present for a new life".to_owned()
         };
     }
     if explained.is_unwanted || phase == Phase::Removing {
