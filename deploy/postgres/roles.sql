@@ -77,6 +77,9 @@ GRANT EXECUTE ON FUNCTION
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
 
+-- How many removals an hour may have where nobody said.
+GRANT EXECUTE ON FUNCTION tenantd.default_removals() TO tenantd_daemon;
+
 -- When the next secret of a tenant retires.
 GRANT EXECUTE ON FUNCTION tenantd.next_retirement(uuid, timestamptz, text) TO tenantd_daemon;
 
@@ -87,10 +90,14 @@ GRANT INSERT (external_id, host, profile, client_name, redirect_uris, desired_st
               not_before, labels)
     ON tenantd.tenants TO tenantd_pipeline;
 -- The same but external_id, which never changes. Nothing here leases or un-parks a row,
--- but for a corrected host or profile. No DELETE: set desired_state = 'absent'.
+-- but for a corrected host or profile.
 GRANT UPDATE (host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
               not_before, labels)
     ON tenantd.tenants TO tenantd_pipeline;
+-- A trigger lets go only what is removed and was looked at a last time; for all others set
+-- desired_state = 'absent'. (Whoever may DELETE may also LOCK TABLE, and then holds up
+-- everybody until its transaction ends: set idle_in_transaction_session_timeout for its login.)
+GRANT DELETE ON tenantd.tenants TO tenantd_pipeline;
 -- For WHERE, for desired_version + 1, and for ON CONFLICT (external_id).
 GRANT SELECT (external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
               not_before, labels)
@@ -148,7 +155,7 @@ GRANT INSERT (region, effect, granted_at, missing_since, answer, ask_at) ON tena
 GRANT UPDATE (granted_at, missing_since, answer, ask_at, asked_tenant_id) ON tenantd.rights TO tenantd_daemon;
 -- The rollouts: their rows are there from the start, and whoever lets changes through locks one.
 GRANT SELECT ON tenantd.rollouts TO tenantd_daemon;
-GRANT UPDATE (stage, since, started_at, message) ON tenantd.rollouts TO tenantd_daemon;
+GRANT UPDATE (stage, since, started_at, judged_from, message) ON tenantd.rollouts TO tenantd_daemon;
 -- What a budget let through, and what came of it; pruned with the history. When and for
 -- whom it was is never rewritten, or an hour's budget could be spent twice.
 GRANT SELECT, DELETE ON tenantd.changes TO tenantd_daemon;

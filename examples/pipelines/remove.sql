@@ -8,7 +8,11 @@
 -- is removed at once.
 --
 -- Set back to 'present', the tenant starts a new life, under a higher version. A DELETE
--- before phase removed would leave a live credential behind in Qlik, and is refused.
+-- before phase removed would leave a live credential behind in Qlik, and is refused; so is one
+-- before the last look, some minutes later. After that the host is free for another key:
+--
+--   DELETE FROM tenantd.tenants WHERE external_id = 'customer-42';
+--
 -- Harmless to repeat.
 
 UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'customer-42';

@@ -1,8 +1,10 @@
 //! What the schema refused in a row, said with what to change.
 //!
 //! The rule: a constraint's name reads as the reason, so it is said as it is, to be
-//! found again in the schema and in the documents; this table adds what to do. It never says which rows are allowed: the schema does.
+//! found again in the schema and in the documents; this table adds what to do, where the
+//! schema does not say so itself. It never says which rows are allowed: the schema does.
 
+use crate::domain::text::plain;
 use crate::postgres::StoreError;
 
 /// What to do about each constraint that an insert can meet.
@@ -39,7 +41,13 @@ const REMEDIES: [(&str, &str); 24] = [
 /// The sentence for a row that the schema refused; `None` for any other error.
 pub(super) fn violation(error: &StoreError) -> Option<String> {
     let StoreError::Driver(driver) = error else { return None };
-    driver.as_database_error()?.constraint().map(sentence)
+    let constraint = driver.as_database_error()?.constraint()?;
+    Some(match error.refusal() {
+        Some((message, hint)) => {
+            format!("the row breaks the rule {constraint}: {}; {}", plain(message), plain(hint))
+        }
+        None => sentence(constraint),
+    })
 }
 
 fn sentence(constraint: &str) -> String {

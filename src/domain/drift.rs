@@ -215,6 +215,25 @@ impl DriftKind {
             Self::ClientMissing | Self::Disabled | Self::SecretUnknown => false,
         }
     }
+
+    /// Whether somebody's hand at Qlik made it, and a new secret gets no token for it: then
+    /// the refusal says nothing of other tenants. What a changed profile makes of all
+    /// clients alike is not among these.
+    #[must_use]
+    pub const fn explains_a_refusal(self) -> bool {
+        match self {
+            Self::ClientMissing | Self::Disabled | Self::Grants => true,
+            Self::Duplicate
+            | Self::Consent
+            | Self::Name
+            | Self::Mark
+            | Self::Scopes
+            | Self::RedirectUris
+            | Self::Origins
+            | Self::SecretMissing
+            | Self::SecretUnknown => false,
+        }
+    }
 }
 
 impl fmt::Display for DriftKind {

@@ -61,6 +61,17 @@ pub enum ParkReason {
     Defect,
 }
 
+/// Against whom a failure speaks, when a change of the daemon's own meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// The change itself, or what all tenants share, may be at fault: others would fail alike.
+    Fleet,
+    /// Only this tenant: its row, its client or its host is not as it should be.
+    Tenant,
+    /// Nobody: it waits for a person's word, and goes on behind it.
+    Nobody,
+}
+
 impl WaitReason {
     /// Every reason.
     pub const ALL: [Self; 10] = [
@@ -91,6 +102,27 @@ impl WaitReason {
             Self::DeletionsHeld => "DeletionsHeld",
             Self::ChangesHeld => "ChangesHeld",
         }
+    }
+
+    /// Against whom it speaks, once a change has met it.
+    #[must_use]
+    pub const fn evidence(self) -> Evidence {
+        match self {
+            Self::Settling
+            | Self::Retrying
+            | Self::Throttled
+            | Self::CredentialRefused
+            | Self::ProofRefused => Evidence::Fleet,
+            Self::Blocked | Self::SecretSlotsFull => Evidence::Tenant,
+            Self::DeletionsHeld | Self::ChangesHeld => Evidence::Nobody,
+        }
+    }
+
+    /// The spellings of all that speak against the same.
+    #[must_use]
+    pub fn spellings(evidence: Evidence) -> Vec<String> {
+        let all = Self::ALL.into_iter().filter(|reason| reason.evidence() == evidence);
+        all.map(|reason| reason.as_str().to_owned()).collect()
     }
 }
 
@@ -126,6 +158,30 @@ impl ParkReason {
             Self::ProofRefused => "ProofRefused",
             Self::Defect => "Defect",
         }
+    }
+
+    /// Against whom it speaks, once a change has met it. What needs the tenant's own row,
+    /// client or host to be mended says nothing of the others.
+    #[must_use]
+    pub const fn evidence(self) -> Evidence {
+        match self {
+            Self::HostNotAllowed
+            | Self::UnknownProfile
+            | Self::NameTaken
+            | Self::EarlierClientFound
+            | Self::SecretSlotsFull
+            | Self::ClientMissing => Evidence::Tenant,
+            Self::Rejected | Self::GaveUp | Self::CredentialRefused | Self::ProofRefused | Self::Defect => {
+                Evidence::Fleet
+            }
+        }
+    }
+
+    /// The spellings of all that speak against the same.
+    #[must_use]
+    pub fn spellings(evidence: Evidence) -> Vec<String> {
+        let all = Self::ALL.into_iter().filter(|reason| reason.evidence() == evidence);
+        all.map(|reason| reason.as_str().to_owned()).collect()
     }
 
     /// What to do about it, in one sentence; `docs/operations.md` says more.
@@ -192,6 +248,15 @@ mod tests {
         }
         for reason in WaitReason::ALL {
             assert!(OPERATIONS.contains(&format!("\n| `{reason}` |")), "{reason} is not in the table");
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_park_that_is_no_evidence_against_a_rollout() {
+        let section = OPERATIONS.split("### A rollout halted").nth(1).unwrap().split("\n## ").next().unwrap();
+        for reason in ParkReason::ALL {
+            let is_named = section.contains(&format!("`{reason}`"));
+            assert_eq!(is_named, reason.evidence() != Evidence::Fleet, "{reason}");
         }
     }
 

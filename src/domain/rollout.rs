@@ -4,11 +4,15 @@
 //! go on, and it halts by itself when too many fail; then only an operator lets it
 //! go on.
 //!
+//! Renewals by age are spread over time, so that a rollout is often of one tenant. A share
+//! is taken of a handful at least: where a rollout is smaller, the latest outcomes before it
+//! are added, so that one tenant alone halts nothing, and a row of failures does.
+//!
 //! The rule: while the canary is out, nobody else is touched.
 
 use std::fmt;
 
-/// Fewest changes that a rollout is judged by once it is past its canary.
+/// Fewest changes that a share of failures is taken of.
 const LEAST_JUDGED: u32 = 5;
 
 /// What is bounded.
@@ -40,16 +44,25 @@ pub enum Stage {
 /// How far a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Tenants let through since it began.
-    pub started: u32,
-    /// Those whose outcome is not known yet.
+    /// Tenants let through since it began whose outcome is not known yet.
     pub open: u32,
+    /// Those that succeeded.
+    pub done: u32,
+    /// Those that failed, and not for a reason of their tenant's own.
+    pub failed: u32,
+    /// Of earlier rollouts, where this one is too small to be judged alone.
+    pub earlier: Outcomes,
+    /// There are tenants that it has not reached.
+    pub is_more_due: bool,
+}
+
+/// How changes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
     /// Those that succeeded.
     pub done: u32,
     /// Those that failed.
     pub failed: u32,
-    /// There are tenants that it has not reached.
-    pub is_more_due: bool,
 }
 
 /// What follows.
@@ -100,34 +113,55 @@ impl Stage {
     }
 }
 
+impl Progress {
+    /// Those that count: whoever was skipped proved nothing.
+    const fn tried(&self) -> u32 {
+        self.open.saturating_add(self.done).saturating_add(self.failed)
+    }
+
+    /// How many earlier outcomes it takes to judge it.
+    #[must_use]
+    pub const fn lacks(&self) -> u32 {
+        if self.failed == 0 { 0 } else { LEAST_JUDGED.saturating_sub(self.tried()) }
+    }
+
+    /// Whether more failed than may. What failed before this rollout halts it only together
+    /// with what fails in it.
+    fn is_failing(&self, stage: Stage, canary: u32, max_failure_ratio: f64) -> bool {
+        // A canary is judged as a whole: it has failed once nothing can redeem it.
+        let judged = match stage {
+            Stage::Canary => self.tried(),
+            Stage::Idle | Stage::Rolling | Stage::Halted => (self.done + self.failed).max(canary),
+        };
+        let judged = judged + self.earlier.done + self.earlier.failed;
+        let failed = self.failed + self.earlier.failed;
+        let is_one_alone = failed < 2 && judged < LEAST_JUDGED;
+        let most = max_failure_ratio * f64::from(judged.max(LEAST_JUDGED));
+        self.failed > 0 && !is_one_alone && f64::from(failed) > most
+    }
+}
+
 impl Verdict {
     /// Moves a rollout on. `canary` of 0 means none; `max_failure_ratio` is the largest
     /// share of ended changes that may have failed, from 0 to 1.
     #[must_use]
     pub fn of(stage: Stage, progress: &Progress, canary: u32, max_failure_ratio: f64) -> Self {
         let verdict = |stage, room| Self { stage, room, progress: *progress };
-        let ended = progress.done + progress.failed;
-        // A canary is judged as a whole: it has failed once nothing can redeem it. Later a
-        // handful must have ended, so that one unlucky tenant stops nobody.
-        let judged = match stage {
-            Stage::Canary => ended + progress.open,
-            Stage::Idle | Stage::Rolling | Stage::Halted => ended.max(canary).max(LEAST_JUDGED),
-        };
-        let is_failing = f64::from(progress.failed) > max_failure_ratio * f64::from(judged);
+        let is_failing = progress.is_failing(stage, canary, max_failure_ratio);
         let is_over = progress.open == 0 && !progress.is_more_due;
         match stage {
             Stage::Halted => verdict(Stage::Halted, Some(0)),
-            // What an earlier rollout did says nothing about this one.
             Stage::Idle if !progress.is_more_due => verdict(Stage::Idle, Some(0)),
             Stage::Idle if canary == 0 => verdict(Stage::Rolling, None),
             Stage::Idle => verdict(Stage::Canary, Some(canary)),
             Stage::Canary | Stage::Rolling if is_failing => verdict(Stage::Halted, Some(0)),
             Stage::Canary | Stage::Rolling if is_over => verdict(Stage::Idle, Some(0)),
-            Stage::Canary if progress.started < canary => {
-                verdict(Stage::Canary, Some(canary - progress.started))
+            // Whoever was skipped is replaced.
+            Stage::Canary if progress.tried() < canary => {
+                verdict(Stage::Canary, Some(canary - progress.tried()))
             }
             Stage::Canary if progress.open > 0 => verdict(Stage::Canary, Some(0)),
-            // Whoever was skipped proved nothing.
+            // Too few failed to halt it, and none has shown that it works.
             Stage::Canary if progress.done == 0 => verdict(Stage::Canary, Some(canary)),
             Stage::Canary | Stage::Rolling => verdict(Stage::Rolling, None),
         }
@@ -136,12 +170,14 @@ impl Verdict {
     /// Why it halted, with what to do.
     #[must_use]
     pub fn message(&self, kind: Kind) -> Option<String> {
-        let Progress { failed, done, .. } = self.progress;
+        let Progress { failed, done, earlier, .. } = self.progress;
+        let (failed, ended) = (failed + earlier.failed, failed + done + earlier.failed + earlier.done);
+        let before =
+            if earlier == Outcomes::default() { "" } else { ", the latest before this rollout counted in" };
         (self.stage == Stage::Halted).then(|| {
             format!(
-                "{failed} of {} tenants failed: see `tenantd tenant list --parked`, mend the cause, then run \
-                 `tenantd fleet resume --rollout {kind}`",
-                failed + done
+                "{failed} of {ended} tenants failed{before}: see `tenantd tenant list --parked`, mend the cause, then run \
+                 `tenantd fleet resume --rollout {kind}`"
             )
         })
     }
@@ -176,19 +212,19 @@ mod tests {
         assert_eq!(of(Stage::Idle, Progress::default()), (Stage::Idle, Some(0)));
         assert_eq!(of(Stage::Idle, due), (Stage::Canary, Some(5)));
         // All five are out: nobody else, until each has ended.
-        assert_eq!(of(Stage::Canary, Progress { started: 5, open: 5, ..due }), (Stage::Canary, Some(0)));
-        let four = Progress { started: 5, open: 1, done: 4, ..due };
+        assert_eq!(of(Stage::Canary, Progress { open: 5, ..due }), (Stage::Canary, Some(0)));
+        let four = Progress { open: 1, done: 4, ..due };
         assert_eq!(of(Stage::Canary, four), (Stage::Canary, Some(0)));
-        let five = Progress { started: 5, open: 0, done: 5, ..due };
+        let five = Progress { open: 0, done: 5, ..due };
         assert_eq!(of(Stage::Canary, five), (Stage::Rolling, None));
-        let last = Progress { started: 90, open: 2, done: 88, failed: 0, is_more_due: false };
+        let last = Progress { open: 2, done: 88, ..Progress::default() };
         assert_eq!(of(Stage::Rolling, last), (Stage::Rolling, None));
         assert_eq!(of(Stage::Rolling, Progress { open: 0, ..last }), (Stage::Idle, Some(0)));
     }
 
     #[test]
     fn it_halts_when_too_many_fail_and_stays_so() {
-        let due = Progress { started: 5, is_more_due: true, ..Progress::default() };
+        let due = Progress { is_more_due: true, ..Progress::default() };
         assert_eq!(of(Stage::Canary, Progress { done: 4, failed: 1, ..due }), (Stage::Rolling, None));
         let failing = Progress { done: 3, failed: 2, ..due };
         assert_eq!(of(Stage::Canary, failing), (Stage::Halted, Some(0)));
@@ -202,9 +238,52 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_that_was_skipped_is_replaced() {
-        let skipped = Progress { started: 5, is_more_due: true, ..Progress::default() };
+    fn whoever_of_a_canary_was_skipped_is_replaced() {
+        let skipped = Progress { is_more_due: true, ..Progress::default() };
         assert_eq!(of(Stage::Canary, skipped), (Stage::Canary, Some(5)));
+        assert_eq!(of(Stage::Canary, Progress { done: 2, ..skipped }), (Stage::Canary, Some(3)));
+        let out = Progress { open: 2, done: 1, failed: 1, ..skipped };
+        assert_eq!(of(Stage::Canary, out), (Stage::Canary, Some(1)));
+    }
+
+    #[test]
+    fn one_tenant_alone_halts_nothing_and_a_row_of_failures_does() {
+        let one = Progress { failed: 1, ..Progress::default() };
+        for (stage, ratio, canary) in [
+            (Stage::Canary, 0.2, 5),
+            (Stage::Canary, 0.0, 1),
+            (Stage::Rolling, 0.0, 0),
+            (Stage::Rolling, 0.1, 1),
+        ] {
+            assert_eq!(Verdict::of(stage, &one, canary, ratio).stage, Stage::Idle, "{stage} {ratio}");
+        }
+        // A canary of one that failed has proved nothing: another one, and nobody else.
+        let more = Progress { is_more_due: true, ..one };
+        let again = Verdict::of(Stage::Canary, &more, 1, 0.2);
+        assert_eq!((again.stage, again.room), (Stage::Canary, Some(1)));
+        let two = Progress { failed: 2, ..more };
+        assert_eq!(Verdict::of(Stage::Canary, &two, 1, 0.2).stage, Stage::Halted);
+        // Rollouts of one, each of which fails.
+        let second = Progress { earlier: Outcomes { done: 0, failed: 1 }, ..one };
+        let halted = Verdict::of(Stage::Canary, &second, 5, 0.2);
+        assert_eq!(halted.stage, Stage::Halted);
+        assert!(
+            halted.message(Kind::Rotation).unwrap().starts_with("2 of 2 tenants failed, the latest before")
+        );
+        let among_others = Progress { earlier: Outcomes { done: 4, failed: 0 }, ..one };
+        assert_eq!(of(Stage::Canary, among_others), (Stage::Idle, Some(0)));
+    }
+
+    #[test]
+    fn what_failed_earlier_halts_nothing_that_goes_well() {
+        let well = Progress {
+            done: 1,
+            earlier: Outcomes { done: 0, failed: 4 },
+            is_more_due: true,
+            ..Progress::default()
+        };
+        assert_eq!(of(Stage::Rolling, well), (Stage::Rolling, None));
+        assert_eq!((well.lacks(), Progress { failed: 1, done: 0, ..well }.lacks()), (0, 4));
     }
 
     #[test]
@@ -218,11 +297,11 @@ mod tests {
         fn while_the_canary_is_out_nobody_else_is_let_through(
             open in 1_u32..50, done in 0_u32..50, failed in 0_u32..50, canary in 1_u32..20, more: bool
         ) {
-            let started = open + done + failed;
-            let progress = Progress { started, open, done, failed, is_more_due: more };
+            let tried = open + done + failed;
+            let progress = Progress { open, done, failed, is_more_due: more, earlier: Outcomes::default() };
             let verdict = Verdict::of(Stage::Canary, &progress, canary, 0.2);
             prop_assert!(verdict.stage != Stage::Rolling);
-            prop_assert!(verdict.room.is_some_and(|room| started.max(canary) >= started + room));
+            prop_assert!(verdict.room.is_some_and(|room| tried.max(canary) >= tried + room));
         }
     }
 }

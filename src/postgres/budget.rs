@@ -98,9 +98,7 @@ async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<
         -- removals.admit
         WITH allowed AS (
             -- The fleet is counted only where nobody said how many.
-            SELECT coalesce($1::bigint,
-                            (SELECT greatest(50, ceil(count(*) / 10.0)::bigint)
-                               FROM tenantd.tenants WHERE phase <> 'removed'))
+            SELECT coalesce($1::bigint, tenantd.default_removals())
                    - (SELECT count(*) FROM tenantd.changes
                        WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour') AS removals
              -- What cannot begin now must not be saved up.

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use sqlx::postgres::PgDatabaseError;
+
 use super::connections::{SetBack, Swallowed};
 use crate::domain::ids::TenantId;
 
@@ -151,6 +153,15 @@ impl StoreError {
     #[must_use]
     pub fn is_contended(&self) -> bool {
         self.meaning() == Some(Meaning::Contended)
+    }
+
+    /// What the schema says to a row that it refuses, with what to do, where it says more
+    /// than the name of a constraint.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(&str, &str)> {
+        let Self::Driver(sqlx::Error::Database(error)) = self else { return None };
+        let error = error.try_downcast_ref::<PgDatabaseError>()?;
+        Some((error.message(), error.hint()?))
     }
 
     /// Whether this is not the database that was recognised.

@@ -28,8 +28,10 @@ pub struct RolloutStatus {
 /// What of the fleet counts for the budget of removals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removals {
-    /// The limit where none is configured: 50, or a tenth of the fleet, whichever is more.
+    /// The limit where none is configured: 5, or a tenth of the fleet, whichever is more.
     pub default_limit: i64,
+    /// How many were let through in the last hour.
+    pub spent: i64,
     /// How many wait for their place.
     pub waiting: i64,
 }
@@ -43,6 +45,14 @@ pub struct Held {
     pub since: DateTime<Utc>,
     /// Why.
     pub reason: String,
+}
+
+impl Removals {
+    /// The limit that holds where this one is configured, or none.
+    #[must_use]
+    pub fn limit(&self, configured: Option<u32>) -> i64 {
+        configured.map_or(self.default_limit, i64::from)
+    }
 }
 
 impl Held {
@@ -105,11 +115,12 @@ impl Store {
             Removals,
             r#"
             -- removals.measure
-            SELECT greatest(50, ceil(count(*) / 10.0)::bigint) AS "default_limit!",
-                   count(*) FILTER (WHERE desired_state = 'absent' AND removal_admitted_at IS NULL
-                                          AND phase <> 'removing') AS "waiting!"
-              FROM tenantd.tenants
-             WHERE phase <> 'removed'
+            SELECT tenantd.default_removals() AS "default_limit!",
+                   (SELECT count(*) FROM tenantd.changes
+                     WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour') AS "spent!",
+                   (SELECT count(*) FROM tenantd.tenants
+                     WHERE desired_state = 'absent' AND removal_admitted_at IS NULL
+                       AND phase NOT IN ('removing', 'removed')) AS "waiting!"
             "#
         )
         .fetch_one(&self.connections)
@@ -135,7 +146,8 @@ impl Store {
         .await?)
     }
 
-    /// Lets a halted rollout begin anew when it is next due. Returns whether it was halted.
+    /// Lets a halted rollout begin anew when it is next due; what failed before is answered,
+    /// and judges nothing any more. Returns whether it was halted.
     ///
     /// # Errors
     ///
@@ -145,7 +157,7 @@ impl Store {
             r#"
             -- rollouts.resume
             UPDATE tenantd.rollouts
-               SET stage = 'idle', since = tenantd.clock(), message = NULL
+               SET stage = 'idle', since = tenantd.clock(), judged_from = tenantd.clock(), message = NULL
              WHERE kind = $1 AND stage = 'halted'
             "#,
             kind

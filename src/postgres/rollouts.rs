@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::budget::{lock, lock_changes};
 use super::connections::Link;
 use super::{Store, StoreError, interval};
-use crate::domain::rollout::{Kind, Progress, Stage, Verdict};
+use crate::domain::drift::DriftKind;
+use crate::domain::reason::{Evidence, ParkReason, WaitReason};
+use crate::domain::rollout::{Kind, Outcomes, Progress, Stage, Verdict};
 use crate::domain::tenant::RepairScope;
 
 /// What is due to be rolled out.
@@ -106,7 +108,8 @@ impl Store {
     }
 }
 
-/// Ends the changes whose outcome is known.
+/// Ends the changes whose outcome is known. What speaks against its own tenant alone is
+/// skipped: see [`ParkReason::evidence`].
 async fn judge(
     connection: &mut Link,
     kind: Kind,
@@ -121,14 +124,18 @@ async fn judge(
           FROM (SELECT x.change_id,
                        CASE WHEN t.tenant_id IS NULL OR t.desired_state = 'absent' OR t.phase IN ('removing', 'removed')
                             THEN 'skipped'
-                            WHEN t.parked_reason IS NOT NULL THEN 'failed'
                             WHEN x.kind = 'rotation' AND t.current_version >= x.target_version THEN 'done'
+                            WHEN t.parked_reason = ANY ($4::text[]) OR t.parked_reason = $7 AND t.drift && $8::text[]
+                            THEN 'skipped'
+                            WHEN t.parked_reason IS NOT NULL THEN 'failed'
                             WHEN x.kind = 'repair' AND t.repair_scope IS NULL AND t.phase = 'ready'
                             THEN CASE WHEN t.drift && $3::text[] THEN 'failed' ELSE 'done' END
-                            WHEN t.wait_reason IN ('Blocked', 'SecretSlotsFull')
+                            WHEN t.wait_reason = ANY ($5::text[])
                                  OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true)
                             THEN 'skipped'
-                            WHEN t.failures > 0 AND x.started_at < tenantd.clock() - $2::interval THEN 'failed'
+                            WHEN t.failures > 0 AND x.started_at < tenantd.clock() - $2::interval
+                                 AND coalesce(t.wait_reason <> ALL ($6::text[]), true)
+                            THEN CASE WHEN t.wait_reason = $7 AND t.drift && $8::text[] THEN 'skipped' ELSE 'failed' END
                        END AS outcome
                   FROM tenantd.changes AS x
                   LEFT JOIN tenantd.tenants AS t ON t.tenant_id = x.tenant_id
@@ -137,7 +144,12 @@ async fn judge(
         "#,
         kind.as_str(),
         interval(patience),
-        mendable
+        mendable,
+        &ParkReason::spellings(Evidence::Tenant),
+        &WaitReason::spellings(Evidence::Tenant),
+        &WaitReason::spellings(Evidence::Nobody),
+        ParkReason::ProofRefused.as_str(),
+        &explaining_a_refusal()
     )
     .execute(connection)
     .await?;
@@ -149,8 +161,7 @@ async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result
     let row = sqlx::query!(
         r#"
         -- rollouts.progress
-        SELECT count(*) AS "started!",
-               count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
+        SELECT count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
                count(*) FILTER (WHERE c.outcome = 'done') AS "done!",
                count(*) FILTER (WHERE c.outcome = 'failed') AS "failed!"
           FROM tenantd.rollouts AS r
@@ -165,14 +176,61 @@ async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result
         Rollout::Rotation { every } => is_rotation_due(connection, every).await?,
         Rollout::Repair { scope } => is_repair_due(connection, scope).await?,
     };
-    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-    Ok(Progress {
-        started: count(row.started),
+    let progress = Progress {
         open: count(row.open),
         done: count(row.done),
         failed: count(row.failed),
+        earlier: Outcomes::default(),
         is_more_due,
-    })
+    };
+    match progress.lacks() {
+        0 => Ok(progress),
+        lacking => {
+            let earlier = earlier(connection, kind, &rollout.mendable(), lacking).await?;
+            Ok(Progress { earlier, ..progress })
+        }
+    }
+}
+
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// The latest outcomes of other tenants before the present rollout, since an operator last
+/// resumed one. A failure that somebody has mended since is answered.
+async fn earlier(
+    connection: &mut Link,
+    kind: Kind,
+    mendable: &[String],
+    most: u32,
+) -> Result<Outcomes, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        -- rollouts.earlier
+        SELECT count(*) FILTER (WHERE latest.outcome = 'done') AS "done!",
+               count(*) FILTER (WHERE latest.outcome = 'failed') AS "failed!"
+          FROM (SELECT last.outcome
+                  FROM (SELECT DISTINCT ON (c.tenant_id) c.tenant_id, c.outcome, c.started_at
+                          FROM tenantd.rollouts AS r
+                          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at < r.started_at
+                         WHERE r.kind = $1 AND c.outcome IN ('done', 'failed')
+                           AND c.started_at >= coalesce(r.judged_from, '-infinity')
+                           AND NOT EXISTS (
+                               SELECT FROM tenantd.changes AS x
+                                WHERE x.kind = r.kind AND x.started_at >= r.started_at AND x.tenant_id = c.tenant_id)
+                         ORDER BY c.tenant_id, c.started_at DESC) AS last
+                  LEFT JOIN tenantd.tenants AS t ON t.tenant_id = last.tenant_id
+                 WHERE last.outcome = 'done' OR t.parked_reason IS NOT NULL OR t.failures > 0 OR t.drift && $2::text[]
+                 ORDER BY last.started_at DESC
+                 LIMIT $3) AS latest
+        "#,
+        kind.as_str(),
+        mendable,
+        i64::from(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Outcomes { done: count(row.done), failed: count(row.failed) })
 }
 
 async fn enter(
@@ -277,7 +335,12 @@ async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool
                 WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
                                       THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.repair_scope IS NULL) AS "is_due!"
+                  AND t.repair_scope IS NULL
+                  -- What a repair did not mend is not tried again at once.
+                  AND NOT EXISTS (
+                      SELECT FROM tenantd.changes AS c
+                       WHERE c.kind = 'repair' AND c.tenant_id = t.tenant_id AND c.outcome = 'failed'
+                         AND c.started_at >= t.drifted_at AND c.started_at > tenantd.clock() - interval '1 day')) AS "is_due!"
         "#,
         &kinds
     )
@@ -297,6 +360,11 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
                                       THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.repair_scope IS NULL
+               -- What a repair did not mend is not tried again at once.
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.changes AS c
+                    WHERE c.kind = 'repair' AND c.tenant_id = t.tenant_id AND c.outcome = 'failed'
+                      AND c.started_at >= t.drifted_at AND c.started_at > tenantd.clock() - interval '1 day')
                -- An audit under way would end the repair unseen.
                AND t.lease_holder IS NULL
              ORDER BY t.drifted_at
@@ -329,6 +397,11 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
     .fetch_one(connection)
     .await?;
     Ok(admitted.rows_affected())
+}
+
+/// The kinds of drift for which a new secret gets no token.
+fn explaining_a_refusal() -> Vec<String> {
+    DriftKind::ALL.into_iter().filter(|kind| kind.explains_a_refusal()).map(|kind| kind.to_string()).collect()
 }
 
 /// The kinds of drift that a repair of this scope mends.

@@ -8,6 +8,7 @@ mod bad_rows;
 mod catalog;
 mod constraints;
 mod daemon;
+mod deleting;
 mod edges;
 mod events;
 mod examples;

@@ -31,6 +31,7 @@ const BRISK: &str = r#"
     retry.base = "50ms"
     retry.cap = "500ms"
     audit.every = "never"
+    budget.removals_per_hour = 1000
 "#;
 const LIMIT: Duration = Duration::from_mins(2);
 

@@ -65,7 +65,7 @@ async fn budgets(
         counted.map(|rollout| rollout.spent).sum()
     };
     let removals = store.removals().await?;
-    let limit = budget.removals_per_hour.map_or(removals.default_limit, i64::from);
+    let limit = removals.limit(budget.removals_per_hour);
     Ok(vec![
         HourlyBudget {
             name: "removals_per_hour",

@@ -21,6 +21,8 @@ use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
 use crate::postgres::explain::{Blocker, BlockerKind, Explained};
+use crate::postgres::fleet::Removals;
+use crate::settings::Budget;
 
 const HEADER: [&str; 4] = ["BLOCKER", "SINCE", "UNTIL", "WHAT"];
 
@@ -62,10 +64,11 @@ pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> a
         // Its row was deleted meanwhile.
         return one(store, &args.external_id).await.map(|_| Code::Done);
     };
+    let places = Places::of(&store.removals().await?, &source.layered()?.budget()?, &explained);
     let explanation = Explanation {
         next: next(&explained),
         next_at: next_at(&explained, now),
-        blockers: explained.blockers.iter().map(|blocker| shown(blocker, &explained)).collect(),
+        blockers: explained.blockers.iter().map(|blocker| shown(blocker, &places)).collect(),
         external_id: status.external_id,
         phase: explained.phase,
         ready: status.ready,
@@ -77,6 +80,23 @@ pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> a
         Format::Table => output::sheet(&sheet(&explanation, now))?,
     }
     Ok(Code::Done)
+}
+
+/// What a removal that waits for the budget waits for.
+struct Places {
+    spent: i64,
+    limit: i64,
+    ahead: i64,
+}
+
+impl Places {
+    fn of(removals: &Removals, budget: &Budget, explained: &Explained) -> Self {
+        Self {
+            spent: removals.spent,
+            limit: removals.limit(budget.removals_per_hour),
+            ahead: explained.removals_ahead,
+        }
+    }
 }
 
 /// The conditions of this configuration; nothing is leased by them.
@@ -116,22 +136,24 @@ fn next_at(explained: &Explained, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     explained.blockers.iter().try_fold(now, |latest, blocker| Some(latest.max(blocker.until?)))
 }
 
-fn shown(blocker: &Blocker, explained: &Explained) -> Shown {
+fn shown(blocker: &Blocker, places: &Places) -> Shown {
     Shown {
         blocker: blocker.kind.as_str(),
         since: blocker.since,
         until: blocker.until,
-        message: words(blocker, explained),
+        message: words(blocker, places),
     }
 }
 
-fn words(blocker: &Blocker, explained: &Explained) -> String {
+fn words(blocker: &Blocker, places: &Places) -> String {
     let detail = blocker.detail.as_deref().unwrap_or_default();
     match blocker.kind {
         BlockerKind::Parked => format!("it waits for somebody: {detail}; `tenantd tenant retry` un-parks it"),
         BlockerKind::AwaitingBudget => format!(
-            "its removal waits for [budget] removals_per_hour, {} before it; `tenantd fleet status` shows what is left",
-            output::count(explained.removals_ahead, "removal")
+            "its removal waits for [budget] removals_per_hour: {} of {} let through in the last hour, {} before it",
+            places.spent,
+            places.limit,
+            output::count(places.ahead, "removal")
         ),
         BlockerKind::DeletionsHeld => {
             "its removal waits until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`".to_owned()
@@ -170,7 +192,7 @@ fn next(explained: &Explained) -> String {
         return if explained.recheck_at.is_some() {
             "looks once more for a client of ours".to_owned()
         } else {
-            "nothing: set desired_state to present for a new life".to_owned()
+            "nothing: delete the row, or set desired_state to present for a new life".to_owned()
         };
     }
     if explained.is_unwanted || phase == Phase::Removing {

@@ -114,3 +114,31 @@ async fn what_is_needed_is_the_configuration_but_none_of_its_secrets() {
     assert_eq!(ran.code, 0, "{ran:?}");
     without.assert_refused(2, &["regions is not set"]);
 }
+
+#[tokio::test]
+async fn a_removal_that_waits_is_told_how_many_went_before_and_how_many_may() {
+    let bench = Bench::new().await;
+    for id in ["a", "b"] {
+        bench.given_tenant(id).await;
+        bench.make_ready(id).await;
+        let absent = "UPDATE tenantd.tenants SET desired_state = 'absent', reason_since = now()";
+        bench.sql(&format!("{absent} WHERE external_id = '{id}'")).await;
+    }
+    bench
+        .sql("INSERT INTO tenantd.changes (kind, tenant_id) SELECT 'removal', gen_random_uuid() FROM generate_series(1, 5)")
+        .await;
+
+    bench.scratch.config("").await;
+    let config = bench.scratch.path("tenantd.toml");
+    let told = |ran: Ran, limit: i64| {
+        let expected =
+            format!("removals_per_hour: 5 of {limit} let through in the last hour, 1 removal before it");
+        assert!(ran.stdout.contains(&expected), "{ran:?}");
+        assert!(ran.stdout.contains("5 let through in the last hour, 2 waiting"), "{ran:?}");
+    };
+
+    told(explain(&bench, &["b"]).await, 5);
+    let set = std::fs::read_to_string(&config).unwrap() + "\n[budget]\nremovals_per_hour = 7\n";
+    std::fs::write(&config, set).unwrap();
+    told(explain(&bench, &["b"]).await, 7);
+}

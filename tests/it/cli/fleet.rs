@@ -42,7 +42,7 @@ async fn the_status_shows_rollouts_budgets_phases_and_a_hold() {
     assert_eq!(
         json["budgets"],
         serde_json::json!([
-            { "name": "removals_per_hour", "spent": 1, "limit": 50, "waiting": 1 },
+            { "name": "removals_per_hour", "spent": 1, "limit": 5, "waiting": 1 },
             { "name": "changes_per_hour", "spent": 2, "limit": 1000, "waiting": null },
         ])
     );
@@ -59,7 +59,7 @@ async fn the_status_shows_rollouts_budgets_phases_and_a_hold() {
 }
 
 #[tokio::test]
-async fn the_removals_of_an_hour_are_fifty_or_a_tenth_of_what_is_not_removed() {
+async fn the_removals_of_an_hour_are_five_or_a_tenth_of_what_is_not_removed() {
     let bench = Bench::new().await;
     bench
         .sql(

@@ -202,3 +202,23 @@ async fn retry_un_parks_what_it_can_and_says_so_for_each() {
     assert_eq!(by_reason.stdout, "1 tenant due at once\n");
     assert_eq!(all.stdout, "1 tenant due at once\n");
 }
+
+#[tokio::test]
+async fn adding_a_host_whose_holder_is_removed_says_what_makes_room() {
+    let bench = Bench::new().await;
+    bench
+        .sql("INSERT INTO tenantd.tenants (external_id, host, desired_state) VALUES ('old', 'a.us.qlikcloud.com', 'absent')")
+        .await;
+
+    let looked_at = bench.tenantd(&["tenant", "add", "new", "a.us.qlikcloud.com"]).await;
+    bench.sql("UPDATE tenantd.tenants SET recheck_at = '2100-01-01Z', due_at = '2100-01-01Z'").await;
+    let not_yet = bench.tenantd(&["tenant", "add", "new", "a.us.qlikcloud.com"]).await;
+
+    for (ran, advice) in
+        [(looked_at, "DELETE FROM tenantd.tenants WHERE external_id = 'old'"), (not_yet, "2100-01-01")]
+    {
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let rule = "host_is_unique: host a.us.qlikcloud.com is held by tenant old, which is removed; ";
+        assert!(ran.stderr.contains(rule) && ran.stderr.contains(advice), "{ran:?}");
+    }
+}

@@ -153,8 +153,8 @@ const REFUSED_TO_A_PIPELINE: &[&str] = &[
     "INSERT INTO tenantd.tenants (external_id, host, phase) VALUES ('x', 'x.us.qlikcloud.com', 'ready')",
     "INSERT INTO tenantd.tenants (tenant_id, external_id, host) VALUES (gen_random_uuid(), 'x', 'x.us.qlikcloud.com')",
     "INSERT INTO tenantd.tenants (external_id, host) VALUES ('x', 'x.us.qlikcloud.com') RETURNING phase",
-    "DELETE FROM tenantd.tenants",
-    "LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE",
+    "TRUNCATE tenantd.tenants CASCADE",
+    "DELETE FROM tenantd.tenants WHERE phase = 'removed'",
     "SELECT lease_holder FROM tenantd.tenants",
     "SELECT FROM tenantd.credentials",
     "SELECT FROM tenantd.attempts",
@@ -166,6 +166,8 @@ const REFUSED_TO_A_PIPELINE: &[&str] = &[
 ];
 
 const REFUSED_TO_A_CONSUMER: &[&str] = &[
+    "DELETE FROM tenantd.tenants",
+    "LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE",
     "SELECT sealed FROM tenantd.secrets",
     "SELECT host FROM tenantd.tenants",
     "SELECT FROM tenantd.status",
@@ -189,6 +191,7 @@ const REFUSED_TO_AN_OPERATOR: &[&str] = &[
 ];
 
 const REFUSED_TO_THE_DAEMON: &[&str] = &[
+    "LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE",
     // Where a tenant is and what its client looks like is the owner's to say.
     "UPDATE tenantd.tenants SET host = 'x.us.qlikcloud.com'",
     "UPDATE tenantd.tenants SET profile = 'x'",

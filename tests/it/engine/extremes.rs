@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use tenantd::vault::KeyKind;
 
 use super::{by_hand, host_of, ledger, rig, work_due};
-use crate::support::rig::{Replica, Rig, terms};
+use crate::support::rig::{Replica, Rig, SETTLE, terms};
 
 const DAY: Duration = Duration::from_hours(24);
 const LAST: i32 = i32::MAX;
@@ -114,6 +114,9 @@ async fn a_tenant_at_the_last_version_is_removed_forgotten_and_comes_back() {
         assert_eq!((phase.as_str(), current, desired), ("removed", None, LAST), "{name}");
     }
 
+    // Until its last look the row is kept.
+    rig.advance(SETTLE * 3).await;
+    work_due(&rig, &replica).await;
     sqlx::query("DELETE FROM tenantd.tenants WHERE external_id = 'deleted'")
         .execute(rig.pool())
         .await

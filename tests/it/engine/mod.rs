@@ -7,6 +7,7 @@ mod admission;
 mod answers;
 mod audits;
 mod breaker;
+mod canaries;
 mod claims;
 mod clients;
 mod commits;

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::{rig, work_due};
 use crate::support::rig::{Replica, Rig, terms};
 
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn rotating() -> Terms {
+pub(super) fn rotating() -> Terms {
     let mut terms = terms();
     terms.rotate_every = Some(30 * DAY);
     terms.policy.overlap = 7 * DAY;
@@ -27,7 +27,7 @@ fn rotating() -> Terms {
     terms
 }
 
-async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
+pub(super) async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
     for number in 0..tenants {
         rig.given_tenant(&format!("t{number}")).await;
     }
@@ -35,7 +35,7 @@ async fn fleet(rig: &Rig, replica: &Replica, tenants: u32) {
 }
 
 /// Turns the rollouts and works, minute by minute.
-async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
+pub(super) async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
     for _ in 0..minutes {
         replica.roll_out().await.unwrap();
         work_due(rig, replica).await;
@@ -43,15 +43,15 @@ async fn run(rig: &Rig, replica: &Replica, minutes: u32) {
     }
 }
 
-async fn one<T>(rig: &Rig, statement: &'static str) -> T
+pub(super) async fn one<T>(rig: &Rig, statement: &'static str) -> T
 where
     T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
     sqlx::query_scalar(statement).fetch_one(rig.pool()).await.unwrap()
 }
 
-const ROTATED: &str = "SELECT count(*) FROM tenantd.tenants WHERE current_version = 2";
-const STAGE: &str = "SELECT stage FROM tenantd.rollouts WHERE kind = 'rotation'";
+pub(super) const ROTATED: &str = "SELECT count(*) FROM tenantd.tenants WHERE current_version = 2";
+pub(super) const STAGE: &str = "SELECT stage FROM tenantd.rollouts WHERE kind = 'rotation'";
 
 /// How many tenants have a current credential that gets a token.
 async fn working(rig: &Rig, replica: &Replica) -> usize {
@@ -141,48 +141,103 @@ async fn no_more_is_changed_in_an_hour_than_the_budget_allows() {
     }
 }
 
-const REMOVED: &str =
-    "SELECT count(*) FROM tenantd.tenants WHERE phase = 'removed' AND external_id <> 'never-sent'";
+const REMOVED: &str = "SELECT count(*) FROM tenantd.tenants WHERE phase = 'removed'";
 const WAITING: &str = "SELECT count(*) FROM tenantd.status WHERE reason = 'AwaitingBudget'";
 
+/// Lets removals through and works, minute by minute.
+async fn remove(rig: &Rig, replica: &Replica, minutes: u32) {
+    for _ in 0..minutes {
+        replica.admit_removals().await.unwrap();
+        work_due(rig, replica).await;
+        rig.advance(MINUTE).await;
+    }
+}
+
+async fn write(rig: &Rig, statement: &'static str) {
+    sqlx::query(statement).execute(rig.pool()).await.unwrap();
+}
+
 #[tokio::test]
-async fn one_bad_update_removes_fifty_tenants_in_an_hour_and_not_the_fleet() {
+async fn one_bad_update_removes_five_of_forty_tenants_in_an_hour_and_not_the_fleet() {
     let rig = rig().await;
     let replica = rig.replica().await;
-    fleet(&rig, &replica, 120).await;
-    rig.given_tenant("never-sent").await;
-    sqlx::query("UPDATE tenantd.tenants SET desired_state = 'absent'").execute(rig.pool()).await.unwrap();
+    fleet(&rig, &replica, 40).await;
+    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
 
-    let remove = async |minutes: u32| {
-        for _ in 0..minutes {
-            replica.admit_removals().await.unwrap();
-            work_due(&rig, &replica).await;
-            rig.advance(MINUTE).await;
-        }
-    };
-    assert_eq!(
-        one::<String>(&rig, "SELECT phase FROM tenantd.tenants WHERE external_id = 'never-sent'").await,
-        "removed"
+    remove(&rig, &replica, 59).await;
+    assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (5, 35));
+    let messages: Vec<String> =
+        sqlx::query_scalar("SELECT DISTINCT message FROM tenantd.status WHERE reason = 'AwaitingBudget'")
+            .fetch_all(rig.pool())
+            .await
+            .unwrap();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(
+        messages[0].contains("removals_per_hour: 5 let through in the last hour, 35 waiting"),
+        "{messages:?}"
     );
-    remove(50).await;
-    assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (50, 70));
     // Back in time: what was not removed yet goes on as if nothing had been.
-    sqlx::query(
-        "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'ready' AND external_id < 't5'",
+    write(
+        &rig,
+        "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'ready' AND external_id < 't3'",
     )
-    .execute(rig.pool())
-    .await
-    .unwrap();
+    .await;
     let (kept, left): (i64, i64) = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE ready), count(*) FILTER (WHERE reason = 'AwaitingBudget') FROM tenantd.status",
     )
     .fetch_one(rig.pool())
     .await
     .unwrap();
-    assert!(kept > 0 && kept + left == 70, "{kept} kept, {left} left");
-    remove(15).await;
-    assert_eq!(one::<i64>(&rig, REMOVED).await, 50 + left.min(50));
+    assert!(kept > 0 && left > 5 && kept + left == 35, "{kept} kept, {left} left");
+    remove(&rig, &replica, 60).await;
+    assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (10, left - 5));
+    remove(&rig, &replica, 60 * 9).await;
+    assert_eq!(one::<i64>(&rig, WAITING).await, 0);
     assert_eq!(working(&rig, &replica).await, usize::try_from(kept).unwrap());
+}
+
+/// Whatever becomes of what was removed: a limit that followed it would be another each time.
+#[tokio::test]
+async fn the_fleet_that_a_budget_is_a_tenth_of_stays_the_same_in_its_hour() {
+    for (tenants, limit) in [(0, 5), (1, 5), (5, 5), (50, 5), (60, 6), (61, 7)] {
+        let rig = rig().await;
+        let replica = rig.replica().await;
+        fleet(&rig, &replica, tenants).await;
+        let stays = async |when: &str| {
+            let measured = replica.store.removals().await.unwrap();
+            assert_eq!(
+                (measured.default_limit, measured.spent.min(1)),
+                (limit, i64::from(tenants.min(1))),
+                "{when}"
+            );
+            assert_eq!(replica.store.admit_removals(None).await.unwrap(), 0, "{tenants} {when}");
+            assert_eq!(one::<i64>(&rig, WAITING).await, i64::from(tenants) - limit.min(tenants.into()));
+        };
+        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+        remove(&rig, &replica, 2).await;
+        stays("once they are removed").await;
+        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'removed'").await;
+        stays("when they begin another life").await;
+        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE phase = 'pending'").await;
+        rig.advance(MINUTE * 10).await;
+        work_due(&rig, &replica).await;
+        write(&rig, "DELETE FROM tenantd.tenants WHERE phase = 'removed'").await;
+        stays("when their rows are gone").await;
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_somebody_set_holds_in_every_fleet() {
+    let rig = rig().await;
+    let mut terms = terms();
+    terms.bounds.removals_per_hour = Some(8);
+    let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
+    fleet(&rig, &replica, 10).await;
+    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+
+    remove(&rig, &replica, 50).await;
+
+    assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (8, 2));
 }
 
 #[tokio::test]
