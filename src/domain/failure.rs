@@ -96,6 +96,26 @@ impl FailureKind {
 }
 
 impl Failure {
+    /// Whether a walk through a list may go on where it was: not where the answer may mean
+    /// that its cursor is good for nothing any more.
+    #[must_use]
+    pub const fn keeps_the_place(&self) -> bool {
+        match self.kind {
+            FailureKind::Rejected
+            | FailureKind::NotFound
+            | FailureKind::Conflict
+            | FailureKind::Unreadable => false,
+            FailureKind::NotConnected
+            | FailureKind::NoToken
+            | FailureKind::NoAnswer
+            | FailureKind::ServerError
+            | FailureKind::Throttled { .. }
+            | FailureKind::CredentialRefused
+            | FailureKind::TenantUnavailable
+            | FailureKind::Forbidden => true,
+        }
+    }
+
     /// A failure without an answer.
     #[must_use]
     pub fn unanswered(kind: FailureKind) -> Self {

@@ -154,6 +154,9 @@ impl Policy {
     pub const MISSING_PATIENCE: Duration = Duration::from_mins(10);
     /// How often a blocked tenant is asked again.
     pub const BLOCKED_EVERY: Duration = Duration::from_mins(15);
+    /// How long a removal lets the pacing of its requests earn, before it goes on revoking
+    /// tokens: some ten deletions and a hundred pages.
+    pub const EARNED_BATCH: Duration = Duration::from_secs(15);
     /// Ceiling of the wait between attempts at a removal that has failed for too long.
     pub const SLOW_REMOVAL: Duration = Duration::from_hours(1);
 

@@ -205,7 +205,7 @@ fn wanted_effect(tenant: &Tenant) -> Next {
             Removal::Settling { left } => settling(*left, EffectKind::Create),
             Removal::Look => Next::Do(Effect::Look),
             Removal::Delete(client) => Next::Do(Effect::Delete(client.clone())),
-            Removal::Revoke(client) => Next::Do(Effect::Revoke(client.clone())),
+            Removal::Revoke(client, walk) => Next::Do(Effect::Revoke(client.clone(), walk.clone())),
             Removal::DeleteBot(client) => Next::Do(Effect::DeleteBot(client.clone())),
         },
         State::Removed { is_recheck_due: false } => Next::Rest(Rest::Settled),
@@ -314,8 +314,8 @@ pub fn after(
         }
         (State::Removing(Removal::Look), Done::Looked(seen)) => removal::looked(tenant, &seen, policy),
         (State::Removing(Removal::Delete(client)), Done::Deleted) => removal::deleted(tenant, client),
-        (State::Removing(Removal::Revoke(client)), Done::Revoked { is_more }) => {
-            removal::revoked(tenant, client, is_more)
+        (State::Removing(Removal::Revoke(client, _)), Done::Revoked { left }) => {
+            removal::revoked(tenant, client, left)
         }
         (State::Removing(Removal::DeleteBot(_)), Done::BotDeleted) => {
             advance(tenant, State::Removing(Removal::Look), SecretChange::Keep)

@@ -16,6 +16,7 @@ pub mod dispatch;
 mod in_hand;
 pub mod inspect;
 pub mod lease;
+mod midway;
 pub mod outage;
 pub mod pulse;
 pub mod rollout;
@@ -122,6 +123,7 @@ pub struct Engine<Q> {
     pub pulse: pulse::Pulse,
     /// New secrets that wait for another attempt to prove them.
     kept: in_hand::Kept,
+    midway: midway::Midway,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -137,6 +139,7 @@ impl<Q: QlikApi> Engine<Q> {
     ) -> Self {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
         let (pulse, kept) = (pulse::Pulse::default(), in_hand::Kept::default());
-        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept }
+        let midway = midway::Midway::default();
+        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept, midway }
     }
 }

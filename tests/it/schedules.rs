@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tenantd::app::{self, Mode, Stop};
+use tenantd::app;
+use tenantd::engine::dispatch::Mode;
 use tenantd::engine::pulse::Task;
-use tenantd::ports::Clock;
+use tenantd::engine::shutdown::Stop;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
 use tokio_util::sync::CancellationToken;
 

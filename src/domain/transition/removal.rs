@@ -7,6 +7,7 @@ use super::super::ids::ClientId;
 use super::super::look::{self, SeenClient};
 use super::super::retry::Policy;
 use super::super::tenant::{Removal, State, Tenant};
+use super::super::token::Walk;
 use super::{Decision, RecheckChange, Rest, SecretChange, held, hold as hold_lease};
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
@@ -21,11 +22,14 @@ pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> De
 
 pub(super) fn deleted(mut tenant: Tenant, client: ClientId) -> Decision {
     tenant.gone.push(client.clone());
-    advance(tenant, State::Removing(Removal::Revoke(client)), SecretChange::Keep)
+    advance(tenant, State::Removing(Removal::Revoke(client, Walk::default())), SecretChange::Keep)
 }
 
-pub(super) fn revoked(tenant: Tenant, client: ClientId, is_more: bool) -> Decision {
-    let next = if is_more { Removal::Revoke(client) } else { Removal::DeleteBot(client) };
+pub(super) fn revoked(tenant: Tenant, client: ClientId, left: Option<Walk>) -> Decision {
+    let next = match left {
+        Some(walk) => Removal::Revoke(client, walk),
+        None => Removal::DeleteBot(client),
+    };
     advance(tenant, State::Removing(next), SecretChange::Keep)
 }
 

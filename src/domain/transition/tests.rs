@@ -201,7 +201,7 @@ fn while_deletions_are_held_no_deletion_is_ever_next() {
                 Effect::Tidy(..)
                 | Effect::Dedupe(_)
                 | Effect::Delete(_)
-                | Effect::Revoke(_)
+                | Effect::Revoke(..)
                 | Effect::DeleteBot(_) => true,
                 Effect::Create
                 | Effect::Look

@@ -11,6 +11,7 @@ use crate::domain::hints::{SeenSecret, Standing, StoredSecret};
 use crate::domain::ids::{ClientId, Hint, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, Series, State, Tenant};
+use crate::domain::token::Walk;
 use crate::domain::transition::{Decision, Next, Rest, after, next_effect};
 
 const ALONE: [(&str, Standing); 1] = [("live", Standing::Current)];
@@ -152,7 +153,7 @@ pub(in crate::domain) fn every_state() -> Vec<State> {
             Removal::Settling { left },
             Removal::Look,
             Removal::Delete(client()),
-            Removal::Revoke(client()),
+            Removal::Revoke(client(), Walk::default()),
             Removal::DeleteBot(client()),
         ]
         .map(State::Removing),

@@ -14,6 +14,7 @@ use crate::domain::ids::{ClientId, Hint, TenantId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::mark::Mark;
 use crate::domain::tenant::Tenant;
+use crate::domain::token::Walk;
 
 /// Every failure there is.
 pub(in crate::domain) const FAILURES: [FailureKind; 12] = [
@@ -64,7 +65,7 @@ pub(super) fn of(effect: &Effect, tenant: &Tenant, choices: &mut Choices<'_>) ->
         Effect::Audit(_) => Done::Audited(drifts(tenant, choices)),
         Effect::Amend(..) => Done::Amended,
         Effect::Delete(_) => Done::Deleted,
-        Effect::Revoke(_) => Done::Revoked { is_more: choices.one_in(4) },
+        Effect::Revoke(..) => Done::Revoked { left: choices.one_in(4).then(Walk::default) },
         Effect::DeleteBot(_) => Done::BotDeleted,
     })
 }

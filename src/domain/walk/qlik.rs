@@ -211,12 +211,12 @@ impl Qlik {
                 self.delete(client);
                 plain(Done::Deleted)
             }
-            Effect::Revoke(client) => {
+            Effect::Revoke(client, walk) => {
                 for _ in 0..BATCH {
                     let place = self.tokens.iter().position(|of| of == client);
                     place.map(|place| self.tokens.remove(place));
                 }
-                plain(Done::Revoked { is_more: self.tokens.contains(client) })
+                plain(Done::Revoked { left: self.tokens.contains(client).then(|| walk.clone()) })
             }
             Effect::DeleteBot(client) => {
                 self.bots.retain(|of| of != client);

@@ -110,7 +110,7 @@ async fn a_list_of_tokens_that_may_hide_one_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_list_of_tokens_without_end_is_given_up() {
+async fn a_list_of_tokens_without_end_is_no_faster_than_any_other() {
     let pages = AtomicUsize::new(0);
     let server = Server::with_token(move |_| {
         let next = pages.fetch_add(1, Ordering::SeqCst);
@@ -120,8 +120,8 @@ async fn a_list_of_tokens_without_end_is_given_up() {
 
     let failure = cloud(&server).list_tokens(&acme(), None).await.unwrap_err();
 
-    assert_eq!(failure.kind, FailureKind::Unreadable);
-    assert_eq!(server.lines().len(), 1 + 100);
+    assert!(matches!(failure.kind, FailureKind::Throttled { .. }), "{failure:?}");
+    assert!((101..110).contains(&server.lines().len()), "{}", server.lines().len());
 }
 
 #[tokio::test]

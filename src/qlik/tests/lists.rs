@@ -202,7 +202,8 @@ async fn a_list_without_end_is_given_up() {
 
     let failure = cloud(&server).list_clients(&acme()).await.unwrap_err();
 
-    assert_eq!(failure.kind, FailureKind::Unreadable);
+    // The clock of this test stands still, so that no turn ever comes.
+    assert!(matches!(failure.kind, FailureKind::Throttled { .. }), "{failure:?}");
     assert_eq!(server.lines().len(), 1 + 100);
 }
 

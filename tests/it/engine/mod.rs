@@ -17,6 +17,7 @@ mod history;
 mod leases;
 mod outage;
 mod proof;
+mod removals;
 mod requests;
 mod rollouts;
 mod secrets;

@@ -8,6 +8,7 @@ use crate::domain::hints::Standing;
 use crate::domain::place::Hold;
 use crate::domain::reason::WaitReason;
 use crate::domain::tenant::Unanswered;
+use crate::domain::token::Walk;
 use crate::domain::transition::{Next, next_effect};
 use crate::domain::walk::by_hand::{client, every_state, marked, next_of, run, serving, step, stored};
 use crate::domain::walk::row::{Circumstances, Row};
@@ -24,7 +25,7 @@ fn answering(clients: &[&str]) -> impl FnMut(&Effect) -> Done {
             seen.retain(|seen| seen.client_id != *client);
             Done::Deleted
         }
-        Effect::Revoke(_) => Done::Revoked { is_more: false },
+        Effect::Revoke(..) => Done::Revoked { left: None },
         Effect::DeleteBot(_) => Done::BotDeleted,
         other => panic!("{other:?} was not to be done"),
     }
@@ -94,10 +95,10 @@ fn a_list_that_lags_does_not_delete_the_same_client_twice_under_one_lease() {
 #[test]
 fn tokens_are_revoked_batch_by_batch() {
     let mut batches = 3;
-    let (kinds, _) = run(removing(Removal::Revoke(client())), |effect| match effect {
-        Effect::Revoke(_) => {
+    let (kinds, _) = run(removing(Removal::Revoke(client(), Walk::default())), |effect| match effect {
+        Effect::Revoke(..) => {
             batches -= 1;
-            Done::Revoked { is_more: batches > 0 }
+            Done::Revoked { left: (batches > 0).then(Walk::default) }
         }
         other => answering(&[])(other),
     });
@@ -107,7 +108,9 @@ fn tokens_are_revoked_batch_by_batch() {
 
 #[test]
 fn whoever_takes_over_begins_with_the_deletion_again() {
-    for removal in [Removal::Delete(client()), Removal::Revoke(client()), Removal::DeleteBot(client())] {
+    for removal in
+        [Removal::Delete(client()), Removal::Revoke(client(), Walk::default()), Removal::DeleteBot(client())]
+    {
         let tenant = removing(removal);
         assert_eq!(tenant.stand().client, Some(&client()), "it is not forgotten before its tokens are gone");
         assert_eq!(tenant.re_entry(), State::Removing(Removal::Delete(client())));
@@ -119,7 +122,9 @@ fn a_held_removal_looks_and_waits() {
     let held = |removal| Tenant { hold: Some(Hold::Deletions), ..removing(removal) };
 
     assert_eq!(next_of(&held(Removal::Look)), Effect::Look);
-    for removal in [Removal::Delete(client()), Removal::Revoke(client()), Removal::DeleteBot(client())] {
+    for removal in
+        [Removal::Delete(client()), Removal::Revoke(client(), Walk::default()), Removal::DeleteBot(client())]
+    {
         let rest = next_effect(&held(removal));
         assert!(matches!(rest, Next::Rest(Rest::Wait { reason: WaitReason::DeletionsHeld, .. })), "{rest:?}");
     }
