@@ -47,6 +47,14 @@ pub enum FailureKind {
     /// A 2xx answer whose body is not what the contract says.
     #[error("the tenant's answer was not readable")]
     Unreadable,
+    /// A client of ours in a list that could be read otherwise.
+    #[error("the client {client:?}, which is ours, cannot be read: {fault}")]
+    IllegibleClient {
+        /// Its id.
+        client: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
     /// 429, or our own pacing.
     #[error("the tenant asked us to slow down")]
     Throttled {
@@ -104,7 +112,8 @@ impl Failure {
             FailureKind::Rejected
             | FailureKind::NotFound
             | FailureKind::Conflict
-            | FailureKind::Unreadable => false,
+            | FailureKind::Unreadable
+            | FailureKind::IllegibleClient { .. } => false,
             FailureKind::NotConnected
             | FailureKind::NoToken
             | FailureKind::NoAnswer
@@ -134,6 +143,7 @@ impl Failure {
             | FailureKind::NoAnswer
             | FailureKind::ServerError
             | FailureKind::Unreadable
+            | FailureKind::IllegibleClient { .. }
             | FailureKind::Conflict => FailureKind::NoToken,
             FailureKind::NotFound => FailureKind::TenantUnavailable,
             same @ (FailureKind::NotConnected

@@ -40,7 +40,9 @@ impl RetryClass {
         use EffectKind as E;
         match failure {
             FailureKind::Throttled { wait } => Self::Throttled { wait: *wait },
-            FailureKind::NotConnected | FailureKind::NoToken => Self::Transient,
+            FailureKind::NotConnected | FailureKind::NoToken | FailureKind::IllegibleClient { .. } => {
+                Self::Transient
+            }
             FailureKind::TenantUnavailable => Self::Blocked,
             FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => {
                 if effect.is_repeatable() { Self::Transient } else { Self::Ambiguous }

@@ -11,6 +11,7 @@ use crate::domain::drift::{Drift, Expected};
 use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
+use crate::domain::look::SeenClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
@@ -111,7 +112,7 @@ impl<Q: QlikApi> Engine<Q> {
                 let made = api.create_client(host, wanted).await?;
                 Ok((Done::Created { client: made.client_id, hint: made.hint }, Some(made.secret)))
             }
-            Effect::Look => api.list_clients(host).await.map(Done::Looked).map(plain),
+            Effect::Look => self.look(work).await.map(Done::Looked).map(plain),
             Effect::Compare(client) => {
                 let me = api.bot_user(host).await?;
                 let secrets = api.list_secrets(host, client).await?;
@@ -126,7 +127,7 @@ impl<Q: QlikApi> Engine<Q> {
             }
             Effect::Trust(client) => api.trust(host, client).await.map(|()| plain(Done::Trusted)),
             Effect::Prove(client) => self.prove(work, client).await.map(plain),
-            Effect::Recheck(_) => api.list_clients(host).await.map(Done::Rechecked).map(plain),
+            Effect::Recheck(_) => self.look(work).await.map(Done::Rechecked).map(plain),
             Effect::Dedupe(surplus) => api.delete_client(host, surplus).await.map(|()| plain(Done::Deduped)),
             Effect::Audit(client) => self.audit(work, client).await.map(Done::Audited).map(plain),
             Effect::Amend(client, changes) => {
@@ -145,9 +146,13 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
+    async fn look(&self, work: &Work) -> Result<Vec<SeenClient>, Failure> {
+        inspect::look(&self.api, &work.host, &work.tenant.mark, work.tenant.stand().client).await
+    }
+
     /// One GET where the list says all, which Qlik's does.
     async fn audit(&self, work: &Work, client: &ClientId) -> Result<Vec<Drift>, Failure> {
-        let seen = inspect::look_closely(&self.api, &work.host, client).await?;
+        let seen = inspect::look_closely(&self.api, &work.host, &work.tenant.mark, client).await?;
         let (tenant, wanted) = (&work.tenant, work.wanted.as_ref());
         Ok(Expected { client, mark: &tenant.mark, wanted, stored: &tenant.stored }.drifts(&seen))
     }

@@ -38,6 +38,9 @@ pub(super) async fn revoke_page<Q: QlikApi>(
         if !revoked.is_empty() && !has_time() {
             break;
         }
+        if token.as_str().is_empty() {
+            return Err(Failure::unanswered(FailureKind::Unreadable));
+        }
         api.delete_token(host, &token).await?;
         revoked.push(token);
     }
@@ -69,6 +72,7 @@ fn turn(failure: Failure) -> Result<Duration, Failure> {
         | FailureKind::NoAnswer
         | FailureKind::ServerError
         | FailureKind::Unreadable
+        | FailureKind::IllegibleClient { .. }
         | FailureKind::CredentialRefused
         | FailureKind::TenantUnavailable
         | FailureKind::Forbidden

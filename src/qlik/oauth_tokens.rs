@@ -7,7 +7,7 @@
 use super::Cloud;
 use super::endpoint::{Call, DELETE_TOKEN, DELETE_TOKENS, LIST_TOKENS};
 use super::pages::{self, List};
-use super::wire::tokens::TokenItem;
+use super::wire::item::Item;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{ClientId, PageCursor, TokenId, UserId};
 use crate::domain::region::AllowedHost;
@@ -24,7 +24,7 @@ pub(super) async fn page(
     // `page` is what the reference says; every other list of Qlik's has `next`.
     let list = List { endpoint: &LIST_TOKENS, query: &query, cursors: &["page", "next"] };
     let (page, next) = pages::one(cloud, host, &list, at).await?;
-    let tokens = page.data.into_iter().map(|token: TokenItem| SeenToken::from(token));
+    let tokens = page.data.into_iter().map(|token: Item| SeenToken::from(token));
     let tokens = tokens.filter(|token| user.is_none_or(|user| token.user == *user)).collect();
     Ok(TokenPage { tokens, next })
 }

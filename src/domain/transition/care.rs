@@ -21,9 +21,13 @@ use super::{
 /// How often a client that was not in the list is looked for again before it counts as gone.
 const MISSING_AGAIN: Duration = Duration::from_mins(1);
 
-pub(super) fn rechecked(tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
+pub(super) fn rechecked(mut tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
     let surplus = look::surplus(&tenant.mark, &client, seen);
-    if surplus.is_empty() {
+    let is_any_copied = !look::copied(&tenant.mark, Some(&client), seen).is_empty();
+    note_copies(&mut tenant, is_any_copied);
+    // What is there beside a client that is not may be all that works.
+    if surplus.is_empty() || !look::is_there(&client, seen) {
+        tenant.due.audit |= !surplus.is_empty();
         return all_rechecked(tenant, client);
     }
     hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
@@ -35,6 +39,15 @@ pub(super) fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientI
         return all_rechecked(tenant, client);
     }
     hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
+}
+
+/// Shows that somebody copied the row's mark, or no more.
+fn note_copies(tenant: &mut Tenant, is_any: bool) {
+    tenant.drift.retain(|kind| *kind != DriftKind::CopiedMark);
+    if is_any {
+        tenant.drift.push(DriftKind::CopiedMark);
+        tenant.drift.sort_unstable();
+    }
 }
 
 fn all_rechecked(mut tenant: Tenant, client: ClientId) -> Decision {
@@ -146,6 +159,7 @@ fn lost_secret(allowed: &[&Drift], wanted: Standing) -> Option<Hint> {
         Drift::SecretMissing { .. }
         | Drift::ClientMissing
         | Drift::Duplicate(_)
+        | Drift::CopiedMark(_)
         | Drift::Consent
         | Drift::Disabled
         | Drift::Field { .. }
@@ -179,7 +193,7 @@ fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
         Drift::SecretMissing { .. } => {
             is_let_through || tenant.must_look && tenant.hold != Some(Hold::Changes)
         }
-        Drift::ClientMissing | Drift::Disabled | Drift::SecretUnknown { .. } => false,
+        Drift::ClientMissing | Drift::CopiedMark(_) | Drift::Disabled | Drift::SecretUnknown { .. } => false,
     }
 }
 
@@ -194,6 +208,7 @@ fn mends(allowed: &[&Drift]) -> Vec<Mend> {
             Drift::Field { wanted, .. } => changes.push(wanted.clone()),
             Drift::Duplicate(client) => surplus.push(Mend::Dedupe(client.clone())),
             Drift::ClientMissing
+            | Drift::CopiedMark(_)
             | Drift::Disabled
             | Drift::SecretMissing { .. }
             | Drift::SecretUnknown { .. } => {}

@@ -11,8 +11,9 @@ use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::hints::{SLOTS, SeenSecret, Standing};
 use crate::domain::ids::{ClientId, Hint, TenantId, UserId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{Maker, SeenClient};
 use crate::domain::mark::Mark;
+use crate::domain::profile::{APP_TYPE, GRANTS};
 use crate::domain::tenant::Tenant;
 use crate::domain::token::Walk;
 
@@ -110,10 +111,13 @@ fn clients(choices: &mut Choices<'_>) -> Vec<SeenClient> {
     let earlier = Mark { tenant: TenantId(Uuid::from_u128(3)), ..MARK };
     let count = choices.below(4);
     let mut client = |second: usize| SeenClient {
+        app_type: Some(APP_TYPE.to_owned()),
+        made_by: Maker::Untold,
+        fault: None,
         client_id: ClientId::new(["made", "other", "third"][second]),
         name: String::new(),
         scopes: Vec::new(),
-        grants: Vec::new(),
+        grants: GRANTS.map(str::to_owned).to_vec(),
         redirect_uris: Vec::new(),
         allowed_origins: Vec::new(),
         is_disabled: false,
@@ -124,7 +128,7 @@ fn clients(choices: &mut Choices<'_>) -> Vec<SeenClient> {
             2 => format!("{} {earlier}", NEVER_SHOWN[1]),
             _ => NEVER_SHOWN[1].to_owned(),
         },
-        created_at: DateTime::from_timestamp(i64::try_from(second).unwrap_or(0), 0).unwrap_or_default(),
+        created_at: DateTime::from_timestamp(i64::try_from(second).unwrap_or(0), 0),
         is_deleted: choices.one_in(5),
         secrets: Vec::new(),
     };

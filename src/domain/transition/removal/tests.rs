@@ -157,3 +157,30 @@ fn a_new_life_does_not_inherit_what_the_old_one_ailed_from() {
     let new = removed.tenant;
     assert_eq!((new.is_afresh, new.refused_for, new.missing_for, new.failures), (false, None, None, 0));
 }
+
+#[test]
+fn what_only_bears_our_mark_outlives_a_removal_and_is_shown() {
+    let copy = SeenClient { app_type: Some("spa".to_owned()), ..marked("copy") };
+    let (kinds, removed) = run(removing(Removal::Delete(client())), |effect| match effect {
+        Effect::Look => Done::Looked(vec![copy.clone()]),
+        other => answering(&[])(other),
+    });
+
+    assert_eq!(kinds, [E::Delete, E::Revoke, E::DeleteBot, E::Look]);
+    assert!(is_removed(&removed), "{removed:?}");
+    assert_eq!(removed.tenant.drift, [DriftKind::CopiedMark]);
+    let due = Tenant { state: State::Removed { is_recheck_due: true }, ..fresh() };
+    assert_eq!(step(due, Done::Looked(vec![copy.clone()])).rest, Rest::Settled);
+}
+
+#[test]
+fn a_removal_goes_on_midway_only_where_it_is_of_the_same_client() {
+    let again = removing(Removal::Delete(client()));
+    let midway = removing(Removal::Revoke(client(), Walk::default())).midway().unwrap();
+    let other = Removal::DeleteBot(ClientId::new("other"));
+
+    assert_eq!(again.clone().resumed(midway.clone()).state, State::Removing(midway.clone()));
+    assert_eq!(again.clone().resumed(other).state, again.state);
+    assert_eq!(removing(Removal::Look).resumed(midway).state, State::Removing(Removal::Look));
+    assert_eq!(again.midway(), None);
+}
