@@ -156,6 +156,8 @@ impl Policy {
     pub const MISSING_PATIENCE: Duration = Duration::from_mins(10);
     /// How often a blocked tenant is asked again.
     pub const BLOCKED_EVERY: Duration = Duration::from_mins(15);
+    /// How often a duplicate that waits for the budget of removals is looked at again.
+    pub const BUDGET_AGAIN: Duration = Duration::from_mins(15);
     /// How long a removal lets the pacing of its requests earn, before it goes on revoking
     /// tokens: some ten deletions and a hundred pages.
     pub const EARNED_BATCH: Duration = Duration::from_secs(15);

@@ -328,6 +328,16 @@ pub fn after(
     Ok(decision)
 }
 
+/// What to write down when a duplicate may not be deleted now, because the hour's removals
+/// are spent: it is shown and looked at again, and nothing else waits for it.
+#[must_use]
+pub fn put_off(tenant: Tenant, policy: &Policy) -> Decision {
+    let decision = care::put_off(tenant, policy);
+    let rest = if decision.rest == Rest::Hold { Rest::Requeue } else { decision.rest };
+    let state = decision.tenant.re_entry();
+    Decision { rest, tenant: Tenant { state, ..decision.tenant }, ..decision }
+}
+
 /// What to write down when a worker stops before the next effect: nothing is in
 /// flight, anybody may go on.
 #[must_use]

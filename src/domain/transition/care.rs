@@ -41,6 +41,24 @@ pub(super) fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientI
     hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
 }
 
+/// The rest of the duplicates must wait. They come last among repairs, too.
+pub(super) fn put_off(mut tenant: Tenant, policy: &Policy) -> Decision {
+    let recheck = RecheckChange::After(Policy::BUDGET_AGAIN);
+    let State::Ready { client, duty } = tenant.state.clone() else { return hold(tenant) };
+    tenant.due.recheck = false;
+    if !tenant.drift.contains(&DriftKind::Duplicate) {
+        tenant.drift.push(DriftKind::Duplicate);
+        tenant.drift.sort_unstable();
+    }
+    let decision = match duty {
+        Duty::Mend(_) => all_mended(tenant, client, policy),
+        Duty::None | Duty::Recheck | Duty::Surplus(_) | Duty::Audit | Duty::Compare | Duty::Tidy(_) => {
+            going_on(tenant, client)
+        }
+    };
+    Decision { recheck, ..decision }
+}
+
 /// Shows that somebody copied the row's mark, or no more.
 fn note_copies(tenant: &mut Tenant, is_any: bool) {
     tenant.drift.retain(|kind| *kind != DriftKind::CopiedMark);
@@ -52,6 +70,7 @@ fn note_copies(tenant: &mut Tenant, is_any: bool) {
 
 fn all_rechecked(mut tenant: Tenant, client: ClientId) -> Decision {
     tenant.due.recheck = false;
+    tenant.drift.retain(|kind| *kind != DriftKind::Duplicate);
     Decision { recheck: RecheckChange::Done, ..going_on(tenant, client) }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tenantd::domain::tenant::RepairScope;
 use tenantd::ports::Clock;
-use tenantd::simulator::{Console, Draft, Endpoint};
+use tenantd::simulator::{Console, Draft, Endpoint, Fault};
 use tenantd::vault::KeyKind;
 
 use super::{host_of, ledger, rig, row, work_due};
@@ -180,6 +180,38 @@ async fn a_second_client_of_ours_is_deleted_by_an_audit_and_a_stranger_is_not() 
     expected.sort();
     assert_eq!(left, expected);
     assert_eq!(drifts(&rig).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn duplicates_are_deleted_within_the_budget_of_removals() {
+    let rig = rig().await;
+    let mut terms = terms();
+    terms.policy.audit_every = Some(DAY);
+    terms.bounds.removals_per_hour = Some(2);
+    let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
+    let host = rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    replica.store.plan_audits(Some(DAY)).await.unwrap();
+    let ours = ledger(&rig).live_clients_of(&host).next().unwrap().clone();
+    for _ in 0..3 {
+        let mut world = rig.world.at(rig.clock.now());
+        world.console(&host, BOT).unwrap().add_client(ours.draft.clone(), true).unwrap();
+    }
+    // What fails does not spend a second place.
+    rig.world.script(&host, Endpoint::DeleteClient, [Fault::status(503)]);
+    let live = || ledger(&rig).live_clients_of(&host).count();
+
+    rig.advance(DAY).await;
+    for _ in 0..4 {
+        work_due(&rig, &replica).await;
+        rig.advance(Duration::from_mins(5)).await;
+    }
+
+    assert_eq!(live(), 2, "two of three");
+    assert_eq!(drifts(&rig).await, BTreeMap::from([("acme".to_owned(), vec!["duplicate".to_owned()])]));
+    rig.advance(Duration::from_hours(1)).await;
+    work_due(&rig, &replica).await;
+    assert_eq!((live(), drifts(&rig).await), (1, BTreeMap::new()));
 }
 
 /// Somebody copies the description, with our mark in it.

@@ -235,3 +235,24 @@ fn a_duplicate_is_deleted_only_beside_the_committed_client_and_a_copied_mark_nev
     assert_eq!(next_effect(&alone.tenant), Next::Do(Effect::Audit(client())), "its client may be gone");
     assert_eq!((copied.rest, copied.tenant.drift), (Rest::Settled, vec![DriftKind::CopiedMark]));
 }
+
+#[test]
+fn a_duplicate_that_the_budget_does_not_let_through_is_shown_and_holds_up_nothing() {
+    let due = Due { recheck: true, rotation: true, ..Due::default() };
+    let surplus = Duty::Surplus(vec![ClientId::new("other")]);
+    let mend = Duty::Mend(vec![Mend::Dedupe(ClientId::new("other"))]);
+    for (duty, audit) in
+        [(surplus, AuditChange::Keep), (mend, AuditChange::Done { next: POLICY.audit_every })]
+    {
+        let tenant = Tenant { due, state: State::Ready { client: client(), duty }, ..ready(&[LIVE]) };
+
+        let decision = crate::domain::transition::put_off(tenant, &POLICY);
+
+        assert_eq!(decision.tenant.drift, [DriftKind::Duplicate]);
+        assert_eq!(decision.recheck, RecheckChange::After(Policy::BUDGET_AGAIN));
+        assert_eq!((decision.audit, decision.rest), (audit, Rest::Requeue));
+        let entry = crate::domain::tenant::MintEntry::Compare;
+        let series = crate::domain::tenant::Series::Rotation;
+        assert_eq!(decision.tenant.state, State::Minting { client: client(), series, entry }, "it goes on");
+    }
+}

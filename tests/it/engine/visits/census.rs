@@ -45,6 +45,9 @@ async fn fleet() -> Fleet {
     let unknown = mark(TenantId(Uuid::from_u128(77)));
     let orphan = made_by_hand(&rig, "sane", "portal", &unknown).client_id;
     rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
+    let norow = tenantd::domain::host::Host::parse(&host_of("norow")).unwrap();
+    // Who makes the orphan there.
+    replica.api.bot_user(&replica.terms.regions.allow(&norow).unwrap()).await.unwrap();
     let lost = made_by_hand(&rig, "norow", "x", &unknown).client_id;
     let duplicate = made_by_hand(&rig, "twice", "x", &mark(tenant(&rig, "twice").await)).client_id;
     for n in 0..20 {
