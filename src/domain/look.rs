@@ -65,11 +65,11 @@ pub enum Maker {
 /// client is ours by its id, whatever was made of it since.
 #[must_use]
 pub fn looks_made_by_us(client: &SeenClient) -> bool {
-    let is_granted = |grant: &&str| client.grants.iter().any(|found| found == grant);
+    let is_granted = |grant: &&str| client.grants.iter().any(|found| found == *grant);
     client.fault.is_none()
         && client.app_type.as_deref() == Some(APP_TYPE)
         && client.grants.len() == GRANTS.len()
-        && GRANTS.iter().all(|grant| is_granted(&grant))
+        && GRANTS.iter().all(|grant| is_granted(grant))
         && client.made_by != Maker::Another
 }
 
@@ -112,7 +112,7 @@ pub enum Finding {
     /// No client of this installation: a create is allowed.
     Nothing,
     /// The oldest client that bears the row's mark.
-    Ours(SeenClient),
+    Ours(ClientId),
     /// A client of this installation that was made for another row.
     EarlierRow(TenantId),
 }
@@ -123,7 +123,7 @@ pub enum Finding {
 #[must_use]
 pub fn find(mark: &Mark, seen: &[SeenClient]) -> Finding {
     if let Some(oldest) = ours(mark, seen).into_iter().next() {
-        return Finding::Ours(oldest.clone());
+        return Finding::Ours(oldest.client_id.clone());
     }
     let earlier = live(seen).find_map(|client| match mark.owner_of(&client.description) {
         Owner::OtherTenant(tenant) => Some(tenant),
@@ -216,7 +216,7 @@ mod tests {
 
         let Finding::Ours(found) = find(&MINE, &seen) else { panic!("nothing found") };
 
-        assert_eq!(found.client_id.as_str(), "a");
+        assert_eq!(found.as_str(), "a");
         let ids = |ids: Vec<ClientId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(ids(surplus(&MINE, &ClientId::new("a"), &seen)), ["b", "c"]);
         assert_eq!(ids(surplus(&MINE, &ClientId::new("c"), &seen)), ["a", "b"]);
@@ -274,7 +274,7 @@ mod tests {
         let copy = SeenClient { made_by: Maker::Another, ..client("copy", 1, &mark) };
         let spa = SeenClient { app_type: Some("spa".into()), ..client("spa", 1, &mark) };
         let found = |seen: &[SeenClient]| match find(&MINE, seen) {
-            Finding::Ours(client) => Some(client.client_id.to_string()),
+            Finding::Ours(client) => Some(client.to_string()),
             Finding::Nothing | Finding::EarlierRow(_) => None,
         };
 

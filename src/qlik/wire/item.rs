@@ -48,7 +48,7 @@ impl Item {
         };
         let earlier = self.twice.get(name).map(text).unwrap_or_default();
         let whole = format!("{earlier}{}", text(self.get(name)));
-        self.other.as_ref().map(text).unwrap_or(whole)
+        self.other.as_ref().map_or(whole, text)
     }
 
     /// Whether a text stands anywhere in it.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{client, console, execute, inspector, inspector_with, made_by_hand, tenant};
 use crate::engine::{host_of, ledger, rig, row};
-use crate::support::rig::{Rig, terms};
+use crate::support::rig::{Replica, Rig, terms};
 
 /// A fleet with something of every class, and who must stay as they are.
 struct Fleet {
@@ -32,6 +32,13 @@ fn strangers(rig: &Rig) -> Vec<ClientLedger> {
     all.filter(|client| client.description.starts_with("somebody's")).collect()
 }
 
+/// With the user that we act as, who makes the orphans there.
+async fn given_host_without_row(rig: &Rig, replica: &Replica) {
+    rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
+    let norow = tenantd::domain::host::Host::parse(&host_of("norow")).unwrap();
+    replica.api.bot_user(&replica.terms.regions.allow(&norow).unwrap()).await.unwrap();
+}
+
 async fn fleet() -> Fleet {
     let rig = rig().await;
     let replica = rig.replica().await;
@@ -44,10 +51,7 @@ async fn fleet() -> Fleet {
     let mark = |tenant| Mark { installation: replica.store.installation(), tenant }.to_string();
     let unknown = mark(TenantId(Uuid::from_u128(77)));
     let orphan = made_by_hand(&rig, "sane", "portal", &unknown).client_id;
-    rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
-    let norow = tenantd::domain::host::Host::parse(&host_of("norow")).unwrap();
-    // Who makes the orphan there.
-    replica.api.bot_user(&replica.terms.regions.allow(&norow).unwrap()).await.unwrap();
+    given_host_without_row(&rig, &replica).await;
     let lost = made_by_hand(&rig, "norow", "x", &unknown).client_id;
     let duplicate = made_by_hand(&rig, "twice", "x", &mark(tenant(&rig, "twice").await)).client_id;
     for n in 0..20 {
@@ -212,7 +216,7 @@ async fn what_outlives_a_client_is_ended_too_also_when_the_first_attempt_dies() 
     let rig = rig().await;
     let inspector = inspector(&rig).await;
     let host = host_of("norow");
-    rig.world.at(rig.clock.now()).add_tenant(&host);
+    given_host_without_row(&rig, &rig.replica().await).await;
     let unknown =
         Mark { installation: inspector.store.installation(), tenant: TenantId(Uuid::from_u128(77)) };
     let made = made_by_hand(&rig, "norow", "x", &unknown.to_string());
