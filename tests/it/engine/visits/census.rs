@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{client, console, execute, inspector, inspector_with, made_by_hand, tenant};
 use crate::engine::{host_of, ledger, rig, row};
-use crate::support::rig::{Replica, Rig, terms};
+use crate::support::rig::{Rig, terms};
 
 /// A fleet with something of every class, and who must stay as they are.
 struct Fleet {
@@ -33,10 +33,10 @@ fn strangers(rig: &Rig) -> Vec<ClientLedger> {
 }
 
 /// With the user that we act as, who makes the orphans there.
-async fn given_host_without_row(rig: &Rig, replica: &Replica) {
+async fn given_host_without_row(rig: &Rig, api: &Door) {
     rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
     let norow = tenantd::domain::host::Host::parse(&host_of("norow")).unwrap();
-    replica.api.bot_user(&replica.terms.regions.allow(&norow).unwrap()).await.unwrap();
+    api.bot_user(&terms().regions.allow(&norow).unwrap()).await.unwrap();
 }
 
 async fn fleet() -> Fleet {
@@ -51,7 +51,7 @@ async fn fleet() -> Fleet {
     let mark = |tenant| Mark { installation: replica.store.installation(), tenant }.to_string();
     let unknown = mark(TenantId(Uuid::from_u128(77)));
     let orphan = made_by_hand(&rig, "sane", "portal", &unknown).client_id;
-    given_host_without_row(&rig, &replica).await;
+    given_host_without_row(&rig, &replica.api).await;
     let lost = made_by_hand(&rig, "norow", "x", &unknown).client_id;
     let duplicate = made_by_hand(&rig, "twice", "x", &mark(tenant(&rig, "twice").await)).client_id;
     for n in 0..20 {
@@ -216,7 +216,7 @@ async fn what_outlives_a_client_is_ended_too_also_when_the_first_attempt_dies() 
     let rig = rig().await;
     let inspector = inspector(&rig).await;
     let host = host_of("norow");
-    given_host_without_row(&rig, &rig.replica().await).await;
+    given_host_without_row(&rig, &inspector.api).await;
     let unknown =
         Mark { installation: inspector.store.installation(), tenant: TenantId(Uuid::from_u128(77)) };
     let made = made_by_hand(&rig, "norow", "x", &unknown.to_string());
