@@ -9,14 +9,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::domain::drift::Change;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
+use crate::domain::ids::{ClientId, Hint, PageCursor, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::ClientSecret;
-use crate::domain::token::SeenToken;
+use crate::domain::token::{SeenToken, TokenPage, Walk, Walked};
 
 /// Where the time comes from. Leases and due times never do: those are made in
 /// SQL by `tenantd.clock()`.
@@ -138,12 +138,35 @@ pub trait QlikApi: Send + Sync + 'static {
         user: &UserId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// The tokens issued on the tenant, of one user or of all, through all pages.
+    /// One page of the tokens issued on the tenant, of one user or of all. The first one
+    /// is at `None`.
+    fn page_of_tokens(
+        &self,
+        host: &AllowedHost,
+        user: Option<&UserId>,
+        at: Option<&PageCursor>,
+    ) -> impl Future<Output = Result<TokenPage, Failure>> + Send;
+
+    /// The tokens issued on the tenant, of one user or of all, through all pages. There may
+    /// be more of them than anybody wants to hold: what only looks for some walks the pages.
     fn list_tokens(
         &self,
         host: &AllowedHost,
         user: Option<&UserId>,
-    ) -> impl Future<Output = Result<Vec<SeenToken>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<SeenToken>, Failure>> + Send {
+        async move {
+            let (mut tokens, mut walk) = (Vec::new(), Walk::default());
+            loop {
+                let page = self.page_of_tokens(host, user, walk.at()).await?;
+                tokens.extend(page.tokens);
+                walk = match walk.past(page.next) {
+                    Walked::On(walk) => walk,
+                    Walked::Ended => return Ok(tokens),
+                    Walked::Circle => return Err(Failure::unanswered(FailureKind::Unreadable)),
+                };
+            }
+        }
+    }
 
     /// Revokes a token. One that is gone already counts as revoked.
     fn delete_token(

@@ -159,7 +159,7 @@ GRANT UPDATE (stage, since, started_at, judged_from, message) ON tenantd.rollout
 -- What a budget let through, and what came of it; pruned with the history. When and for
 -- whom it was is never rewritten, or an hour's budget could be spent twice.
 GRANT SELECT, DELETE ON tenantd.changes TO tenantd_daemon;
-GRANT INSERT (kind, tenant_id, target_version, started_at, ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
+GRANT INSERT (kind, tenant_id, client_id, target_version, started_at, ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
 GRANT UPDATE (ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
 -- What is done for the whole fleet from time to time: whoever moves the due time does it.
 -- Its rows are there from the start.

@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 
 use super::hints::{SeenSecret, StoredSecret};
 use super::ids::{ClientId, Hint, InstallationId, TenantId, UserId};
-use super::look::SeenClient;
+use super::look::{SeenClient, looks_made_by_us};
 use super::mark::marks_in;
 use super::phase::Phase;
 
@@ -22,7 +22,7 @@ pub enum Class {
     Orphan,
     /// The row's mark, and not the row's client.
     Duplicate,
-    /// No mark of ours, but the name our client has.
+    /// The name our client has, or our mark, but not the look of what we make.
     LookAlike,
     /// A secret of our client that our bot user made and the database does not know.
     StaleSecret,
@@ -192,6 +192,16 @@ pub fn other_tenants(
     others
 }
 
+/// Whether somebody must say who we are before it is known who made what bears our mark.
+#[must_use]
+pub fn needs_maker(installation: InstallationId, committed: Option<&ClientId>, seen: &[SeenClient]) -> bool {
+    let is_marked =
+        |client: &&SeenClient| marks_in(&client.description).any(|mark| mark.installation == installation);
+    let others = seen.iter().filter(|client| !client.is_deleted && Some(&client.client_id) != committed);
+    let mut marked = others.filter(is_marked);
+    marked.any(|client| client.secrets.iter().any(|secret| secret.created_by.is_some()))
+}
+
 impl<S: BuildHasher> HostView<'_, S> {
     /// Sorts the clients of the host.
     #[must_use]
@@ -206,6 +216,14 @@ impl<S: BuildHasher> HostView<'_, S> {
                 }
                 Whose::Foreign => sorted.foreign += 1,
                 Whose::LookAlike => sorted.found.push(found(Class::LookAlike, None)),
+                // A mark is a text that anybody may copy, and what is there beside a client that
+                // is not may be all that works.
+                Whose::Orphan(_) | Whose::Duplicate(_) if !looks_made_by_us(client) => {
+                    sorted.found.push(found(Class::LookAlike, None));
+                }
+                Whose::Duplicate(_) if !self.is_committed_there(seen) => {
+                    sorted.found.push(found(Class::LookAlike, None));
+                }
                 Whose::Orphan(tenant) => sorted.found.push(found(Class::Orphan, Some(tenant))),
                 Whose::Duplicate(tenant) => sorted.found.push(found(Class::Duplicate, Some(tenant))),
             }
@@ -258,6 +276,10 @@ impl<S: BuildHasher> HostView<'_, S> {
                 None | Some(Known::Removed | Known::WithClient(_)) => Whose::Orphan(tenant),
             },
         }
+    }
+
+    fn is_committed_there(&self, seen: &[SeenClient]) -> bool {
+        seen.iter().any(|client| !client.is_deleted && self.is_committed(client))
     }
 
     fn is_committed(&self, client: &SeenClient) -> bool {

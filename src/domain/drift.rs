@@ -53,8 +53,10 @@ pub struct Change {
 pub enum Drift {
     /// The committed client is not there.
     ClientMissing,
-    /// A second client bears the row's mark.
+    /// A second client bears the row's mark and looks made by us.
     Duplicate(ClientId),
+    /// A second client bears the row's mark, but does not look made by us.
+    CopiedMark(ClientId),
     /// Consent is not trusted.
     Consent,
     /// The client is disabled. No request of Qlik's API enables it.
@@ -89,6 +91,8 @@ pub enum DriftKind {
     ClientMissing,
     /// See [`Drift::Duplicate`].
     Duplicate,
+    /// See [`Drift::CopiedMark`].
+    CopiedMark,
     /// See [`Drift::Consent`].
     Consent,
     /// See [`Drift::Disabled`].
@@ -146,6 +150,7 @@ impl Drift {
         match self {
             Self::ClientMissing => DriftKind::ClientMissing,
             Self::Duplicate(_) => DriftKind::Duplicate,
+            Self::CopiedMark(_) => DriftKind::CopiedMark,
             Self::Consent => DriftKind::Consent,
             Self::Disabled => DriftKind::Disabled,
             Self::Field { wanted, .. } => wanted.field.drift(),
@@ -157,9 +162,10 @@ impl Drift {
 
 impl DriftKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientMissing,
         Self::Duplicate,
+        Self::CopiedMark,
         Self::Consent,
         Self::Disabled,
         Self::Name,
@@ -178,6 +184,7 @@ impl DriftKind {
         match self {
             Self::ClientMissing => "client_missing",
             Self::Duplicate => "duplicate",
+            Self::CopiedMark => "copied_mark",
             Self::Consent => "consent",
             Self::Disabled => "disabled",
             Self::Name => "name",
@@ -197,7 +204,7 @@ impl DriftKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// Whether the daemon can mend it. A missing client is made again only when
+    /// Whether the daemon can mend it. What only bears our mark is for people, a missing client is made again only when
     /// asked for, no request enables a client, and a secret that is not stored may
     /// be somebody's.
     #[must_use]
@@ -212,7 +219,7 @@ impl DriftKind {
             | Self::RedirectUris
             | Self::Origins
             | Self::SecretMissing => true,
-            Self::ClientMissing | Self::Disabled | Self::SecretUnknown => false,
+            Self::ClientMissing | Self::CopiedMark | Self::Disabled | Self::SecretUnknown => false,
         }
     }
 
@@ -224,6 +231,7 @@ impl DriftKind {
         match self {
             Self::ClientMissing | Self::Disabled | Self::Grants => true,
             Self::Duplicate
+            | Self::CopiedMark
             | Self::Consent
             | Self::Name
             | Self::Mark
@@ -268,7 +276,9 @@ impl Expected<'_> {
     /// Every difference between the row and the tenant's clients.
     #[must_use]
     pub fn drifts(&self, seen: &[SeenClient]) -> Vec<Drift> {
+        let copied = look::copied(self.mark, Some(self.client), seen).into_iter().map(Drift::CopiedMark);
         let duplicates = look::surplus(self.mark, self.client, seen).into_iter().map(Drift::Duplicate);
+        let duplicates = duplicates.chain(copied);
         let Some(client) = seen.iter().find(|seen| !seen.is_deleted && seen.client_id == *self.client) else {
             return std::iter::once(Drift::ClientMissing).chain(duplicates).collect();
         };
@@ -365,6 +375,8 @@ mod tests {
 
     use super::super::hints::SeenSecret;
     use super::super::ids::{InstallationId, TenantId};
+    use super::super::look::Maker;
+    use super::super::profile::APP_TYPE;
     use super::*;
 
     const MARK: Mark =
@@ -386,6 +398,9 @@ mod tests {
 
     fn healthy() -> SeenClient {
         SeenClient {
+            app_type: Some(APP_TYPE.to_owned()),
+            made_by: Maker::Untold,
+            fault: None,
             client_id: ClientId::new("c"),
             name: "portal".into(),
             description: format!("edited around {MARK} by hand"),
@@ -393,7 +408,7 @@ mod tests {
             grants: texts(&[GRANTS[1], GRANTS[0]]),
             redirect_uris: texts(&["https://b.example/cb", "https://a.example/cb"]),
             allowed_origins: vec![],
-            created_at: DateTime::from_timestamp(1, 0).unwrap(),
+            created_at: DateTime::from_timestamp(1, 0),
             is_deleted: false,
             is_disabled: false,
             is_trusted: Some(true),

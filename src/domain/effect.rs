@@ -9,6 +9,7 @@ use super::drift::{Change, Drift};
 use super::hints::SeenSecret;
 use super::ids::{ClientId, Hint, UserId};
 use super::look::SeenClient;
+use super::token::Walk;
 
 /// One outside act, to be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub enum Effect {
     Amend(ClientId, Vec<Change>),
     /// Delete the client, because the tenant is to have none.
     Delete(ClientId),
-    /// Revoke a batch of the tokens that were issued to the client.
-    Revoke(ClientId),
+    /// Revoke a batch of the tokens that were issued to the client, from here on.
+    Revoke(ClientId, Walk),
     /// Delete the bot user that Qlik made for the client.
     DeleteBot(ClientId),
 }
@@ -120,8 +121,8 @@ pub enum Done {
     Deleted,
     /// A batch of its tokens is gone.
     Revoked {
-        /// There are more.
-        is_more: bool,
+        /// Where to go on; `None` at the end.
+        left: Option<Walk>,
     },
     /// Its bot user is gone.
     BotDeleted,
@@ -144,7 +145,7 @@ impl Effect {
             Self::Audit(_) => EffectKind::Audit,
             Self::Amend(..) => EffectKind::Amend,
             Self::Delete(_) => EffectKind::Delete,
-            Self::Revoke(_) => EffectKind::Revoke,
+            Self::Revoke(..) => EffectKind::Revoke,
             Self::DeleteBot(_) => EffectKind::DeleteBot,
         }
     }

@@ -47,6 +47,14 @@ pub enum FailureKind {
     /// A 2xx answer whose body is not what the contract says.
     #[error("the tenant's answer was not readable")]
     Unreadable,
+    /// A client of ours in a list that could be read otherwise.
+    #[error("the client {client:?}, which is ours, cannot be read: {fault}")]
+    IllegibleClient {
+        /// Its id.
+        client: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
     /// 429, or our own pacing.
     #[error("the tenant asked us to slow down")]
     Throttled {
@@ -111,6 +119,7 @@ impl Failure {
             | FailureKind::NoAnswer
             | FailureKind::ServerError
             | FailureKind::Unreadable
+            | FailureKind::IllegibleClient { .. }
             | FailureKind::Throttled { .. }
             | FailureKind::TokenRefused
             | FailureKind::TenantUnavailable
@@ -118,6 +127,28 @@ impl Failure {
             | FailureKind::NotFound
             | FailureKind::Conflict
             | FailureKind::Rejected => self,
+        }
+    }
+
+    /// Whether a walk through a list may go on where it was: not where the answer may mean
+    /// that its cursor is good for nothing any more.
+    #[must_use]
+    pub const fn keeps_the_place(&self) -> bool {
+        match self.kind {
+            FailureKind::Rejected
+            | FailureKind::NotFound
+            | FailureKind::Conflict
+            | FailureKind::Unreadable
+            | FailureKind::IllegibleClient { .. } => false,
+            FailureKind::NotConnected
+            | FailureKind::NoToken
+            | FailureKind::NoAnswer
+            | FailureKind::ServerError
+            | FailureKind::Throttled { .. }
+            | FailureKind::TokenRefused
+            | FailureKind::CredentialRefused
+            | FailureKind::TenantUnavailable
+            | FailureKind::Forbidden => true,
         }
     }
 
@@ -139,6 +170,7 @@ impl Failure {
             | FailureKind::NoAnswer
             | FailureKind::ServerError
             | FailureKind::Unreadable
+            | FailureKind::IllegibleClient { .. }
             | FailureKind::Conflict => FailureKind::NoToken,
             FailureKind::NotFound => FailureKind::TenantUnavailable,
             same @ (FailureKind::NotConnected

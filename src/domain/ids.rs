@@ -70,6 +70,10 @@ text_id! {
     TokenId
 }
 text_id! {
+    /// Where the next page of a list begins: whatever the adapter that gave it makes of it.
+    PageCursor
+}
+text_id! {
     /// The name of a `[[regions]]` entry.
     RegionName
 }

@@ -14,6 +14,9 @@ pub const MAX_URIS: usize = 5;
 /// Longest redirect URI, origin or scope in characters.
 pub const MAX_URI: usize = 256;
 
+/// The type of every client of ours, which can never be changed.
+pub const APP_TYPE: &str = "web";
+
 /// What every client of ours may do at the token endpoint. Both: without the first, a
 /// new client could not be proven on a tenant without users.
 pub const GRANTS: [&str; 2] = ["client_credentials", "urn:qlik:oauth:user-impersonation"];

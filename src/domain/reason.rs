@@ -114,7 +114,8 @@ impl WaitReason {
             | Self::CredentialRefused
             | Self::ProofRefused => Evidence::Fleet,
             Self::Blocked | Self::SecretSlotsFull => Evidence::Tenant,
-            Self::DeletionsHeld | Self::ChangesHeld => Evidence::Nobody,
+            // The region's condition, in which nothing was tried.
+            Self::RightMissing | Self::DeletionsHeld | Self::ChangesHeld => Evidence::Nobody,
         }
     }
 

@@ -43,7 +43,9 @@ impl RetryClass {
         use EffectKind as E;
         match failure {
             FailureKind::Throttled { wait } => Self::Throttled { wait: *wait },
-            FailureKind::NotConnected | FailureKind::NoToken => Self::Transient,
+            FailureKind::NotConnected | FailureKind::NoToken | FailureKind::IllegibleClient { .. } => {
+                Self::Transient
+            }
             FailureKind::TenantUnavailable => Self::Blocked,
             FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => {
                 if effect.is_repeatable() { Self::Transient } else { Self::Ambiguous }
@@ -161,6 +163,11 @@ impl Policy {
     /// How often a tenant is taken up for which its region lacks a right. It is woken as
     /// soon as the right is back.
     pub const RIGHT_MISSING_EVERY: Duration = Duration::from_hours(1);
+    /// How often a duplicate that waits for the budget of removals is looked at again.
+    pub const BUDGET_AGAIN: Duration = Duration::from_mins(15);
+    /// How long a removal lets the pacing of its requests earn, before it goes on revoking
+    /// tokens: some ten deletions and a hundred pages.
+    pub const EARNED_BATCH: Duration = Duration::from_secs(15);
     /// Ceiling of the wait between attempts at a removal that has failed for too long.
     pub const SLOW_REMOVAL: Duration = Duration::from_hours(1);
 

@@ -46,7 +46,10 @@ pub fn after_failure(
         RetryClass::Forbidden => tried.forbidden(tenant),
         RetryClass::Missing => tried.missing(tenant),
         RetryClass::Ambiguous => tried.unanswered(tenant),
-        RetryClass::Throttled { wait } => tried.excused(tenant, WaitReason::Throttled, wait),
+        RetryClass::Throttled { wait } => {
+            let turn = turn(effect.kind(), failure, wait);
+            tried.excused(tenant, WaitReason::Throttled, turn)
+        }
         RetryClass::Blocked => tried.excused(tenant, WaitReason::Blocked, Policy::BLOCKED_EVERY),
         RetryClass::ProofRefused => tried.proof_refused(tenant),
         RetryClass::Permanent => tried.refused(tenant),
@@ -60,6 +63,29 @@ const AGAIN: &str = "; tried again by itself";
 #[must_use]
 pub fn without_outlook(message: &str) -> String {
     message.strip_suffix(AGAIN).unwrap_or(message).to_owned()
+}
+
+/// Where it is our own pacing that says no, what goes on in batches waits until it has
+/// earned one: turn by turn it would do nothing but begin.
+fn turn(effect: EffectKind, failure: &Failure, wait: Duration) -> Duration {
+    let is_our_own = failure.evidence.status.is_none();
+    match effect {
+        EffectKind::Revoke | EffectKind::DeleteBot if is_our_own => wait.max(Policy::EARNED_BATCH),
+        EffectKind::Revoke
+        | EffectKind::DeleteBot
+        | EffectKind::Create
+        | EffectKind::Look
+        | EffectKind::Compare
+        | EffectKind::Mint
+        | EffectKind::Tidy
+        | EffectKind::Trust
+        | EffectKind::Prove
+        | EffectKind::Recheck
+        | EffectKind::Dedupe
+        | EffectKind::Audit
+        | EffectKind::Amend
+        | EffectKind::Delete => wait,
+    }
 }
 
 /// A failed attempt and what judges it.

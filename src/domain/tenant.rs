@@ -15,6 +15,7 @@ use super::mark::Mark;
 use super::phase::Phase;
 use super::place::Hold;
 use super::rights::MissingRights;
+use super::token::Walk;
 
 /// Everything the core needs to know to choose the next effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,8 +271,8 @@ pub enum Removal {
     Look,
     /// Delete this client.
     Delete(ClientId),
-    /// It is gone: revoke its tokens.
-    Revoke(ClientId),
+    /// It is gone: revoke its tokens, from here on.
+    Revoke(ClientId, Walk),
     /// They are gone: delete its bot user.
     DeleteBot(ClientId),
 }
@@ -347,7 +348,7 @@ impl Tenant {
                     ..stand(Phase::Removing, None)
                 },
                 Removal::Look => stand(Phase::Removing, None),
-                Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client) => {
+                Removal::Delete(client) | Removal::Revoke(client, _) | Removal::DeleteBot(client) => {
                     stand(Phase::Removing, Some(client))
                 }
             },
@@ -384,7 +385,7 @@ impl Tenant {
                 State::Ready { client, duty: Duty::Compare }
             }
             State::Removing(
-                Removal::Delete(client) | Removal::Revoke(client) | Removal::DeleteBot(client),
+                Removal::Delete(client) | Removal::Revoke(client, _) | Removal::DeleteBot(client),
             ) => State::Removing(Removal::Delete(client)),
             same @ (State::Pending
             | State::Creating(Entry::Settling { .. })
@@ -396,6 +397,43 @@ impl Tenant {
             | State::Removing(Removal::Settling { .. } | Removal::Look)
             | State::Removed { .. }) => same,
         }
+    }
+
+    /// The state in which a removal goes on after something came in between: behind the
+    /// deletion, which was answered, it need not begin again.
+    #[must_use]
+    pub fn midway(&self) -> Option<Removal> {
+        match &self.state {
+            State::Removing(Removal::Revoke(client, walk)) => {
+                Some(Removal::Revoke(client.clone(), walk.clone().interrupted()))
+            }
+            State::Removing(same @ Removal::DeleteBot(_)) => Some(same.clone()),
+            State::Removing(Removal::Settling { .. } | Removal::Look | Removal::Delete(_))
+            | State::Pending
+            | State::Creating(_)
+            | State::Minting { .. }
+            | State::Created { .. }
+            | State::Trusted { .. }
+            | State::Ready { .. }
+            | State::Proving { .. }
+            | State::Removed { .. } => None,
+        }
+    }
+
+    /// The same tenant, gone on with midway, if that is of this very removal.
+    #[must_use]
+    pub fn resumed(mut self, midway: Removal) -> Self {
+        let is_same = match (&self.state, &midway) {
+            (
+                State::Removing(Removal::Delete(claimed)),
+                Removal::Revoke(client, _) | Removal::DeleteBot(client),
+            ) => claimed == client,
+            (_, _) => false,
+        };
+        if is_same {
+            self.state = State::Removing(midway);
+        }
+        self
     }
 
     /// Where a tenant with a proven credential goes on: with the first thing it is due for.

@@ -214,7 +214,7 @@ fn wanted_effect(tenant: &Tenant) -> Next {
             Removal::Settling { left } => settling(*left, EffectKind::Create),
             Removal::Look => Next::Do(Effect::Look),
             Removal::Delete(client) => Next::Do(Effect::Delete(client.clone())),
-            Removal::Revoke(client) => Next::Do(Effect::Revoke(client.clone())),
+            Removal::Revoke(client, walk) => Next::Do(Effect::Revoke(client.clone(), walk.clone())),
             Removal::DeleteBot(client) => Next::Do(Effect::DeleteBot(client.clone())),
         },
         State::Removed { is_recheck_due: false } => Next::Rest(Rest::Settled),
@@ -323,8 +323,8 @@ pub fn after(
         }
         (State::Removing(Removal::Look), Done::Looked(seen)) => removal::looked(tenant, &seen, policy),
         (State::Removing(Removal::Delete(client)), Done::Deleted) => removal::deleted(tenant, client),
-        (State::Removing(Removal::Revoke(client)), Done::Revoked { is_more }) => {
-            removal::revoked(tenant, client, is_more)
+        (State::Removing(Removal::Revoke(client, _)), Done::Revoked { left }) => {
+            removal::revoked(tenant, client, left)
         }
         (State::Removing(Removal::DeleteBot(_)), Done::BotDeleted) => {
             advance(tenant, State::Removing(Removal::Look), SecretChange::Keep)
@@ -372,6 +372,16 @@ pub fn resting(tenant: &Tenant, rest: Rest) -> Decision {
     // What was spent before it was known that the whole region lacks the right is given back.
     let failures = if matches!(ailment, Some(Ailment::RightAwaited(_))) { 0 } else { tenant.failures };
     Decision { tenant: Tenant { failures, ..checkpoint.tenant }, rest, progress, ailment, ..checkpoint }
+}
+
+/// What to write down when a duplicate may not be deleted now, because the hour's removals
+/// are spent: it is shown and looked at again, and nothing else waits for it.
+#[must_use]
+pub fn put_off(tenant: Tenant, policy: &Policy) -> Decision {
+    let decision = care::put_off(tenant, policy);
+    let rest = if decision.rest == Rest::Hold { Rest::Requeue } else { decision.rest };
+    let state = decision.tenant.re_entry();
+    Decision { rest, tenant: Tenant { state, ..decision.tenant }, ..decision }
 }
 
 /// What to write down when a worker stops before the next effect: nothing is in

@@ -85,7 +85,9 @@ impl<Q: QlikApi> Inspector<Q> {
             may_take(&row)?;
         }
         let host = self.allowed(&row.host)?;
-        let seen = look_closely(&self.api, &host, &takeover.client).await.map_err(of_qlik(&host))?;
+        let seen = look_closely(&self.api, &host, &self.mark(tenant), &takeover.client)
+            .await
+            .map_err(of_qlik(&host))?;
         let client = self.vetted(&row, takeover, &seen).await?;
         if !was_ours {
             self.commit_takeover(tenant, fence, &client, &takeover.by).await?;
@@ -198,6 +200,7 @@ impl<Q: QlikApi> Inspector<Q> {
             Drift::Field { wanted, .. } => wanted.field != Field::Description,
             Drift::ClientMissing
             | Drift::Duplicate(_)
+            | Drift::CopiedMark(_)
             | Drift::Consent
             | Drift::Disabled
             | Drift::SecretMissing { .. }

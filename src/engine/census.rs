@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::inspect::{Inspector, NotDone, each, of_qlik};
-use crate::domain::census::{Class, Found, HostRow, HostView, Sorted, other_tenants};
+use crate::domain::census::{self, Class, Found, HostRow, HostView, Sorted, other_tenants};
 use crate::domain::ids::RegionName;
-use crate::domain::look::SeenClient;
+use crate::domain::look::{self, SeenClient};
 use crate::domain::phase::Phase;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
@@ -121,7 +121,11 @@ impl<Q: QlikApi> Inspector<Q> {
             Some(target) => Some(self.row(target.tenant_id).await?),
             None => None,
         };
-        let seen = self.api.list_clients(host).await.map_err(of_qlik(host))?;
+        let mut seen = self.api.list_clients(host).await.map_err(of_qlik(host))?;
+        let installation = self.store.installation();
+        if census::needs_maker(installation, row.as_ref().and_then(|row| row.client.as_ref()), &seen) {
+            look::tell_makers(&mut seen, &self.api.bot_user(host).await.map_err(of_qlik(host))?);
+        }
         let sorted = self.sorted(row.as_ref(), host, &seen).await?;
         Ok(Counted { place, row, seen, sorted })
     }
@@ -195,7 +199,7 @@ impl Counted {
             marked_tenant_id: found.tenant.map(|tenant| tenant.0),
             name: client.map(|client| client.name.clone()),
             description: client.map(|client| client.description.clone()),
-            created_at: client.map(|client| client.created_at),
+            created_at: client.and_then(|client| client.created_at),
             hints: client.map(hints_of).unwrap_or_default(),
         }
     }

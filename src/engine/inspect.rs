@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use super::Terms;
 use crate::domain::drift::{Drift, DriftKind, Expected};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, Fence, TenantId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{self, SeenClient};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::profile::WantedClient;
@@ -182,8 +182,8 @@ impl<Q: QlikApi> Inspector<Q> {
         let row = self.row(tenant).await?;
         let client = audited_client(&row)?;
         let host = self.allowed(&row.host)?;
-        let seen = look_closely(&self.api, &host, client).await.map_err(of_qlik(&host))?;
         let (mark, wanted) = (self.mark(tenant), self.wanted(&row));
+        let seen = look_closely(&self.api, &host, &mark, client).await.map_err(of_qlik(&host))?;
         let expected = Expected { client, mark: &mark, wanted: wanted.as_ref(), stored: &row.stored };
         let mut drifts = expected.drifts(&seen);
         if row.is_minting {
@@ -217,14 +217,34 @@ fn audited_client(row: &Inspected) -> Result<&ClientId, NotDone> {
     })
 }
 
+/// All clients, of which those of the row could be read in full. Where others bear its mark,
+/// it is known whether we made them.
+pub(super) async fn look<Q: QlikApi>(
+    api: &Q,
+    host: &AllowedHost,
+    mark: &Mark,
+    committed: Option<&ClientId>,
+) -> Result<Vec<SeenClient>, Failure> {
+    let mut seen = api.list_clients(host).await?;
+    if let Some((client, fault)) = look::illegible(mark, committed, &seen) {
+        let kind = FailureKind::IllegibleClient { client: client.to_string(), fault };
+        return Err(Failure::unanswered(kind));
+    }
+    if look::needs_maker(mark, committed, &seen) {
+        look::tell_makers(&mut seen, &api.bot_user(host).await?);
+    }
+    Ok(seen)
+}
+
 /// All clients, and of this one surely whether its consent is trusted: one GET where the
 /// list says so, which Qlik's does.
 pub(super) async fn look_closely<Q: QlikApi>(
     api: &Q,
     host: &AllowedHost,
+    mark: &Mark,
     client: &ClientId,
 ) -> Result<Vec<SeenClient>, Failure> {
-    let mut seen = api.list_clients(host).await?;
+    let mut seen = look(api, host, mark, Some(client)).await?;
     let ours = |seen: &&mut SeenClient| seen.client_id == *client && !seen.is_deleted;
     for ours in seen.iter_mut().filter(ours).filter(|seen| seen.is_trusted.is_none()) {
         ours.is_trusted = Some(api.is_trusted(host, client).await?);

@@ -16,6 +16,7 @@ pub mod dispatch;
 mod in_hand;
 pub mod inspect;
 pub mod lease;
+mod midway;
 pub mod outage;
 pub mod pulse;
 mod rights;
@@ -125,6 +126,7 @@ pub struct Engine<Q> {
     kept: in_hand::Kept,
     /// What Qlik lately let this process do.
     granted: rights::Granted,
+    midway: midway::Midway,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -141,6 +143,7 @@ impl<Q: QlikApi> Engine<Q> {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
         let (pulse, kept, granted) =
             (pulse::Pulse::default(), in_hand::Kept::default(), rights::Granted::default());
-        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept, granted }
+        let midway = midway::Midway::default();
+        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept, granted, midway }
     }
 }

@@ -11,12 +11,13 @@ use crate::domain::drift::{Drift, Expected};
 use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
+use crate::domain::look::SeenClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
 use crate::domain::setback;
 use crate::domain::tenant::State;
-use crate::domain::token;
+use crate::domain::token::Walk;
 use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -24,12 +25,13 @@ use crate::postgres::commit::{Attempt, DONE, Desired, SealedSecret};
 use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
+use super::tokens::{self, Holder};
 use super::work::Work;
 use super::worker::is_fenced;
 use super::{Engine, Proof, inspect};
 
-/// Tokens revoked by one effect: what the pacing of writes lets pass within a lease.
-const REVOKE_BATCH: usize = 20;
+/// Pages without a token of ours that one effect passes.
+const REVOKE_PAGES: u32 = 50;
 
 /// What an act brought, before it is judged.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct Judged {
     pub sealed: Option<SealedSecret>,
     /// The line of history.
     pub attempt: Attempt,
+    /// Whether a removal may go on where it was.
+    pub keeps_the_place: bool,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -108,7 +112,7 @@ impl<Q: QlikApi> Engine<Q> {
                 let made = api.create_client(host, wanted).await?;
                 Ok((Done::Created { client: made.client_id, hint: made.hint }, Some(made.secret)))
             }
-            Effect::Look => api.list_clients(host).await.map(Done::Looked).map(plain),
+            Effect::Look => self.look(work).await.map(Done::Looked).map(plain),
             Effect::Compare(client) => {
                 let me = api.bot_user(host).await?;
                 let secrets = api.list_secrets(host, client).await?;
@@ -123,15 +127,15 @@ impl<Q: QlikApi> Engine<Q> {
             }
             Effect::Trust(client) => api.trust(host, client).await.map(|()| plain(Done::Trusted)),
             Effect::Prove(client) => self.prove(work, client).await.map(plain),
-            Effect::Recheck(_) => api.list_clients(host).await.map(Done::Rechecked).map(plain),
+            Effect::Recheck(_) => self.look(work).await.map(Done::Rechecked).map(plain),
             Effect::Dedupe(surplus) => api.delete_client(host, surplus).await.map(|()| plain(Done::Deduped)),
             Effect::Audit(client) => self.audit(work, client).await.map(Done::Audited).map(plain),
             Effect::Amend(client, changes) => {
                 api.amend(host, client, changes).await.map(|()| plain(Done::Amended))
             }
             Effect::Delete(client) => api.delete_client(host, client).await.map(|()| plain(Done::Deleted)),
-            Effect::Revoke(client) => {
-                self.revoke(host, client).await.map(|is_more| plain(Done::Revoked { is_more }))
+            Effect::Revoke(client, walk) => {
+                self.revoke(host, client, walk.clone()).await.map(|left| plain(Done::Revoked { left }))
             }
             Effect::DeleteBot(client) => {
                 for bot in api.bots_of(host, client).await? {
@@ -142,27 +146,42 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
+    async fn look(&self, work: &Work) -> Result<Vec<SeenClient>, Failure> {
+        inspect::look(&self.api, &work.host, &work.tenant.mark, work.tenant.stand().client).await
+    }
+
     /// One GET where the list says all, which Qlik's does.
     async fn audit(&self, work: &Work, client: &ClientId) -> Result<Vec<Drift>, Failure> {
-        let seen = inspect::look_closely(&self.api, &work.host, client).await?;
+        let seen = inspect::look_closely(&self.api, &work.host, &work.tenant.mark, client).await?;
         let (tenant, wanted) = (&work.tenant, work.wanted.as_ref());
         Ok(Expected { client, mark: &tenant.mark, wanted, stored: &tenant.stored }.drifts(&seen))
     }
 
-    /// Revokes a batch of the client's tokens, small enough for one lease. Returns
-    /// whether there are more.
-    async fn revoke(&self, host: &AllowedHost, client: &ClientId) -> Result<bool, Failure> {
+    /// Revokes the client's tokens of one page, the next that has some. It stops in time
+    /// for its lease, and returns where to go on.
+    async fn revoke(
+        &self,
+        host: &AllowedHost,
+        client: &ClientId,
+        mut walk: Walk,
+    ) -> Result<Option<Walk>, Failure> {
         if self.terms.revoke_by_filter {
             self.api.delete_tokens_of(host, client).await?;
-            return Ok(false);
+            return Ok(None);
         }
-        let bots = self.api.bots_of(host, client).await?;
-        let tokens = self.api.list_tokens(host, None).await?;
-        let mut of_client = token::of_client(&tokens, client, &bots);
-        for token in of_client.by_ref().take(REVOKE_BATCH) {
-            self.api.delete_token(host, &token.id).await?;
+        let started = self.clock.elapsed();
+        // What began before must still end within the limit of one request.
+        let has_time = || self.clock.elapsed().saturating_sub(started) < self.terms.request_timeout / 2;
+        let holder = Holder { client, bots: &self.api.bots_of(host, client).await? };
+        for _ in 0..REVOKE_PAGES {
+            let (next, revoked) = tokens::revoke_page(&self.api, host, &holder, walk, has_time).await?;
+            let Some(next) = next else { return Ok(None) };
+            walk = next;
+            if !revoked.is_empty() || !has_time() {
+                break;
+            }
         }
-        Ok(of_client.next().is_some())
+        Ok(Some(walk))
     }
 
     async fn prove(&self, work: &mut Work, client: &ClientId) -> Result<Done, Failure> {
@@ -245,6 +264,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`IllegalOutcome`], a defect of ours.
     pub fn judge(&self, work: &Work, acted: Acted) -> Result<Judged, IllegalOutcome> {
         let tenant = work.tenant.clone();
+        let keeps_the_place = acted.result.as_ref().err().is_none_or(Failure::keeps_the_place);
         let (decision, outcome, evidence, message) = match acted.result {
             Ok(done) => {
                 let decision = transition::after(tenant, &acted.effect, done, &self.terms.policy)?;
@@ -260,7 +280,7 @@ impl<Q: QlikApi> Engine<Q> {
             }
         };
         let attempt = Attempt { effect: acted.effect.kind(), outcome, evidence, message, took: acted.took };
-        Ok(Judged { decision, sealed: acted.sealed, attempt })
+        Ok(Judged { decision, sealed: acted.sealed, attempt, keeps_the_place })
     }
 
     /// A random share of a wait.
@@ -286,7 +306,7 @@ impl<Q: QlikApi> Engine<Q> {
                 Some(&judged.attempt),
             )
             .await?;
-        work.moved_on(judged.decision.tenant.clone());
+        work.moved_on(judged.decision.tenant.clone(), judged.keeps_the_place);
         Ok(desired)
     }
 }

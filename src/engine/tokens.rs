@@ -1,11 +1,87 @@
-//! Tokens that are out: listed and revoked for an operator.
+//! Tokens that are out: a client's revoked page by page, and what an operator asks for.
+//!
+//! The rule: never more than one page of tokens is held to revoke some of them.
+
+use std::time::Duration;
 
 use super::inspect::{Inspector, NotDone, of_qlik};
-use crate::domain::ids::{TenantId, TokenId, UserId};
+use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::ids::{ClientId, PageCursor, TenantId, TokenId, UserId};
 use crate::domain::region::AllowedHost;
-use crate::domain::token::{self, SeenToken};
+use crate::domain::token::{SeenToken, TokenPage, Walk, Walked};
 use crate::ports::QlikApi;
 use crate::postgres::inspect::Inspected;
+
+/// Longest wait for a turn that a command sits out: what Qlik asks for, and our own pacing.
+const MAX_TURN: Duration = Duration::from_mins(5);
+
+/// Whose tokens are meant.
+pub(super) struct Holder<'a> {
+    /// The client.
+    pub(super) client: &'a ClientId,
+    /// Its bot users.
+    pub(super) bots: &'a [UserId],
+}
+
+/// Revokes the holder's tokens on the page where a walk stands, as many as there is time
+/// for. Returns where to go on, or `None` at the end, and what was revoked.
+pub(super) async fn revoke_page<Q: QlikApi>(
+    api: &Q,
+    host: &AllowedHost,
+    holder: &Holder<'_>,
+    walk: Walk,
+    has_time: impl Fn() -> bool,
+) -> Result<(Option<Walk>, Vec<TokenId>), Failure> {
+    let page = api.page_of_tokens(host, None, walk.at()).await?;
+    let mut revoked = Vec::new();
+    for token in walk.to_revoke(&page, holder.client, holder.bots) {
+        if !revoked.is_empty() && !has_time() {
+            break;
+        }
+        if token.as_str().is_empty() {
+            return Err(Failure::unanswered(FailureKind::Unreadable));
+        }
+        api.delete_token(host, &token).await?;
+        revoked.push(token);
+    }
+    if !revoked.is_empty() {
+        return Ok((Some(walk.again(&page, &revoked)), revoked));
+    }
+    match walk.past(page.next) {
+        Walked::On(walk) => Ok((Some(walk), revoked)),
+        Walked::Ended => Ok((None, revoked)),
+        Walked::Circle => Err(Failure::unanswered(FailureKind::Unreadable)),
+    }
+}
+
+fn past(host: &AllowedHost, walk: Walk, next: Option<PageCursor>) -> Result<Option<Walk>, NotDone> {
+    match walk.past(next) {
+        Walked::On(walk) => Ok(Some(walk)),
+        Walked::Ended => Ok(None),
+        Walked::Circle => Err(of_qlik(host)(Failure::unanswered(FailureKind::Unreadable))),
+    }
+}
+
+/// How long to wait before the same is asked again, where that is all that is wrong.
+fn turn(failure: Failure) -> Result<Duration, Failure> {
+    match failure.kind {
+        FailureKind::Throttled { wait } if wait <= MAX_TURN => Ok(wait),
+        FailureKind::Throttled { .. }
+        | FailureKind::NotConnected
+        | FailureKind::NoToken
+        | FailureKind::NoAnswer
+        | FailureKind::ServerError
+        | FailureKind::Unreadable
+        | FailureKind::IllegibleClient { .. }
+        | FailureKind::CredentialRefused
+        | FailureKind::TokenRefused
+        | FailureKind::TenantUnavailable
+        | FailureKind::Forbidden
+        | FailureKind::NotFound
+        | FailureKind::Conflict
+        | FailureKind::Rejected => Err(failure),
+    }
+}
 
 /// Which tokens to revoke.
 #[derive(Debug, Clone)]
@@ -26,7 +102,13 @@ impl<Q: QlikApi> Inspector<Q> {
         let fence = self.take(tenant).await?;
         let list = async {
             let host = self.allowed(&self.row(tenant).await?.host)?;
-            self.api.list_tokens(&host, user).await.map_err(of_qlik(&host))
+            let (mut tokens, mut walk) = (Vec::new(), Walk::default());
+            loop {
+                let page = self.page_in_turn(&host, user, &walk).await?;
+                tokens.extend(page.tokens);
+                let Some(next) = past(&host, walk, page.next)? else { return Ok(tokens) };
+                walk = next;
+            }
         };
         self.under(tenant, fence, list).await
     }
@@ -46,6 +128,33 @@ impl<Q: QlikApi> Inspector<Q> {
         self.under(tenant, fence, self.revoke_held(tenant, which, by)).await
     }
 
+    async fn page_in_turn(
+        &self,
+        host: &AllowedHost,
+        user: Option<&UserId>,
+        walk: &Walk,
+    ) -> Result<TokenPage, NotDone> {
+        loop {
+            match self.api.page_of_tokens(host, user, walk.at()).await {
+                Ok(page) => return Ok(page),
+                Err(failure) => tokio::time::sleep(turn(failure).map_err(of_qlik(host))?).await,
+            }
+        }
+    }
+
+    /// Whether a client holds any token.
+    pub(super) async fn has_tokens(&self, host: &AllowedHost, holder: &Holder<'_>) -> Result<bool, NotDone> {
+        let mut walk = Walk::default();
+        loop {
+            let page = self.page_in_turn(host, None, &walk).await?;
+            if !walk.to_revoke(&page, holder.client, holder.bots).is_empty() {
+                return Ok(true);
+            }
+            let Some(next) = past(host, walk, page.next)? else { return Ok(false) };
+            walk = next;
+        }
+    }
+
     async fn revoke_held(&self, tenant: TenantId, which: &Revoke, by: &str) -> Result<Vec<TokenId>, NotDone> {
         match which {
             // Which those are, the database says.
@@ -55,12 +164,9 @@ impl<Q: QlikApi> Inspector<Q> {
         let row = self.row(tenant).await?;
         let host = self.allowed(&row.host)?;
         let tokens = match which {
-            Revoke::Tokens(tokens) => tokens.clone(),
-            Revoke::OfClient => self.of_client(&row, &host).await?,
+            Revoke::Tokens(tokens) => self.revoke_each(&host, tokens).await?,
+            Revoke::OfClient => self.revoke_of_client(&row, &host).await?,
         };
-        for token in &tokens {
-            self.api.delete_token(&host, token).await.map_err(of_qlik(&host))?;
-        }
         if !tokens.is_empty() {
             let message = format!("{} tokens were revoked by {by}", tokens.len());
             self.store.record(tenant, "revoke", &message).await?;
@@ -68,12 +174,42 @@ impl<Q: QlikApi> Inspector<Q> {
         Ok(tokens)
     }
 
-    async fn of_client(&self, row: &Inspected, host: &AllowedHost) -> Result<Vec<TokenId>, NotDone> {
+    async fn revoke_each(&self, host: &AllowedHost, tokens: &[TokenId]) -> Result<Vec<TokenId>, NotDone> {
+        for token in tokens {
+            while let Err(failure) = self.api.delete_token(host, token).await {
+                tokio::time::sleep(turn(failure).map_err(of_qlik(host))?).await;
+            }
+        }
+        Ok(tokens.to_vec())
+    }
+
+    async fn revoke_of_client(&self, row: &Inspected, host: &AllowedHost) -> Result<Vec<TokenId>, NotDone> {
         let Some(client) = &row.client else {
             return Err(NotDone::Refused(format!("the tenant has no client (phase {})", row.phase)));
         };
         let bots = self.api.bots_of(host, client).await.map_err(of_qlik(host))?;
-        let tokens = self.api.list_tokens(host, None).await.map_err(of_qlik(host))?;
-        Ok(token::of_client(&tokens, client, &bots).map(|token| token.id.clone()).collect())
+        self.revoke_all(host, &Holder { client, bots: &bots }).await
+    }
+
+    /// Revokes all tokens of a client, however many there are, and waits for its turns.
+    pub(super) async fn revoke_all(
+        &self,
+        host: &AllowedHost,
+        holder: &Holder<'_>,
+    ) -> Result<Vec<TokenId>, NotDone> {
+        let (mut revoked, mut walk) = (Vec::new(), Walk::default());
+        loop {
+            match revoke_page(&self.api, host, holder, walk.clone(), || true).await {
+                Ok((next, tokens)) => {
+                    revoked.extend(tokens);
+                    let Some(next) = next else { return Ok(revoked) };
+                    walk = next;
+                }
+                Err(failure) => {
+                    tokio::time::sleep(turn(failure).map_err(of_qlik(host))?).await;
+                    walk = walk.interrupted();
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::ids::{ExternalId, Fence, TenantId};
 use crate::domain::profile::WantedClient;
 use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
-use crate::domain::tenant::{State, Tenant};
+use crate::domain::tenant::{Removal, State, Tenant};
 use crate::domain::text::plain;
 use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::ports::QlikApi;
@@ -34,6 +34,8 @@ pub struct Work {
     pub tenant: Tenant,
     /// Its new secret, from Qlik's answer until it is proven.
     pub(super) in_hand: Option<InHand>,
+    /// Where its removal is, behind the deletion of the client.
+    midway: Option<Removal>,
 }
 
 /// Why a claimed row may not be worked on.
@@ -70,14 +72,19 @@ impl<Q: QlikApi> Engine<Q> {
             let (name, uris) = (claimed.client_name.as_deref(), claimed.redirect_uris.as_deref());
             profile.client_for(claimed.tenant.mark, name, uris)
         });
+        let tenant = match self.midway.take(claimed.tenant_id) {
+            Some(midway) => claimed.tenant.resumed(midway),
+            None => claimed.tenant,
+        };
         Ok(Work {
             tenant_id: claimed.tenant_id,
             external_id: claimed.external_id,
             host,
             wanted,
             fence: claimed.fence,
-            tenant: claimed.tenant,
+            tenant,
             in_hand: None,
+            midway: None,
         })
     }
 
@@ -88,6 +95,9 @@ impl<Q: QlikApi> Engine<Q> {
             && self.vault.is_seal_only()
         {
             self.kept.put(work.tenant_id, in_hand);
+        }
+        if let Some(midway) = work.midway {
+            self.midway.put(work.tenant_id, midway);
         }
     }
 }
@@ -105,7 +115,10 @@ impl Work {
         transition::resting(&self.tenant, rest)
     }
 
-    pub(super) fn moved_on(&mut self, tenant: Tenant) {
+    pub(super) fn moved_on(&mut self, tenant: Tenant, keeps_the_place: bool) {
+        let has_failed = matches!(tenant.state, State::Removing(Removal::Delete(_)));
+        let before = self.tenant.midway().filter(|_| has_failed && keeps_the_place);
+        self.midway = tenant.midway().or(before);
         // Once proven, or no good, the clear text has served.
         if !matches!(tenant.state, State::Created { .. } | State::Trusted { .. } | State::Proving { .. }) {
             self.in_hand = None;

@@ -12,9 +12,9 @@ use super::work::Work;
 use super::{Engine, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
-use crate::domain::ids::{Fence, TenantId};
+use crate::domain::ids::{ClientId, Fence, TenantId};
 use crate::domain::tenant::State;
-use crate::domain::transition::{Ailment, Decision, Next, Progress, Rest, SecretChange};
+use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
@@ -77,6 +77,13 @@ impl<Q: QlikApi> Engine<Q> {
             Next::Do(_) => return self.rest(work, Rest::Requeue).await,
             Next::Rest(rest) => return self.rest(work, rest).await,
         };
+        if let Effect::Dedupe(surplus) = &effect
+            && !self.may_dedupe(work, surplus).await
+        {
+            let decision = transition::put_off(work.tenant.clone(), &self.terms.policy);
+            self.record(work.tenant_id, work.fence, &decision).await;
+            return Turn::End;
+        }
         let acted = self.act(work, effect).await;
         let may_be_one_more = acted.may_have_made_a_client();
         let judged = match self.judge(work, acted) {
@@ -100,6 +107,17 @@ impl<Q: QlikApi> Engine<Q> {
     /// deleted on the word of a row that may be in other hands, either.
     fn may_send(&self, effect: &Effect, lease: &Lease) -> bool {
         !is_fenced(effect.kind()) || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
+    }
+
+    /// Whether the hour's removals have room for a duplicate. Where the database does not
+    /// say so, they have none.
+    async fn may_dedupe(&self, work: &Work, surplus: &ClientId) -> bool {
+        let per_hour = self.terms.bounds.removals_per_hour;
+        let spent = self.store.spend_removal(work.tenant_id, surplus, per_hour).await;
+        spent.unwrap_or_else(|error| {
+            self.outage.note(&error);
+            false
+        })
     }
 
     /// Sends the commit until the database has answered it. What may be this row's fault is

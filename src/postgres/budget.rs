@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::connections::Link;
 use super::{Connections, Store, StoreError, interval};
+use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::rollout::Kind;
 
 impl Store {
@@ -30,6 +31,26 @@ impl Store {
         let admitted = admit_removals(&mut transaction, per_hour).await?;
         transaction.commit().await?;
         Ok(admitted)
+    }
+
+    /// Takes a place among the hour's removals for the deletion of a duplicate. One that has
+    /// its place already, because an earlier attempt failed, takes no second one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    #[tracing::instrument(name = "db.removals.spend", level = "debug", skip_all)]
+    pub async fn spend_removal(
+        &self,
+        tenant: TenantId,
+        client: &ClientId,
+        per_hour: Option<u32>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.connections.begin().await?;
+        lock(&mut transaction, Kind::Removal).await?;
+        let is_allowed = spend_removal(&mut transaction, tenant, client, per_hour).await?;
+        transaction.commit().await?;
+        Ok(is_allowed)
     }
 
     /// Deletes changes older than `keep`, which no budget counts any more.
@@ -87,6 +108,40 @@ pub(super) async fn lock(connection: &mut Link, kind: Kind) -> Result<String, sq
         SELECT stage FROM tenantd.rollouts WHERE kind = $1 FOR UPDATE
         "#,
         kind.as_str()
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn spend_removal(
+    connection: &mut Link,
+    tenant: TenantId,
+    client: &ClientId,
+    per_hour: Option<u32>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        -- removals.spend
+        WITH removals AS (
+            SELECT count(*) AS spent,
+                   coalesce(bool_or(tenant_id = $1 AND client_id = $2), false) AS is_known
+              FROM tenantd.changes
+             WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour'
+        ), taken AS (
+            INSERT INTO tenantd.changes (kind, tenant_id, client_id, ended_at, outcome)
+            SELECT 'removal', $1, $2, tenantd.clock(), 'done'
+              FROM removals
+             WHERE NOT is_known
+               AND spent < coalesce($3::bigint,
+                                    (SELECT greatest(50, ceil(count(*) / 10.0)::bigint)
+                                       FROM tenantd.tenants WHERE phase <> 'removed'))
+            RETURNING change_id
+        )
+        SELECT is_known OR EXISTS (SELECT FROM taken) AS "is_allowed!" FROM removals
+        "#,
+        tenant.0,
+        client.as_str(),
+        per_hour.map(i64::from)
     )
     .fetch_one(connection)
     .await

@@ -35,12 +35,12 @@ pub use options::{CloudOptions, InvalidOptions};
 use crate::domain::drift::Change;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
+use crate::domain::ids::{ClientId, Hint, PageCursor, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::{ClientSecret, RegionCredential};
-use crate::domain::token::SeenToken;
+use crate::domain::token::TokenPage;
 use crate::ports::{Clock, NewClient, NewSecret, QlikApi};
 use endpoint::Call;
 use token::Tokens;
@@ -139,12 +139,13 @@ impl QlikApi for Cloud {
         users::delete(self, host, user).await
     }
 
-    async fn list_tokens(
+    async fn page_of_tokens(
         &self,
         host: &AllowedHost,
         user: Option<&UserId>,
-    ) -> Result<Vec<SeenToken>, Failure> {
-        oauth_tokens::list(self, host, user).await
+        at: Option<&PageCursor>,
+    ) -> Result<TokenPage, Failure> {
+        oauth_tokens::page(self, host, user, at).await
     }
 
     async fn delete_token(&self, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {

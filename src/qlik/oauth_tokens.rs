@@ -7,26 +7,26 @@
 use super::Cloud;
 use super::endpoint::{Call, DELETE_TOKEN, DELETE_TOKENS, LIST_TOKENS};
 use super::pages::{self, List};
-use super::wire::tokens::TokenItem;
+use super::wire::item::Item;
 use crate::domain::failure::Failure;
-use crate::domain::ids::{ClientId, TokenId, UserId};
+use crate::domain::ids::{ClientId, PageCursor, TokenId, UserId};
 use crate::domain::region::AllowedHost;
-use crate::domain::token::SeenToken;
+use crate::domain::token::{SeenToken, TokenPage};
 
-pub(super) async fn list(
+pub(super) async fn page(
     cloud: &Cloud,
     host: &AllowedHost,
     user: Option<&UserId>,
-) -> Result<Vec<SeenToken>, Failure> {
+    at: Option<&PageCursor>,
+) -> Result<TokenPage, Failure> {
     let mut query = vec![("limit", "100")];
     query.extend(user.map(|user| ("userId", user.as_str())));
     // `page` is what the reference says; every other list of Qlik's has `next`.
     let list = List { endpoint: &LIST_TOKENS, query: &query, cursors: &["page", "next"] };
-    pages::all(cloud, host, &list, |token: TokenItem, _| {
-        let token = SeenToken::from(token);
-        Ok(user.is_none_or(|user| token.user == *user).then_some(token))
-    })
-    .await
+    let (page, next) = pages::one(cloud, host, &list, at).await?;
+    let tokens = page.data.into_iter().map(|token: Item| SeenToken::from(token));
+    let tokens = tokens.filter(|token| user.is_none_or(|user| token.user == *user)).collect();
+    Ok(TokenPage { tokens, next })
 }
 
 pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {

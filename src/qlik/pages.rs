@@ -3,8 +3,12 @@
 //! The rules: **a list is whole or it is no list**, since what a missing page
 //! hides would be taken for not there; and of a link to the next page only the
 //! cursor is used.
+//!
+//! A list that is longer than what may be asked at once waits for its turns here, since
+//! begun anew it would never come to its end.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::de::DeserializeOwned;
@@ -13,12 +17,17 @@ use super::Cloud;
 use super::endpoint::{Call, Endpoint};
 use super::transport::Answer;
 use super::wire::Page;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::ids::PageCursor;
 use crate::domain::region::AllowedHost;
 
-/// Most pages of a hundred items that are read: what the pacing of reads lets
-/// pass at once. Ten thousand clients on one tenant are an error somewhere.
-const MAX_PAGES: usize = 100;
+/// Most pages of a hundred items that are read as one list. Twenty thousand clients on one
+/// tenant are an error somewhere.
+const MAX_PAGES: usize = 200;
+/// Longest wait for a turn in the middle of a list. Our own pacing asks for less.
+const MAX_TURN: Duration = Duration::from_secs(1);
+/// Most waits for one page: others may ask the same host.
+const MAX_TURNS: usize = 3;
 
 /// What is asked for, page by page.
 pub(super) struct List<'a> {
@@ -36,25 +45,70 @@ pub(super) async fn all<T: DeserializeOwned, U>(
     list: &List<'_>,
     read: impl Fn(T, &Answer) -> Result<Option<U>, Failure> + Send,
 ) -> Result<Vec<U>, Failure> {
-    let mut call = Call::new(list.endpoint, &[])?.with_query(list.query)?;
-    let first = call.target.clone();
     let mut kept = Vec::new();
     let mut cursors = HashSet::new();
+    let mut at = None;
     loop {
-        let answer = cloud.call(host, &call).await?;
-        let page: Page<T> = answer.read()?;
-        let next = page.next().map(|href| cursor_of(href, list.cursors));
+        let (answer, page, next) = in_turn(cloud, host, list, at.as_ref()).await?;
         for item in page.data {
             kept.extend(read(item, &answer)?);
         }
         let Some(cursor) = next else { return Ok(kept) };
-        let cursor = cursor.ok_or_else(|| answer.unreadable())?;
-        call.target = format!("{first}&{cursor}");
         // A cursor that comes twice goes round in a circle.
-        if !cursors.insert(cursor) || cursors.len() == MAX_PAGES {
+        if !cursors.insert(cursor.clone()) || cursors.len() == MAX_PAGES {
             return Err(answer.unreadable());
         }
+        at = Some(cursor);
     }
+}
+
+/// One page, and where the next one begins.
+pub(super) async fn one<T: DeserializeOwned>(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    list: &List<'_>,
+    at: Option<&PageCursor>,
+) -> Result<(Page<T>, Option<PageCursor>), Failure> {
+    read_page(cloud, host, list, at).await.map(|(_, page, next)| (page, next))
+}
+
+/// A page behind the first is waited for where only our own pacing says that it is too early.
+async fn in_turn<T: DeserializeOwned>(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    list: &List<'_>,
+    at: Option<&PageCursor>,
+) -> Result<(Answer, Page<T>, Option<PageCursor>), Failure> {
+    for _ in 0..MAX_TURNS {
+        match read_page(cloud, host, list, at).await {
+            Err(Failure { kind: FailureKind::Throttled { wait }, evidence })
+                if at.is_some() && evidence.status.is_none() && wait <= MAX_TURN =>
+            {
+                tokio::time::sleep(wait).await;
+            }
+            read => return read,
+        }
+    }
+    read_page(cloud, host, list, at).await
+}
+
+async fn read_page<T: DeserializeOwned>(
+    cloud: &Cloud,
+    host: &AllowedHost,
+    list: &List<'_>,
+    at: Option<&PageCursor>,
+) -> Result<(Answer, Page<T>, Option<PageCursor>), Failure> {
+    let mut call = Call::new(list.endpoint, &[])?.with_query(list.query)?;
+    if let Some(cursor) = at {
+        call.target = format!("{}&{cursor}", call.target);
+    }
+    let answer = cloud.call(host, &call).await?;
+    let page: Page<T> = answer.read()?;
+    let next = match page.next() {
+        Some(href) => Some(cursor_of(href, list.cursors).ok_or_else(|| answer.unreadable())?),
+        None => None,
+    };
+    Ok((answer, page, next.map(PageCursor::new)))
 }
 
 /// The cursor of a link to the next page, with its name, escaped as it must

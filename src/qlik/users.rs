@@ -8,7 +8,7 @@
 use super::Cloud;
 use super::endpoint::{Call, DELETE_USER, LIST_USERS, READ_ME, unsendable};
 use super::pages::{self, List};
-use super::wire::users::{Me, SeenUser};
+use super::wire::users::{Me, Rights, SeenUser};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::region::AllowedHost;
@@ -37,10 +37,22 @@ pub(super) async fn bots_of(
     let filter = format!("clientId eq {id}");
     let query = [("filter", filter.as_str()), ("limit", "100")];
     let list = List { endpoint: &LIST_USERS, query: &query, cursors: &["next"] };
-    pages::all(cloud, host, &list, |user: SeenUser, _| {
-        Ok(user.is_bot_of(client).then(|| UserId::new(user.id)))
+    pages::all(cloud, host, &list, |user: SeenUser, answer| {
+        if user.may_hide_a_bot_of(client) {
+            return Err(answer.unreadable());
+        }
+        if !user.is_bot_of(client) {
+            return Ok(None);
+        }
+        user.id().map(Some).ok_or_else(|| answer.unreadable())
     })
     .await
+}
+
+/// Whether the user that we act as is an administrator, which the answer says.
+pub(super) async fn is_administrator(cloud: &Cloud, host: &AllowedHost) -> Result<bool, Failure> {
+    let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
+    Ok(answer.read::<Rights>()?.is_administrator())
 }
 
 pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {

@@ -2,9 +2,11 @@
 //!
 //! The rule: what we depend on must be there, once and of its type; what we can
 //! do without (hints, `expires_in`) may be missing or odd and never costs us an
-//! answer that holds a secret, nor a list the others of its items.
+//! answer that holds a secret, nor a list the others of its items; and what is not ours
+//! may look as it likes.
 
 pub(super) mod clients;
+pub(super) mod item;
 pub(super) mod seen;
 pub(super) mod token;
 pub(super) mod tokens;

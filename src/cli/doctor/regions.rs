@@ -115,6 +115,7 @@ fn remedy(kind: &FailureKind) -> &'static str {
         FailureKind::NoAnswer
         | FailureKind::ServerError
         | FailureKind::Unreadable
+        | FailureKind::IllegibleClient { .. }
         | FailureKind::Throttled { .. }
         | FailureKind::TenantUnavailable
         | FailureKind::NotFound

@@ -86,6 +86,7 @@ fn is_refusal(kind: &FailureKind) -> bool {
         | FailureKind::NoAnswer
         | FailureKind::ServerError
         | FailureKind::Unreadable
+        | FailureKind::IllegibleClient { .. }
         | FailureKind::Throttled { .. }
         | FailureKind::TenantUnavailable
         | FailureKind::NotFound

@@ -204,7 +204,7 @@ fn sides(drift: &Drift) -> (Option<String>, Option<String>) {
     let text = |text: &str| Some(text.to_owned());
     match drift {
         Drift::ClientMissing => (text("the client"), None),
-        Drift::Duplicate(client) => (None, Some(client.to_string())),
+        Drift::Duplicate(client) | Drift::CopiedMark(client) => (None, Some(client.to_string())),
         Drift::Consent => (text("trusted"), text("not trusted")),
         Drift::Disabled => (text("enabled"), text("disabled")),
         Drift::Field { wanted, found } => (said(&wanted.value), said(found)),
@@ -227,6 +227,9 @@ fn remedy(kind: DriftKind) -> Option<&'static str> {
         DriftKind::ClientMissing => {
             Some("somebody deleted the client in Qlik; `tenantd tenant retry --recreate` has another made")
         }
+        DriftKind::CopiedMark => Some(
+            "somebody copied our mark into a client's description (its type, its grants or its maker are not ours): take the mark out of it, or delete the client in Qlik",
+        ),
         DriftKind::Disabled => Some("enable the client in Qlik's console; no request of Qlik's API does"),
         DriftKind::SecretUnknown => Some(
             "`tenantd census` tells which of them are left over from us; others an administrator made, and may use",

@@ -4,7 +4,9 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use super::super::hints::Standing;
+use super::super::look::Maker;
 use super::super::mark::Mark;
+use super::super::profile::{APP_TYPE, GRANTS};
 use super::*;
 
 const INSTALLATION: InstallationId = InstallationId(Uuid::from_u128(1));
@@ -21,14 +23,17 @@ fn foreign_mark() -> String {
 
 fn client(id: &str, name: &str, description: &str) -> SeenClient {
     SeenClient {
+        app_type: Some(APP_TYPE.to_owned()),
+        made_by: Maker::Untold,
+        fault: None,
         client_id: ClientId::new(id),
         name: name.to_owned(),
         description: description.to_owned(),
         scopes: vec![],
-        grants: vec![],
+        grants: GRANTS.map(str::to_owned).to_vec(),
         redirect_uris: vec![],
         allowed_origins: vec![],
-        created_at: DateTime::from_timestamp(1, 0).unwrap(),
+        created_at: DateTime::from_timestamp(1, 0),
         is_deleted: false,
         is_disabled: false,
         is_trusted: Some(true),
@@ -80,6 +85,28 @@ fn each_client_is_sorted_by_its_mark_and_never_by_its_name() {
 }
 
 #[test]
+fn what_bears_our_mark_and_does_not_look_made_by_us_is_only_named() {
+    let ours = client("c", "portal", &mark(ROW));
+    for tenant in [ROW, OTHER] {
+        let copy = client("x", "copy", &mark(tenant));
+        let class = if tenant == ROW { Class::Duplicate } else { Class::Orphan };
+        let classes_of =
+            |copy: SeenClient| classes(&sorted(Phase::Ready, Some("c"), &[], &[ours.clone(), copy]));
+
+        assert_eq!(classes_of(copy.clone()), [class]);
+        for copied in [
+            SeenClient { app_type: Some("spa".into()), ..copy.clone() },
+            SeenClient { grants: vec![], ..copy.clone() },
+            SeenClient { made_by: Maker::Another, ..copy.clone() },
+            SeenClient { fault: Some("clientSecrets"), ..copy },
+        ] {
+            assert_eq!(classes_of(copied), [Class::LookAlike]);
+        }
+    }
+    assert_eq!(Class::LookAlike.action(), Action::None);
+}
+
+#[test]
 fn what_a_row_may_still_need_is_no_orphan() {
     let theirs = [client("x", "portal", &mark(OTHER))];
     for (known, expected) in [
@@ -96,7 +123,8 @@ fn what_a_row_may_still_need_is_no_orphan() {
         (Phase::Creating, None, vec![]),
         (Phase::Removing, None, vec![]),
         (Phase::Removed, None, vec![Class::Orphan]),
-        (Phase::Created, Some("y"), vec![Class::Missing, Class::Duplicate]),
+        // What is there beside a client that is not may be all that works.
+        (Phase::Created, Some("y"), vec![Class::Missing, Class::LookAlike]),
     ] {
         assert_eq!(classes(&sorted(phase, committed, &[], &mine)), expected, "{phase}");
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::hints::{Standing, StoredSecret};
 use crate::domain::ids::ClientId;
 use crate::domain::tenant::{Check, Duty, Removal, Series};
+use crate::domain::token::Walk;
 use crate::domain::walk::by_hand::{serving, stored};
 use crate::domain::walk::{FAILURES, POLICY, Step, failed as failure, fresh, many_walks, walk};
 
@@ -183,7 +184,7 @@ fn removals() -> [(Removal, Effect); 4] {
     [
         (Removal::Look, Effect::Look),
         (Removal::Delete(client()), Effect::Delete(client())),
-        (Removal::Revoke(client()), Effect::Revoke(client())),
+        (Removal::Revoke(client(), Walk::default()), Effect::Revoke(client(), Walk::default())),
         (Removal::DeleteBot(client()), Effect::DeleteBot(client())),
     ]
 }

@@ -21,9 +21,13 @@ use super::{
 /// How often a client that was not in the list is looked for again before it counts as gone.
 const MISSING_AGAIN: Duration = Duration::from_mins(1);
 
-pub(super) fn rechecked(tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
+pub(super) fn rechecked(mut tenant: Tenant, client: ClientId, seen: &[SeenClient]) -> Decision {
     let surplus = look::surplus(&tenant.mark, &client, seen);
-    if surplus.is_empty() {
+    let is_any_copied = !look::copied(&tenant.mark, Some(&client), seen).is_empty();
+    note_copies(&mut tenant, is_any_copied);
+    // What is there beside a client that is not may be all that works.
+    if surplus.is_empty() || !look::is_there(&client, seen) {
+        tenant.due.audit |= !surplus.is_empty();
         return all_rechecked(tenant, client);
     }
     hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
@@ -37,8 +41,36 @@ pub(super) fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientI
     hold(Tenant { state: State::Ready { client, duty: Duty::Surplus(surplus) }, ..tenant })
 }
 
+/// The rest of the duplicates must wait. They come last among repairs, too.
+pub(super) fn put_off(mut tenant: Tenant, policy: &Policy) -> Decision {
+    let recheck = RecheckChange::After(Policy::BUDGET_AGAIN);
+    let State::Ready { client, duty } = tenant.state.clone() else { return hold(tenant) };
+    tenant.due.recheck = false;
+    if !tenant.drift.contains(&DriftKind::Duplicate) {
+        tenant.drift.push(DriftKind::Duplicate);
+        tenant.drift.sort_unstable();
+    }
+    let decision = match duty {
+        Duty::Mend(_) => all_mended(tenant, client, policy),
+        Duty::None | Duty::Recheck | Duty::Surplus(_) | Duty::Audit | Duty::Compare | Duty::Tidy(_) => {
+            going_on(tenant, client)
+        }
+    };
+    Decision { recheck, ..decision }
+}
+
+/// Shows that somebody copied the row's mark, or no more.
+fn note_copies(tenant: &mut Tenant, is_any: bool) {
+    tenant.drift.retain(|kind| *kind != DriftKind::CopiedMark);
+    if is_any {
+        tenant.drift.push(DriftKind::CopiedMark);
+        tenant.drift.sort_unstable();
+    }
+}
+
 fn all_rechecked(mut tenant: Tenant, client: ClientId) -> Decision {
     tenant.due.recheck = false;
+    tenant.drift.retain(|kind| *kind != DriftKind::Duplicate);
     Decision { recheck: RecheckChange::Done, ..going_on(tenant, client) }
 }
 
@@ -147,6 +179,7 @@ fn lost_secret(allowed: &[&Drift], wanted: Standing) -> Option<Hint> {
         Drift::SecretMissing { .. }
         | Drift::ClientMissing
         | Drift::Duplicate(_)
+        | Drift::CopiedMark(_)
         | Drift::Consent
         | Drift::Disabled
         | Drift::Field { .. }
@@ -180,7 +213,7 @@ fn is_allowed(drift: &Drift, tenant: &Tenant) -> bool {
         Drift::SecretMissing { .. } => {
             is_let_through || tenant.must_look && tenant.hold != Some(Hold::Changes)
         }
-        Drift::ClientMissing | Drift::Disabled | Drift::SecretUnknown { .. } => false,
+        Drift::ClientMissing | Drift::CopiedMark(_) | Drift::Disabled | Drift::SecretUnknown { .. } => false,
     }
 }
 
@@ -195,6 +228,7 @@ fn mends(allowed: &[&Drift]) -> Vec<Mend> {
             Drift::Field { wanted, .. } => changes.push(wanted.clone()),
             Drift::Duplicate(client) => surplus.push(Mend::Dedupe(client.clone())),
             Drift::ClientMissing
+            | Drift::CopiedMark(_)
             | Drift::Disabled
             | Drift::SecretMissing { .. }
             | Drift::SecretUnknown { .. } => {}

@@ -23,7 +23,7 @@ pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], after_conflict: bool, 
     match look::find(&tenant.mark, seen) {
         Finding::Ours(client) => {
             let entry = MintEntry::Compare;
-            let state = State::Minting { client: client.client_id, series: Series::First, entry };
+            let state = State::Minting { client, series: Series::First, entry };
             let found = advance(Tenant { is_adopted: is_lost, ..tenant }, state, SecretChange::Keep);
             Decision { recheck: RecheckChange::After(policy.recheck_after()), ..found }
         }

@@ -1,20 +1,24 @@
 //! Removal: the client, its tokens, its bot user, and then everything we stored.
 //!
-//! The rule: a removal ends with a look that finds no client of ours. What a list
+//! The rule: a removal ends with a look that finds no client that looks made by us. What a list
 //! that lags still shows after Qlik said it was gone does not count.
 
+use super::super::drift::DriftKind;
 use super::super::ids::ClientId;
 use super::super::look::{self, SeenClient};
 use super::super::retry::Policy;
 use super::super::tenant::{Removal, State, Tenant};
+use super::super::token::Walk;
 use super::{Decision, RecheckChange, Rest, SecretChange, held, hold as hold_lease};
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
     if let Some(client) = next_of_ours(&tenant, seen).or_else(|| next_left(&tenant)) {
         return advance(tenant, State::Removing(Removal::Delete(client)), SecretChange::Keep);
     }
-    let tenant =
-        Tenant { stored: vec![], snapshot: None, is_adopted: false, drift: vec![], left: vec![], ..tenant };
+    // What only bears our mark is not ours to delete; that it is there is shown.
+    let is_copied = !look::copied(&tenant.mark, None, seen).is_empty();
+    let drift = if is_copied { vec![DriftKind::CopiedMark] } else { vec![] };
+    let tenant = Tenant { stored: vec![], snapshot: None, is_adopted: false, drift, left: vec![], ..tenant };
     let removed = advance(tenant, State::Removed { is_recheck_due: false }, SecretChange::Shred);
     let recheck = RecheckChange::After(policy.recheck_after());
     Decision { recheck, rest: Rest::Settled, ..removed }
@@ -22,11 +26,14 @@ pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> De
 
 pub(super) fn deleted(mut tenant: Tenant, client: ClientId) -> Decision {
     tenant.gone.push(client.clone());
-    advance(tenant, State::Removing(Removal::Revoke(client)), SecretChange::Keep)
+    advance(tenant, State::Removing(Removal::Revoke(client, Walk::default())), SecretChange::Keep)
 }
 
-pub(super) fn revoked(tenant: Tenant, client: ClientId, is_more: bool) -> Decision {
-    let next = if is_more { Removal::Revoke(client) } else { Removal::DeleteBot(client) };
+pub(super) fn revoked(tenant: Tenant, client: ClientId, left: Option<Walk>) -> Decision {
+    let next = match left {
+        Some(walk) => Removal::Revoke(client, walk),
+        None => Removal::DeleteBot(client),
+    };
     advance(tenant, State::Removing(next), SecretChange::Keep)
 }
 
@@ -54,7 +61,8 @@ fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
 }
 
 fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {
-    let mut ours = look::ours(&tenant.mark, seen).into_iter().map(|client| &client.client_id);
+    let ours = look::ours(&tenant.mark, seen).into_iter().filter(|client| look::looks_made_by_us(client));
+    let mut ours = ours.map(|client| &client.client_id);
     ours.find(|id| !tenant.gone.contains(id)).cloned()
 }
 

@@ -201,7 +201,7 @@ fn while_deletions_are_held_no_deletion_is_ever_next() {
                 Effect::Tidy(..)
                 | Effect::Dedupe(_)
                 | Effect::Delete(_)
-                | Effect::Revoke(_)
+                | Effect::Revoke(..)
                 | Effect::DeleteBot(_) => true,
                 Effect::Create
                 | Effect::Look
@@ -288,16 +288,19 @@ fn a_look_that_finds_nothing_allows_a_create_only_while_there_is_patience() {
 fn the_client_of_another_row_is_named_in_the_message() {
     let other = crate::domain::mark::Mark { tenant: TenantId(uuid::Uuid::from_u128(77)), ..MARK };
     let seen = SeenClient {
+        app_type: Some(crate::domain::profile::APP_TYPE.to_owned()),
+        made_by: crate::domain::look::Maker::Untold,
+        fault: None,
         client_id: ClientId::new("left"),
         name: String::new(),
         scopes: vec![],
-        grants: vec![],
+        grants: crate::domain::profile::GRANTS.map(str::to_owned).to_vec(),
         redirect_uris: vec![],
         allowed_origins: vec![],
         is_disabled: false,
         is_trusted: None,
         description: other.to_string(),
-        created_at: chrono::DateTime::UNIX_EPOCH,
+        created_at: Some(chrono::DateTime::UNIX_EPOCH),
         is_deleted: false,
         secrets: vec![],
     };

@@ -9,8 +9,10 @@ use crate::domain::drift::{Change, Field, Value};
 use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::hints::{SeenSecret, Standing, StoredSecret};
 use crate::domain::ids::{ClientId, Hint, UserId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{Maker, SeenClient};
+use crate::domain::profile::{APP_TYPE, GRANTS};
 use crate::domain::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, Series, State, Tenant};
+use crate::domain::token::Walk;
 use crate::domain::transition::{Decision, Next, Rest, after, next_effect};
 
 const ALONE: [(&str, Standing); 1] = [("live", Standing::Current)];
@@ -94,14 +96,17 @@ pub(in crate::domain) fn run(
 /// A client with our mark.
 pub(in crate::domain) fn marked(id: &str) -> SeenClient {
     SeenClient {
+        app_type: Some(APP_TYPE.to_owned()),
+        made_by: Maker::Untold,
+        fault: None,
         client_id: ClientId::new(id),
         name: String::new(),
         description: MARK.to_string(),
         scopes: vec![],
-        grants: vec![],
+        grants: GRANTS.map(str::to_owned).to_vec(),
         redirect_uris: vec![],
         allowed_origins: vec![],
-        created_at: DateTime::UNIX_EPOCH,
+        created_at: Some(DateTime::UNIX_EPOCH),
         is_deleted: false,
         is_disabled: false,
         is_trusted: Some(true),
@@ -152,7 +157,7 @@ pub(in crate::domain) fn every_state() -> Vec<State> {
             Removal::Settling { left },
             Removal::Look,
             Removal::Delete(client()),
-            Removal::Revoke(client()),
+            Removal::Revoke(client(), Walk::default()),
             Removal::DeleteBot(client()),
         ]
         .map(State::Removing),

@@ -200,7 +200,7 @@ impl Life {
                 let is_foreign = self.qlik.clients.iter().any(|c| c.id == *surplus && !c.is_marked);
                 assert!(!is_foreign, "somebody's client is deleted: {self:?}");
             }
-            Effect::Delete(_) | Effect::Revoke(_) | Effect::DeleteBot(_) => {
+            Effect::Delete(_) | Effect::Revoke(..) | Effect::DeleteBot(_) => {
                 assert!(matches!(tenant.state, State::Removing(_)), "nobody asked for it: {self:?}");
             }
             Effect::Look

@@ -11,9 +11,11 @@ use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::hints::{SLOTS, SeenSecret, Standing};
 use crate::domain::ids::{ClientId, Hint, TenantId, UserId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{Maker, SeenClient};
 use crate::domain::mark::Mark;
+use crate::domain::profile::{APP_TYPE, GRANTS};
 use crate::domain::tenant::Tenant;
+use crate::domain::token::Walk;
 
 /// Every failure there is.
 pub(in crate::domain) const FAILURES: [FailureKind; 13] = [
@@ -65,7 +67,7 @@ pub(super) fn of(effect: &Effect, tenant: &Tenant, choices: &mut Choices<'_>) ->
         Effect::Audit(_) => Done::Audited(drifts(tenant, choices)),
         Effect::Amend(..) => Done::Amended,
         Effect::Delete(_) => Done::Deleted,
-        Effect::Revoke(_) => Done::Revoked { is_more: choices.one_in(4) },
+        Effect::Revoke(..) => Done::Revoked { left: choices.one_in(4).then(Walk::default) },
         Effect::DeleteBot(_) => Done::BotDeleted,
     })
 }
@@ -110,10 +112,13 @@ fn clients(choices: &mut Choices<'_>) -> Vec<SeenClient> {
     let earlier = Mark { tenant: TenantId(Uuid::from_u128(3)), ..MARK };
     let count = choices.below(4);
     let mut client = |second: usize| SeenClient {
+        app_type: Some(APP_TYPE.to_owned()),
+        made_by: Maker::Untold,
+        fault: None,
         client_id: ClientId::new(["made", "other", "third"][second]),
         name: String::new(),
         scopes: Vec::new(),
-        grants: Vec::new(),
+        grants: GRANTS.map(str::to_owned).to_vec(),
         redirect_uris: Vec::new(),
         allowed_origins: Vec::new(),
         is_disabled: false,
@@ -124,7 +129,7 @@ fn clients(choices: &mut Choices<'_>) -> Vec<SeenClient> {
             2 => format!("{} {earlier}", NEVER_SHOWN[1]),
             _ => NEVER_SHOWN[1].to_owned(),
         },
-        created_at: DateTime::from_timestamp(i64::try_from(second).unwrap_or(0), 0).unwrap_or_default(),
+        created_at: DateTime::from_timestamp(i64::try_from(second).unwrap_or(0), 0),
         is_deleted: choices.one_in(5),
         secrets: Vec::new(),
     };

@@ -13,8 +13,8 @@ use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::FailureKind;
 use crate::domain::hints::{SLOTS, SeenSecret};
 use crate::domain::ids::{ClientId, Hint, UserId};
-use crate::domain::look::SeenClient;
-use crate::domain::profile::{GRANTS, WantedClient};
+use crate::domain::look::{Maker, SeenClient};
+use crate::domain::profile::{APP_TYPE, GRANTS, WantedClient};
 use crate::domain::tenant::{State, Tenant};
 
 /// Tokens revoked by one effect.
@@ -211,12 +211,12 @@ impl Qlik {
                 self.delete(client);
                 plain(Done::Deleted)
             }
-            Effect::Revoke(client) => {
+            Effect::Revoke(client, walk) => {
                 for _ in 0..BATCH {
                     let place = self.tokens.iter().position(|of| of == client);
                     place.map(|place| self.tokens.remove(place));
                 }
-                plain(Done::Revoked { is_more: self.tokens.contains(client) })
+                plain(Done::Revoked { left: self.tokens.contains(client).then(|| walk.clone()) })
             }
             Effect::DeleteBot(client) => {
                 self.bots.retain(|of| of != client);
@@ -336,6 +336,9 @@ impl Qlik {
 impl Client {
     fn seen(&self) -> SeenClient {
         SeenClient {
+            app_type: Some(APP_TYPE.to_owned()),
+            made_by: Maker::Untold,
+            fault: None,
             client_id: self.id.clone(),
             name: self.name.to_owned(),
             description: if self.is_marked { MARK.to_string() } else { String::new() },
@@ -343,7 +346,7 @@ impl Client {
             grants: GRANTS.map(str::to_owned).to_vec(),
             redirect_uris: vec![],
             allowed_origins: vec![],
-            created_at: DateTime::from_timestamp(i64::from(self.born), 0).unwrap_or_default(),
+            created_at: DateTime::from_timestamp(i64::from(self.born), 0),
             is_deleted: false,
             is_disabled: self.is_disabled,
             is_trusted: Some(self.is_trusted),

@@ -8,9 +8,9 @@ use crate::domain::census::{Action, Class, Found};
 use crate::domain::ids::{ClientId, Hint, TenantId};
 use crate::domain::mark::marks_in;
 use crate::domain::region::AllowedHost;
-use crate::domain::token;
 use crate::engine::adopt::held;
 use crate::engine::inspect::{Inspector, NotDone, of_qlik};
+use crate::engine::tokens::Holder;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 
@@ -208,8 +208,8 @@ impl<Q: QlikApi> Inspector<Q> {
         by: &str,
     ) -> Result<Applied, Ended> {
         let bots = self.api.bots_of(host, client).await.map_err(of_qlik(host))?;
-        let tokens = self.api.list_tokens(host, None).await.map_err(of_qlik(host))?;
-        if bots.is_empty() && token::of_client(&tokens, client, &bots).next().is_none() {
+        let has_tokens = self.has_tokens(host, &Holder { client, bots: &bots }).await?;
+        if bots.is_empty() && !has_tokens {
             return Ok(Applied::Gone);
         }
         self.spend(entry).await?;
@@ -225,10 +225,7 @@ impl<Q: QlikApi> Inspector<Q> {
         if self.terms.revoke_by_filter {
             self.api.delete_tokens_of(host, client).await.map_err(&of_host)?;
         } else {
-            let tokens = self.api.list_tokens(host, None).await.map_err(&of_host)?;
-            for token in token::of_client(&tokens, client, &bots) {
-                self.api.delete_token(host, &token.id).await.map_err(&of_host)?;
-            }
+            self.revoke_all(host, &Holder { client, bots: &bots }).await?;
         }
         for bot in &bots {
             self.api.delete_user(host, bot).await.map_err(&of_host)?;

@@ -88,3 +88,26 @@ async fn a_deleted_user_is_named_in_one_segment() {
 
     assert_eq!(server.lines()[1], "DELETE /api/v1/users/a%2F..%2Fb");
 }
+
+#[tokio::test]
+async fn a_user_of_any_shape_costs_the_others_nothing_unless_it_may_be_the_clients() {
+    for (odd, is_list) in [
+        ("null", true),
+        ("7", true),
+        (r#""text""#, true),
+        ("{}", true),
+        (r#"{"subject":"ada"}"#, true),
+        (r#"{"id":7,"clientId":null}"#, true),
+        (r#"{"clientId":"c1"}"#, false),
+        (r#"{"id":7,"subject":"qlikbot\\c1"}"#, false),
+        (r#"{"id":"b","clientId":"c1","clientId":"x"}"#, false),
+        (r#"["c1"]"#, false),
+    ] {
+        let body = format!(r#"{{"data":[{odd},{{"id":"b","clientId":"c1"}}]}}"#);
+        let server = Server::with_token(move |_| json(200, &body)).await;
+
+        let bots = cloud(&server).bots_of(&acme(), &client()).await;
+
+        assert_eq!(bots.ok(), is_list.then(|| vec![UserId::new("b")]), "{odd}");
+    }
+}

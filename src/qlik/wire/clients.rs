@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{is_plain, plain};
 use crate::domain::drift::{self, Change};
 use crate::domain::ids::Hint;
-use crate::domain::profile::{GRANTS, WantedClient};
+use crate::domain::profile::{APP_TYPE, GRANTS, WantedClient};
 use crate::domain::secret::ClientSecret;
 
 /// `POST /api/v1/oauth-clients`. Consent is not part of it: setting it is a step
@@ -29,7 +29,7 @@ pub(in crate::qlik) struct CreateRequest<'a> {
 impl<'a> From<&'a WantedClient> for CreateRequest<'a> {
     fn from(wanted: &'a WantedClient) -> Self {
         Self {
-            app_type: "web",
+            app_type: APP_TYPE,
             client_name: &wanted.name,
             description: &wanted.description,
             allowed_scopes: &wanted.scopes,

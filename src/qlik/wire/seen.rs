@@ -1,108 +1,126 @@
 //! A client as a list or a read shows it to an administrator.
 //!
-//! The rule: what tells one client from another must be there and of its type
-//! (id, description, secrets); what is only compared with what it should be may
-//! be missing or odd, and then reads as empty or untold.
+//! The rule: what tells one client from another (id, description, secrets, and when it was
+//! made) must be there and of its type, or is named as the client's fault, which matters
+//! only where the client is ours; what is only compared with what it should be may be
+//! missing or odd, and then reads as empty or untold.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{is_never, plain, plain_text};
+use super::item::Item;
+use super::{is_never, is_plain, plain_text};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint, UserId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{Maker, SeenClient};
+
+/// Fields that come once or are a fault.
+const ONCE: [&str; 6] = ["clientId", "description", "createdAt", "deletedAt", "clientSecrets", "appType"];
+/// What only administrators see of a client.
+const OF_ADMINISTRATORS: [&str; 4] = ["clientSecrets", "redirectUris", "publicKeys", "connectionConfig"];
 
 /// A client as it came.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::qlik) struct SeenItem {
-    #[serde(deserialize_with = "plain")]
-    client_id: String,
-    description: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    deleted_at: Option<String>,
-    client_secrets: Option<Vec<SecretHint>>,
-    #[serde(default)]
-    client_name: Value,
-    #[serde(default)]
-    allowed_scopes: Value,
-    #[serde(default)]
-    allowed_grant_types: Value,
-    #[serde(default)]
-    redirect_uris: Value,
-    #[serde(default)]
-    allowed_origins: Value,
-    #[serde(default)]
-    disable_tag: Value,
-    #[serde(default)]
-    connection_config: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SecretHint {
-    #[serde(deserialize_with = "plain")]
-    hint: String,
-    #[serde(default)]
-    created_by: Value,
-}
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(in crate::qlik) struct SeenItem(Item);
 
 impl SeenItem {
     /// It is only a tombstone.
     pub(in crate::qlik) fn is_deleted(&self) -> bool {
-        self.deleted_at.as_deref().is_some_and(|at| !at.is_empty() && !is_never(at))
+        self.0.get("deletedAt").as_str().is_some_and(|at| !at.is_empty() && !is_never(at))
+    }
+
+    /// It shows something that only administrators see.
+    pub(in crate::qlik) fn is_of_administrators(&self) -> bool {
+        OF_ADMINISTRATORS.iter().any(|name| !self.0.get(name).is_null())
     }
 
     /// It shows nothing that only administrators see, and no description either:
     /// our mark would be invisible on it.
     pub(in crate::qlik) fn is_reduced(&self) -> bool {
-        self.description.is_none() && self.client_secrets.is_none() && self.redirect_uris.is_null()
+        self.0.is_object() && !self.is_of_administrators() && self.0.get("description").is_null()
     }
 
-    /// The hints of its secrets.
-    pub(in crate::qlik) fn into_secrets(self) -> Vec<SeenSecret> {
-        self.client_secrets.unwrap_or_default().into_iter().map(SeenSecret::from).collect()
+    /// What is wrong with what must be right on a client of ours.
+    pub(in crate::qlik) fn fault(&self) -> Option<&'static str> {
+        if !self.0.is_object() {
+            return Some("it is no object");
+        }
+        if let Some(name) = ONCE.into_iter().find(|name| self.0.is_twice(name)) {
+            return Some(name);
+        }
+        let is_text = |name| self.0.get(name).is_null() || self.0.get(name).is_string();
+        let rights = [
+            ("clientId", self.0.get("clientId").as_str().is_some_and(is_plain)),
+            ("description", is_text("description")),
+            ("deletedAt", is_text("deletedAt")),
+            ("clientSecrets", self.secrets().is_some()),
+        ];
+        rights.into_iter().find(|(_, is_right)| !is_right).map(|(name, _)| name)
     }
 
-    /// The client, if it says when it was made.
-    pub(in crate::qlik) fn into_seen(self) -> Option<SeenClient> {
-        Some(SeenClient {
+    /// The hints of its secrets; `None` where they cannot be told.
+    pub(in crate::qlik) fn secrets(&self) -> Option<Vec<SeenSecret>> {
+        match self.0.get("clientSecrets") {
+            Value::Null => Some(vec![]),
+            Value::Array(secrets) => secrets.iter().map(secret).collect(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// The client, with what is wrong with it.
+    pub(in crate::qlik) fn into_seen(self) -> SeenClient {
+        let texts = |name| texts(self.0.get(name));
+        let text = |name| plain_text(self.0.get(name)).map(str::to_owned);
+        let created_at = instant(self.0.get("createdAt"));
+        let fault = self.fault().or_else(|| created_at.is_none().then_some("createdAt"));
+        SeenClient {
+            client_id: ClientId::new(text("clientId").unwrap_or_default()),
+            name: self.0.get("clientName").as_str().unwrap_or_default().to_owned(),
+            description: self.0.text_of("description"),
+            app_type: text("appType"),
+            scopes: texts("allowedScopes"),
+            grants: texts("allowedGrantTypes"),
+            redirect_uris: texts("redirectUris"),
+            allowed_origins: texts("allowedOrigins"),
+            created_at,
             is_deleted: self.is_deleted(),
-            is_disabled: self.is_disabled(),
+            is_disabled: is_set(self.0.get("disableTag")),
             is_trusted: self.is_trusted(),
-            created_at: self.created_at?,
-            client_id: ClientId::new(&self.client_id),
-            name: self.client_name.as_str().unwrap_or_default().to_owned(),
-            scopes: texts(&self.allowed_scopes),
-            grants: texts(&self.allowed_grant_types),
-            redirect_uris: texts(&self.redirect_uris),
-            allowed_origins: texts(&self.allowed_origins),
-            description: self.description.clone().unwrap_or_default(),
-            secrets: self.into_secrets(),
-        })
-    }
-
-    /// The tag's type is not documented: whatever is set disables.
-    fn is_disabled(&self) -> bool {
-        match &self.disable_tag {
-            Value::Null | Value::Bool(false) => false,
-            Value::String(tag) => !tag.is_empty(),
-            Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => true,
+            secrets: self.secrets().unwrap_or_default(),
+            made_by: if text("createdByType").as_deref() == Some("dcr") {
+                Maker::Another
+            } else {
+                Maker::Untold
+            },
+            fault,
         }
     }
 
     /// A read of one client has no such field; a list may leave it out.
     fn is_trusted(&self) -> Option<bool> {
-        let method = self.connection_config.get("consentMethod")?.as_str()?;
+        let method = self.0.get("connectionConfig").get("consentMethod")?.as_str()?;
         Some(method == "trusted")
     }
 }
 
-impl From<SecretHint> for SeenSecret {
-    fn from(secret: SecretHint) -> Self {
-        let created_by = plain_text(&secret.created_by).map(UserId::new);
-        Self { hint: Hint::new(secret.hint), created_by }
+fn secret(secret: &Value) -> Option<SeenSecret> {
+    let hint = Hint::new(plain_text(secret.get("hint")?)?);
+    let created_by = secret.get("createdBy").and_then(plain_text).map(UserId::new);
+    Some(SeenSecret { hint, created_by })
+}
+
+fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|at| at.to_utc())
+}
+
+/// The disable tag's type is not documented: whatever is set disables.
+fn is_set(tag: &Value) -> bool {
+    match tag {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(tag) => !tag.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => true,
     }
 }
 

@@ -1,41 +1,26 @@
 //! Issued tokens as the list shows them.
 //!
-//! The rule: a token without id or user is no token; all else may be missing,
-//! null or odd.
+//! The rule: whatever may be missing or odd on a token is that token's: without an id it
+//! cannot be ended, without user and client it is nobody's, and no list is lost for it.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::{is_never, plain, plain_text};
+use super::item::Item;
+use super::{is_never, plain_text};
 use crate::domain::ids::{ClientId, TokenId, UserId};
 use crate::domain::token::SeenToken;
 
-/// An item of `GET /api/v1/oauth-tokens`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::qlik) struct TokenItem {
-    #[serde(deserialize_with = "plain")]
-    id: String,
-    #[serde(deserialize_with = "plain")]
-    user_id: String,
-    /// In the guide's example, yet not in the schema.
-    #[serde(default)]
-    client_id: Value,
-    #[serde(default)]
-    description: Value,
-    #[serde(default)]
-    last_used: Value,
-}
-
-impl From<TokenItem> for SeenToken {
-    fn from(item: TokenItem) -> Self {
+impl From<Item> for SeenToken {
+    fn from(item: Item) -> Self {
+        let text = |name| plain_text(item.get(name)).map(str::to_owned);
         Self {
-            id: TokenId::new(item.id),
-            user: UserId::new(item.user_id),
-            client: plain_text(&item.client_id).map(ClientId::new),
-            description: plain_text(&item.description).map(str::to_owned),
-            last_used: instant(&item.last_used),
+            id: TokenId::new(text("id").unwrap_or_default()),
+            user: UserId::new(text("userId").unwrap_or_default()),
+            // In the guide's example, yet not in the schema.
+            client: text("clientId").map(ClientId::new),
+            description: text("description"),
+            last_used: instant(item.get("lastUsed")),
         }
     }
 }

@@ -10,12 +10,12 @@ use super::{Door, token_request};
 use crate::domain::drift::Change;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
-use crate::domain::ids::{ClientId, Hint, RegionName, TokenId, UserId};
+use crate::domain::ids::{ClientId, Hint, PageCursor, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::secret::ClientSecret;
-use crate::domain::token::SeenToken;
+use crate::domain::token::TokenPage;
 use crate::ports::{NewClient, NewSecret, QlikApi};
 use crate::simulator::behaviour::HintSpelling;
 use crate::simulator::endpoint::Endpoint;
@@ -158,15 +158,17 @@ impl QlikApi for Door {
         gone_is_done(outcome)
     }
 
-    async fn list_tokens(
+    async fn page_of_tokens(
         &self,
         host: &AllowedHost,
         user: Option<&UserId>,
-    ) -> Result<Vec<SeenToken>, Failure> {
-        let user = user.map(ToString::to_string);
-        self.pages(host, Endpoint::ListTokens, move |moment, caller, paging| {
-            let page = moment.list_tokens(caller, user.as_deref(), paging)?;
-            Ok((page.tokens.into_iter().map(seen_token).collect(), page.next))
+        at: Option<&PageCursor>,
+    ) -> Result<TokenPage, Failure> {
+        let (user, at) = (user.map(ToString::to_string), at.map(ToString::to_string));
+        self.call(host, Endpoint::ListTokens, move |moment, caller| {
+            let page = moment.list_tokens(caller, user.as_deref(), &Paging::of(100, at.as_deref())?)?;
+            let tokens = page.tokens.into_iter().map(seen_token).collect();
+            Ok(TokenPage { tokens, next: page.next.map(PageCursor::new) })
         })
         .await
     }

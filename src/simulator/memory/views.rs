@@ -5,7 +5,7 @@
 use crate::domain::drift::{Change, Field, Value};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint, TokenId, UserId};
-use crate::domain::look::SeenClient;
+use crate::domain::look::{Maker, SeenClient};
 use crate::domain::profile::WantedClient;
 use crate::domain::token::SeenToken;
 use crate::simulator::clients::ClientView;
@@ -37,11 +37,14 @@ pub(super) fn seen_client(client: ClientView) -> SeenClient {
         grants: client.draft.allowed_grant_types,
         redirect_uris: client.draft.redirect_uris,
         allowed_origins: client.draft.allowed_origins,
-        created_at: client.created_at,
+        app_type: Some(client.draft.app_type),
+        created_at: Some(client.created_at),
         is_deleted: client.deleted_at.is_some(),
         is_disabled: client.disable_tag.is_some(),
         is_trusted: Some(client.is_trusted),
         secrets: seen_secrets(client.secrets),
+        made_by: Maker::Untold,
+        fault: None,
     }
 }
 

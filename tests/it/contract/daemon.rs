@@ -11,7 +11,7 @@ use tenantd::postgres::rights::Evidence;
 use tenantd::postgres::tenants::{Filter, NewTenant};
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
-use crate::support::rig::{LEASE, Rig, SETTLE};
+use crate::support::rig::{BOT, LEASE, Rig, SETTLE};
 use crate::support::roles::{DAEMON, pool_as, test_db_with_roles, try_as};
 
 /// Every effect there is: a plain way, a lost create and a late one.
@@ -74,7 +74,7 @@ async fn the_daemon_rotates_mends_and_removes_with_no_more_than_its_rights() {
         let mut console = moment.console(&host, "ada").unwrap();
         console.set_trusted(&client.client_id, false).unwrap();
         console.edit(&client.client_id, |draft| draft.client_name = "renamed".into()).unwrap();
-        console.add_client(client.draft.clone(), false).unwrap();
+        moment.console(&host, BOT).unwrap().add_client(client.draft.clone(), false).unwrap();
     }
     write("UPDATE tenantd.tenants SET repair_scope = 'all', due_at = tenantd.clock()").await;
     let live: Vec<_> =

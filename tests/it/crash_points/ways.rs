@@ -9,7 +9,7 @@ use tenantd::engine::work::Work;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault, Grant, NewUser, TokenRequest};
 
-use crate::support::rig::{Replica, Rig, SETTLE};
+use crate::support::rig::{BOT, Replica, Rig, SETTLE};
 
 use super::Point;
 use super::check::credential;
@@ -200,14 +200,15 @@ async fn sign_in(rig: &Rig, replica: &Replica, host: &str) {
     }
 }
 
-/// An administrator takes the consent back, renames the client, and copies it.
+/// An administrator takes the consent back and renames the client, beside which a lost
+/// create of ours has landed.
 fn spoil(rig: &Rig, host: &str) {
     let mut moment = rig.world.at(rig.clock.now());
     let client = moment.ledger().live_clients_of(host).next().unwrap().clone();
     let mut console = moment.console(host, "ada").unwrap();
     console.set_trusted(&client.client_id, false).unwrap();
     console.edit(&client.client_id, |draft| draft.client_name = "renamed".into()).unwrap();
-    console.add_client(client.draft, false).unwrap();
+    moment.console(host, BOT).unwrap().add_client(client.draft, false).unwrap();
 }
 
 /// An administrator deletes the current secret.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tenantd::domain::tenant::RepairScope;
 use tenantd::ports::Clock;
-use tenantd::simulator::{Console, Draft, Endpoint};
+use tenantd::simulator::{Console, Draft, Endpoint, Fault};
 use tenantd::vault::KeyKind;
 
 use super::{host_of, ledger, rig, row, work_due};
-use crate::support::rig::{Replica, Rig, terms};
+use crate::support::rig::{BOT, Replica, Rig, terms};
 
 const DAY: Duration = Duration::from_hours(24);
 const TENANTS: usize = 200;
@@ -164,8 +164,8 @@ async fn a_second_client_of_ours_is_deleted_by_an_audit_and_a_stranger_is_not() 
     let ours = ledger(&rig).live_clients_of(&host).next().unwrap().clone();
     let stranger = {
         let mut world = rig.world.at(rig.clock.now());
+        world.console(&host, BOT).unwrap().add_client(ours.draft.clone(), true).unwrap();
         let mut console = world.console(&host, "admin").unwrap();
-        console.add_client(ours.draft.clone(), true).unwrap();
         let unmarked = Draft { description: String::new(), ..ours.draft.clone() };
         console.add_client(unmarked, true).unwrap().client_id
     };
@@ -180,6 +180,78 @@ async fn a_second_client_of_ours_is_deleted_by_an_audit_and_a_stranger_is_not() 
     expected.sort();
     assert_eq!(left, expected);
     assert_eq!(drifts(&rig).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn duplicates_are_deleted_within_the_budget_of_removals() {
+    let rig = rig().await;
+    let mut terms = terms();
+    terms.policy.audit_every = Some(DAY);
+    terms.bounds.removals_per_hour = Some(2);
+    let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
+    let host = rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    replica.store.plan_audits(Some(DAY)).await.unwrap();
+    let ours = ledger(&rig).live_clients_of(&host).next().unwrap().clone();
+    for _ in 0..3 {
+        let mut world = rig.world.at(rig.clock.now());
+        world.console(&host, BOT).unwrap().add_client(ours.draft.clone(), true).unwrap();
+    }
+    // What fails does not spend a second place.
+    rig.world.script(&host, Endpoint::DeleteClient, [Fault::status(503)]);
+    let live = || ledger(&rig).live_clients_of(&host).count();
+
+    rig.advance(DAY).await;
+    for _ in 0..4 {
+        work_due(&rig, &replica).await;
+        rig.advance(Duration::from_mins(5)).await;
+    }
+
+    assert_eq!(live(), 2, "two of three");
+    assert_eq!(drifts(&rig).await, BTreeMap::from([("acme".to_owned(), vec!["duplicate".to_owned()])]));
+    rig.advance(Duration::from_hours(1)).await;
+    work_due(&rig, &replica).await;
+    assert_eq!((live(), drifts(&rig).await), (1, BTreeMap::new()));
+}
+
+/// Somebody copies the description, with our mark in it.
+#[tokio::test]
+async fn a_client_that_only_bears_our_mark_is_shown_and_left_alone_by_audits_and_a_removal() {
+    let rig = rig().await;
+    let mut terms = terms();
+    terms.policy.audit_every = Some(DAY);
+    let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
+    let host = rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    replica.store.plan_audits(Some(DAY)).await.unwrap();
+    let ours = ledger(&rig).live_clients_of(&host).next().unwrap().clone();
+    let mut copies: Vec<_> = {
+        let mut world = rig.world.at(rig.clock.now());
+        let mut console = world.console(&host, "ada").unwrap();
+        let spa = Draft { app_type: "spa".into(), allowed_grant_types: vec![], ..ours.draft.clone() };
+        [spa, ours.draft.clone()].map(|draft| console.add_client(draft, true).unwrap().client_id).into()
+    };
+    copies.sort();
+    let live = || {
+        let mut live: Vec<_> = ledger(&rig).live_clients_of(&host).map(|c| c.client_id.clone()).collect();
+        live.sort();
+        live
+    };
+
+    rig.advance(DAY).await;
+    work_due(&rig, &replica).await;
+
+    assert_eq!(live().len(), 3);
+    assert_eq!(drifts(&rig).await, BTreeMap::from([("acme".to_owned(), vec!["copied_mark".to_owned()])]));
+    sqlx::query(
+        "UPDATE tenantd.tenants SET desired_state = 'absent', removal_admitted_at = tenantd.clock(),
+                due_at = tenantd.clock()",
+    )
+    .execute(rig.pool())
+    .await
+    .unwrap();
+    rig.work_until_quiet(&replica).await;
+    assert_eq!(live(), copies);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod history;
 mod leases;
 mod outage;
 mod proof;
+mod removals;
 mod requests;
 mod rights;
 mod rollouts;

@@ -33,6 +33,8 @@ use super::postgres::{TestDb, connections, test_db};
 use super::roles;
 
 pub(crate) const SUFFIX: &str = "us.qlikcloud.com";
+/// The subject of the user that replicas act as.
+pub(crate) const BOT: &str = "qlikbot\\region-client";
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 pub(crate) const SETTLE: Duration = Duration::from_mins(2);
 pub(crate) const OVERLAP: Duration = Duration::from_hours(24);

@@ -67,6 +67,7 @@ fn drift(kind: DriftKind) -> Drift {
     match kind {
         DriftKind::ClientMissing => Drift::ClientMissing,
         DriftKind::Duplicate => Drift::Duplicate(ClientId::new("other")),
+        DriftKind::CopiedMark => Drift::CopiedMark(ClientId::new("copy")),
         DriftKind::Consent => Drift::Consent,
         DriftKind::Disabled => Drift::Disabled,
         DriftKind::Name => field(Field::Name),
@@ -111,7 +112,9 @@ fn only_what_was_let_through_is_mended() {
         DriftKind::Mark | DriftKind::Grants => [no, no, amend, no, no],
         // Rotates, and looks at the secrets before.
         DriftKind::SecretMissing => [no, no, Some(E::Compare), no, Some(E::Compare)],
-        DriftKind::ClientMissing | DriftKind::Disabled | DriftKind::SecretUnknown => [no; 5],
+        DriftKind::ClientMissing | DriftKind::CopiedMark | DriftKind::Disabled | DriftKind::SecretUnknown => {
+            [no; 5]
+        }
     };
     for kind in DriftKind::ALL {
         for (allowance, expected) in table(kind).into_iter().enumerate() {
@@ -216,4 +219,40 @@ fn every_surplus_client_is_deleted_before_the_recheck_is_done() {
 
     assert_eq!(kinds, [E::Recheck, E::Dedupe, E::Dedupe]);
     assert_eq!((settled.recheck, settled.rest), (RecheckChange::Done, Rest::Settled));
+}
+
+#[test]
+fn a_duplicate_is_deleted_only_beside_the_committed_client_and_a_copied_mark_never() {
+    let due = Tenant { due: Due { recheck: true, ..Due::default() }, ..ready(&[LIVE]) };
+    let recheck = |seen: &[SeenClient]| step(at_its_duty(due.clone()), Done::Rechecked(seen.to_vec()));
+    let copy = SeenClient { app_type: Some("spa".to_owned()), ..marked("copy") };
+
+    let both = recheck(&[marked("made"), marked("other")]);
+    let alone = recheck(&[marked("other")]);
+    let copied = recheck(&[marked("made"), copy]);
+
+    assert_eq!(next_effect(&both.tenant), Next::Do(Effect::Dedupe(ClientId::new("other"))));
+    assert_eq!(next_effect(&alone.tenant), Next::Do(Effect::Audit(client())), "its client may be gone");
+    assert_eq!((copied.rest, copied.tenant.drift), (Rest::Settled, vec![DriftKind::CopiedMark]));
+}
+
+#[test]
+fn a_duplicate_that_the_budget_does_not_let_through_is_shown_and_holds_up_nothing() {
+    let due = Due { recheck: true, rotation: true, ..Due::default() };
+    let surplus = Duty::Surplus(vec![ClientId::new("other")]);
+    let mend = Duty::Mend(vec![Mend::Dedupe(ClientId::new("other"))]);
+    for (duty, audit) in
+        [(surplus, AuditChange::Keep), (mend, AuditChange::Done { next: POLICY.audit_every })]
+    {
+        let tenant = Tenant { due, state: State::Ready { client: client(), duty }, ..ready(&[LIVE]) };
+
+        let decision = crate::domain::transition::put_off(tenant, &POLICY);
+
+        assert_eq!(decision.tenant.drift, [DriftKind::Duplicate]);
+        assert_eq!(decision.recheck, RecheckChange::After(Policy::BUDGET_AGAIN));
+        assert_eq!((decision.audit, decision.rest), (audit, Rest::Requeue));
+        let entry = crate::domain::tenant::MintEntry::Compare;
+        let series = crate::domain::tenant::Series::Rotation;
+        assert_eq!(decision.tenant.state, State::Minting { client: client(), series, entry }, "it goes on");
+    }
 }

@@ -8,6 +8,7 @@ use crate::domain::hints::Standing;
 use crate::domain::place::Hold;
 use crate::domain::reason::WaitReason;
 use crate::domain::tenant::Unanswered;
+use crate::domain::token::Walk;
 use crate::domain::transition::{Next, next_effect};
 use crate::domain::walk::by_hand::{client, every_state, marked, next_of, run, serving, step, stored};
 use crate::domain::walk::row::{Circumstances, Row};
@@ -24,7 +25,7 @@ fn answering(clients: &[&str]) -> impl FnMut(&Effect) -> Done {
             seen.retain(|seen| seen.client_id != *client);
             Done::Deleted
         }
-        Effect::Revoke(_) => Done::Revoked { is_more: false },
+        Effect::Revoke(..) => Done::Revoked { left: None },
         Effect::DeleteBot(_) => Done::BotDeleted,
         other => panic!("{other:?} was not to be done"),
     }
@@ -94,10 +95,10 @@ fn a_list_that_lags_does_not_delete_the_same_client_twice_under_one_lease() {
 #[test]
 fn tokens_are_revoked_batch_by_batch() {
     let mut batches = 3;
-    let (kinds, _) = run(removing(Removal::Revoke(client())), |effect| match effect {
-        Effect::Revoke(_) => {
+    let (kinds, _) = run(removing(Removal::Revoke(client(), Walk::default())), |effect| match effect {
+        Effect::Revoke(..) => {
             batches -= 1;
-            Done::Revoked { is_more: batches > 0 }
+            Done::Revoked { left: (batches > 0).then(Walk::default) }
         }
         other => answering(&[])(other),
     });
@@ -107,7 +108,9 @@ fn tokens_are_revoked_batch_by_batch() {
 
 #[test]
 fn whoever_takes_over_begins_with_the_deletion_again() {
-    for removal in [Removal::Delete(client()), Removal::Revoke(client()), Removal::DeleteBot(client())] {
+    for removal in
+        [Removal::Delete(client()), Removal::Revoke(client(), Walk::default()), Removal::DeleteBot(client())]
+    {
         let tenant = removing(removal);
         assert_eq!(tenant.stand().client, Some(&client()), "it is not forgotten before its tokens are gone");
         assert_eq!(tenant.re_entry(), State::Removing(Removal::Delete(client())));
@@ -119,7 +122,9 @@ fn a_held_removal_looks_and_waits() {
     let held = |removal| Tenant { hold: Some(Hold::Deletions), ..removing(removal) };
 
     assert_eq!(next_of(&held(Removal::Look)), Effect::Look);
-    for removal in [Removal::Delete(client()), Removal::Revoke(client()), Removal::DeleteBot(client())] {
+    for removal in
+        [Removal::Delete(client()), Removal::Revoke(client(), Walk::default()), Removal::DeleteBot(client())]
+    {
         let rest = next_effect(&held(removal));
         assert!(matches!(rest, Next::Rest(Rest::Wait { reason: WaitReason::DeletionsHeld, .. })), "{rest:?}");
     }
@@ -151,4 +156,31 @@ fn a_new_life_does_not_inherit_what_the_old_one_ailed_from() {
 
     let new = removed.tenant;
     assert_eq!((new.is_afresh, new.refused_for, new.missing_for, new.failures), (false, None, None, 0));
+}
+
+#[test]
+fn what_only_bears_our_mark_outlives_a_removal_and_is_shown() {
+    let copy = SeenClient { app_type: Some("spa".to_owned()), ..marked("copy") };
+    let (kinds, removed) = run(removing(Removal::Delete(client())), |effect| match effect {
+        Effect::Look => Done::Looked(vec![copy.clone()]),
+        other => answering(&[])(other),
+    });
+
+    assert_eq!(kinds, [E::Delete, E::Revoke, E::DeleteBot, E::Look]);
+    assert!(is_removed(&removed), "{removed:?}");
+    assert_eq!(removed.tenant.drift, [DriftKind::CopiedMark]);
+    let due = Tenant { state: State::Removed { is_recheck_due: true }, ..fresh() };
+    assert_eq!(step(due, Done::Looked(vec![copy.clone()])).rest, Rest::Settled);
+}
+
+#[test]
+fn a_removal_goes_on_midway_only_where_it_is_of_the_same_client() {
+    let again = removing(Removal::Delete(client()));
+    let midway = removing(Removal::Revoke(client(), Walk::default())).midway().unwrap();
+    let other = Removal::DeleteBot(ClientId::new("other"));
+
+    assert_eq!(again.clone().resumed(midway.clone()).state, State::Removing(midway.clone()));
+    assert_eq!(again.clone().resumed(other).state, again.state);
+    assert_eq!(removing(Removal::Look).resumed(midway).state, State::Removing(Removal::Look));
+    assert_eq!(again.midway(), None);
 }

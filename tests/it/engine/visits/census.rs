@@ -32,6 +32,13 @@ fn strangers(rig: &Rig) -> Vec<ClientLedger> {
     all.filter(|client| client.description.starts_with("somebody's")).collect()
 }
 
+/// With the user that we act as, who makes the orphans there.
+async fn given_host_without_row(rig: &Rig, api: &Door) {
+    rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
+    let norow = tenantd::domain::host::Host::parse(&host_of("norow")).unwrap();
+    api.bot_user(&terms().regions.allow(&norow).unwrap()).await.unwrap();
+}
+
 async fn fleet() -> Fleet {
     let rig = rig().await;
     let replica = rig.replica().await;
@@ -44,7 +51,7 @@ async fn fleet() -> Fleet {
     let mark = |tenant| Mark { installation: replica.store.installation(), tenant }.to_string();
     let unknown = mark(TenantId(Uuid::from_u128(77)));
     let orphan = made_by_hand(&rig, "sane", "portal", &unknown).client_id;
-    rig.world.at(rig.clock.now()).add_tenant(&host_of("norow"));
+    given_host_without_row(&rig, &replica.api).await;
     let lost = made_by_hand(&rig, "norow", "x", &unknown).client_id;
     let duplicate = made_by_hand(&rig, "twice", "x", &mark(tenant(&rig, "twice").await)).client_id;
     for n in 0..20 {
@@ -209,7 +216,7 @@ async fn what_outlives_a_client_is_ended_too_also_when_the_first_attempt_dies() 
     let rig = rig().await;
     let inspector = inspector(&rig).await;
     let host = host_of("norow");
-    rig.world.at(rig.clock.now()).add_tenant(&host);
+    given_host_without_row(&rig, &inspector.api).await;
     let unknown =
         Mark { installation: inspector.store.installation(), tenant: TenantId(Uuid::from_u128(77)) };
     let made = made_by_hand(&rig, "norow", "x", &unknown.to_string());
