@@ -41,8 +41,10 @@ SELECT t.tenant_id,
             WHEN r.is_ready                  THEN NULL
             WHEN r.awaits_budget AND h.is_held_back THEN 'ChangesHeld'
             WHEN r.awaits_budget AND h.is_held THEN 'DeletionsHeld'
-            WHEN r.awaits_budget             THEN 'AwaitingBudget'
+            -- What is paused is not let through, whatever the budget has left.
             WHEN r.is_paused                 THEN 'Paused'
+            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN 'BreakerOpen'
+            WHEN r.awaits_budget             THEN 'AwaitingBudget'
             WHEN r.is_early                  THEN 'NotBefore'
             WHEN r.is_held                   THEN 'Working'
             WHEN b.opened_at IS NOT NULL     THEN 'BreakerOpen'
@@ -55,15 +57,17 @@ SELECT t.tenant_id,
             WHEN r.is_ready                  THEN NULL
             WHEN r.awaits_budget AND h.is_held_back THEN 'this may be a copy of the real database: nothing is changed at Qlik until an operator has said that it is the real one, with `tenantd rejoin --confirm`'
             WHEN r.awaits_budget AND h.is_held THEN 'nothing is deleted at Qlik until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`'
-            WHEN r.awaits_budget             THEN format('the removal waits for its place in [budget] removals_per_hour: %s let through in the last hour, %s waiting; `tenantd fleet status` shows the limit', h.admitted, h.waiting)
             WHEN o.is_paused                 THEN 'paused by an operator: ' || t.pause_reason || '; `tenantd tenant resume` ends it'
             WHEN r.is_paused                 THEN 'the region is paused by an operator: ' || p.reason || '; `tenantd fleet resume` ends it'
+            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN 'the credential of region ' || t.region || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            WHEN r.awaits_budget             THEN format('the removal waits for its place in [budget] removals_per_hour: %s let through in the last hour, %s waiting; `tenantd fleet status` shows the limit', h.admitted, h.waiting)
             WHEN r.is_early                  THEN 'nothing is sent before the row''s not_before'
             WHEN r.is_held                   THEN 'a daemon is working on it'
             WHEN b.opened_at IS NOT NULL     THEN 'the credential of region ' || t.region || ' is refused: correct it and restart; `tenantd doctor` tests it'
             ELSE coalesce(t.message, 'waits for a daemon')
        END AS message,
-       CASE WHEN t.parked_reason IS NOT NULL OR t.phase = 'removed' OR r.is_ready OR r.awaits_budget
+       CASE WHEN t.parked_reason IS NOT NULL OR t.phase = 'removed' OR r.is_ready
+                 OR r.awaits_budget AND (h.is_held OR NOT r.is_paused AND b.opened_at IS NULL)
             THEN t.reason_since
             WHEN o.is_paused             THEN t.paused_at
             WHEN r.is_paused             THEN p.paused_at

@@ -39,3 +39,17 @@ COMMENT ON COLUMN tenantd.tenants.right_refused_at IS 'Since when that right is 
 
 -- Who waits for a right: few, or all of a region.
 CREATE INDEX tenants_awaits_right ON tenantd.tenants (region, awaits_right) WHERE awaits_right IS NOT NULL;
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.rights
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+-- What a rollout leaves out: it would wait there for people, and keep the others waiting.
+CREATE FUNCTION tenantd.is_region_stopped(of_region text) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    RETURN EXISTS (SELECT FROM tenantd.regions AS b WHERE b.region = of_region AND b.opened_at IS NOT NULL)
+           OR EXISTS (SELECT FROM tenantd.pauses AS p
+                       WHERE p.region IN ('*', of_region)
+                         AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
+           OR EXISTS (SELECT FROM tenantd.rights AS g WHERE g.region = of_region AND g.missing_since IS NOT NULL);
+
+COMMENT ON FUNCTION tenantd.is_region_stopped(text) IS 'Whether the breaker of a region is open, it or the fleet is paused, or it lacks a right.';

@@ -77,6 +77,9 @@ GRANT EXECUTE ON FUNCTION
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
 
+-- What a rollout leaves out.
+GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text) TO tenantd_daemon;
+
 -- How many removals an hour may have where nobody said.
 GRANT EXECUTE ON FUNCTION tenantd.default_removals() TO tenantd_daemon;
 

@@ -115,15 +115,19 @@ pub enum Finding {
     Ours(ClientId),
     /// A client of this installation that was made for another row.
     EarlierRow(TenantId),
+    /// Nothing better than a client that bears the row's mark and does not look made by us:
+    /// somebody copied the mark, or made something else of a client of ours. It is neither
+    /// adopted nor passed over: somebody must say whose it is.
+    Copied(ClientId),
 }
 
 /// Reads a look for a row that knows no client. Among several clients with the
-/// row's mark the oldest by `createdAt`, then by id, is the one, and before all
-/// others those that look made by us.
+/// row's mark that look made by us the oldest by `createdAt`, then by id, is the one.
 #[must_use]
 pub fn find(mark: &Mark, seen: &[SeenClient]) -> Finding {
-    if let Some(oldest) = ours(mark, seen).into_iter().next() {
-        return Finding::Ours(oldest.client_id.clone());
+    if let Some(best) = ours(mark, seen).into_iter().next() {
+        let id = best.client_id.clone();
+        return if looks_made_by_us(best) { Finding::Ours(id) } else { Finding::Copied(id) };
     }
     let earlier = live(seen).find_map(|client| match mark.owner_of(&client.description) {
         Owner::OtherTenant(tenant) => Some(tenant),
@@ -269,18 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_made_by_us_is_adopted_first_and_another_type_never() {
+    fn only_what_looks_made_by_us_is_adopted_and_another_type_is_passed_over() {
         let mark = MINE.to_string();
         let copy = SeenClient { made_by: Maker::Another, ..client("copy", 1, &mark) };
         let spa = SeenClient { app_type: Some("spa".into()), ..client("spa", 1, &mark) };
         let found = |seen: &[SeenClient]| match find(&MINE, seen) {
             Finding::Ours(client) => Some(client.to_string()),
+            Finding::Copied(client) => Some(format!("a copy: {client}")),
             Finding::Nothing | Finding::EarlierRow(_) => None,
         };
 
         let all = [client("ours", 9, &mark), copy.clone(), spa.clone()];
         assert_eq!(found(&all).as_deref(), Some("ours"));
-        assert_eq!(found(&[copy, spa.clone()]).as_deref(), Some("copy"));
+        assert_eq!(found(&[copy, spa.clone()]).as_deref(), Some("a copy: copy"));
         assert_eq!(found(&[spa]), None);
     }
 

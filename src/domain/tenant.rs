@@ -423,14 +423,15 @@ impl Tenant {
     /// The same tenant, gone on with midway, if that is of this very removal.
     #[must_use]
     pub fn resumed(mut self, midway: Removal) -> Self {
-        let is_same = match (&self.state, &midway) {
+        let gone = match (&self.state, &midway) {
             (
                 State::Removing(Removal::Delete(claimed)),
                 Removal::Revoke(client, _) | Removal::DeleteBot(client),
-            ) => claimed == client,
-            (_, _) => false,
+            ) => Some(client.clone()).filter(|client| client == claimed),
+            (_, _) => None,
         };
-        if is_same {
+        if let Some(client) = gone {
+            self.gone.push(client);
             self.state = State::Removing(midway);
         }
         self

@@ -326,9 +326,7 @@ pub fn after(
         (State::Removing(Removal::Revoke(client, _)), Done::Revoked { left }) => {
             removal::revoked(tenant, client, left)
         }
-        (State::Removing(Removal::DeleteBot(_)), Done::BotDeleted) => {
-            advance(tenant, State::Removing(Removal::Look), SecretChange::Keep)
-        }
+        (State::Removing(Removal::DeleteBot(client)), Done::BotDeleted) => removal::ended(tenant, &client),
         (State::Removed { is_recheck_due: true }, Done::Looked(seen)) => removal::rechecked(tenant, &seen),
         (state, _) => {
             return Err(IllegalOutcome { effect: effect.kind(), state: format!("{state:?}") });

@@ -231,14 +231,13 @@ impl<Q: QlikApi> Inspector<Q> {
     ) -> Result<Vec<(SeenSecret, Fate)>, NotDone> {
         let row = self.row(tenant).await?;
         let client = settled_client(&row)?;
-        if drop.is_some() {
-            self.may_delete().await?;
-        }
         let host = self.allowed(&row.host)?;
         let seen = self.api.list_secrets(&host, client).await.map_err(of_qlik(&host))?;
         let fated: Vec<_> = seen.iter().map(|secret| (secret.clone(), fate(secret, &seen, &row))).collect();
         let Some(by) = drop else { return Ok(fated) };
         for (secret, _) in fated.iter().filter(|(_, fate)| *fate == Fate::Old) {
+            // Each time: the database may be failed over meanwhile.
+            self.may_delete().await?;
             self.api.delete_secret(&host, client, &secret.hint).await.map_err(of_qlik(&host))?;
             let message = format!("old secret {} was deleted by {by}", secret.hint);
             self.store.record(tenant, "drop_secret", &message).await?;

@@ -176,6 +176,8 @@ impl<Q: QlikApi> Inspector<Q> {
 
     async fn revoke_each(&self, host: &AllowedHost, tokens: &[TokenId]) -> Result<Vec<TokenId>, NotDone> {
         for token in tokens {
+            // Each time: the database may be failed over meanwhile.
+            self.may_change().await?;
             while let Err(failure) = self.api.delete_token(host, token).await {
                 tokio::time::sleep(turn(failure).map_err(of_qlik(host))?).await;
             }
@@ -199,6 +201,8 @@ impl<Q: QlikApi> Inspector<Q> {
     ) -> Result<Vec<TokenId>, NotDone> {
         let (mut revoked, mut walk) = (Vec::new(), Walk::default());
         loop {
+            // Each time: the database may be failed over meanwhile.
+            self.may_delete().await?;
             match revoke_page(&self.api, host, holder, walk.clone(), || true).await {
                 Ok((next, tokens)) => {
                     revoked.extend(tokens);

@@ -123,18 +123,17 @@ async fn spend_removal(
         r#"
         -- removals.spend
         WITH removals AS (
-            SELECT count(*) AS spent,
-                   coalesce(bool_or(tenant_id = $1 AND client_id = $2), false) AS is_known
-              FROM tenantd.changes
-             WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour'
+            SELECT (SELECT count(*) FROM tenantd.changes
+                     WHERE kind = 'removal' AND started_at > tenantd.clock() - interval '1 hour') AS spent,
+                   -- However long ago: a client is deleted once, however often Qlik refuses that.
+                   EXISTS (SELECT FROM tenantd.changes
+                            WHERE kind = 'removal' AND tenant_id = $1 AND client_id = $2) AS is_known
         ), taken AS (
             INSERT INTO tenantd.changes (kind, tenant_id, client_id, ended_at, outcome)
             SELECT 'removal', $1, $2, tenantd.clock(), 'done'
               FROM removals
              WHERE NOT is_known
-               AND spent < coalesce($3::bigint,
-                                    (SELECT greatest(50, ceil(count(*) / 10.0)::bigint)
-                                       FROM tenantd.tenants WHERE phase <> 'removed'))
+               AND spent < coalesce($3::bigint, tenantd.default_removals())
             RETURNING change_id
         )
         SELECT is_known OR EXISTS (SELECT FROM taken) AS "is_allowed!" FROM removals
@@ -169,6 +168,9 @@ async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<
                     WHERE p.region IN ('*', t.region) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                AND NOT EXISTS (
                    SELECT FROM tenantd.regions AS b WHERE b.region = t.region AND b.opened_at IS NOT NULL)
+               AND NOT EXISTS (
+                   SELECT FROM tenantd.rights AS g
+                    WHERE g.region = t.region AND g.effect IN ('look', 'delete') AND g.missing_since IS NOT NULL)
              ORDER BY t.reason_since
              LIMIT coalesce((SELECT greatest(removals, 0) FROM allowed), 0)
                FOR UPDATE SKIP LOCKED

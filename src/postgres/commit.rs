@@ -171,7 +171,7 @@ impl Store {
                        drift = $40,
                        drifted_at = CASE WHEN $40::text[] <> '{}' THEN coalesce(t.drifted_at, tenantd.clock()) END,
                        must_look = $41 OR $19 = 'shred',
-                       left_clients = CASE WHEN $19 = 'shred' THEN '{}' ELSE t.left_clients END,
+                       left_clients = $45,
                        removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at END,
                        wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
                        -- What may go now goes, whatever stood in its way.
@@ -319,6 +319,7 @@ impl Store {
             decision.tenant.hold.is_some(),
             row.awaits_right,
             row.is_right_refused,
+            &decision.tenant.left.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
         )
         .fetch_optional(&self.connections)
         .await?;

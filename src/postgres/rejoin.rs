@@ -207,7 +207,8 @@ impl Store {
 
 /// See [`Store::rejoin`]. What is held already stays held.
 ///
-/// * Whoever held a row is fenced out; its claim lets what it sent settle.
+/// * Whoever held a row is fenced out, also by a claim that the database forgot: epochs go on
+///   from the microseconds since 2026. Its next claim lets what it sent settle.
 /// * A create may have been sent of which the database knows nothing: where no client is
 ///   known, it settles first.
 /// * A removal that was under way or let through begins anew, once somebody has agreed:
@@ -256,7 +257,10 @@ async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, S
         -- tenants.distrust
         UPDATE tenantd.tenants AS t
            SET must_look = true,
-               lease_epoch = t.lease_epoch + 1,
+               -- By the clock: claims that the database forgot counted on from where it stands now, and
+               -- whoever made them may still be at work.
+               lease_epoch = greatest(t.lease_epoch + 1, (extract(epoch FROM tenantd.clock() - '2026-01-01 00:00:00+00'::timestamptz)
+                                                          * 1000000)::bigint),
                lease_expires_at = CASE WHEN t.lease_holder IS NOT NULL THEN tenantd.clock() END,
                phase = s.phase,
                removal_admitted_at = NULL,

@@ -172,6 +172,12 @@ impl Store {
                    AND NOT EXISTS (
                        SELECT FROM tenantd.pauses AS p
                         WHERE p.region IN ('*', $1) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
+                   -- Whoever is asked keeps the turn for a while, where claims lag.
+                   AND NOT EXISTS (
+                       SELECT FROM tenantd.tenants AS a
+                        WHERE a.tenant_id = r.asked_tenant_id AND a.wait_reason = 'RightMissing'
+                          AND a.lease_holder IS NULL AND (a.paused_at IS NULL OR a.paused_until <= tenantd.clock())
+                          AND a.due_at <= tenantd.clock() AND a.due_at > tenantd.clock() - interval '10 minutes')
                    FOR UPDATE SKIP LOCKED
             ), chosen AS (
                 SELECT t.tenant_id

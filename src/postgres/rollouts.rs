@@ -132,6 +132,8 @@ async fn judge(
                             THEN CASE WHEN t.drift && $3::text[] THEN 'failed' ELSE 'done' END
                             WHEN t.wait_reason = ANY ($5::text[])
                                  OR t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true)
+                                 -- It waits for people, and would keep the fleet waiting.
+                                 OR tenantd.is_region_stopped(t.region)
                             THEN 'skipped'
                             WHEN t.failures > 0 AND x.started_at < tenantd.clock() - $2::interval
                                  AND coalesce(t.wait_reason <> ALL ($6::text[]), true)
@@ -283,7 +285,8 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
                 WHERE s.standing = 'current'
                   AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.desired_version <= t.current_version AND t.current_version < 2147483647) AS "is_due!"
+                  AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                  AND NOT tenantd.is_region_stopped(t.region)) AS "is_due!"
         "#,
         interval(every)
     )
@@ -304,6 +307,7 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
                AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+               AND NOT tenantd.is_region_stopped(t.region)
              ORDER BY s.proven_at
              LIMIT $2
                FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -332,10 +336,10 @@ async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool
         -- repairs.are_due
         SELECT EXISTS (
                SELECT FROM tenantd.tenants AS t
-                WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
-                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
+                WHERE t.drift && $1::text[]
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                   AND t.repair_scope IS NULL
+                  AND NOT tenantd.is_region_stopped(t.region)
                   -- What a repair did not mend is not tried again at once.
                   AND NOT EXISTS (
                       SELECT FROM tenantd.changes AS c
@@ -356,10 +360,10 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
         WITH next AS (
             SELECT t.tenant_id
               FROM tenantd.tenants AS t
-             WHERE t.drift && CASE WHEN EXISTS (SELECT FROM tenantd.installation WHERE deletions_held_at IS NOT NULL)
-                                      THEN array_remove($1::text[], 'duplicate') ELSE $1::text[] END
+             WHERE t.drift && $1::text[]
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.repair_scope IS NULL
+                  AND NOT tenantd.is_region_stopped(t.region)
                -- What a repair did not mend is not tried again at once.
                AND NOT EXISTS (
                    SELECT FROM tenantd.changes AS c
@@ -405,6 +409,9 @@ fn explaining_a_refusal() -> Vec<String> {
 }
 
 /// The kinds of drift that a repair of this scope mends.
+/// What a rollout lets repair. A duplicate is deleted by audits and rechecks by themselves,
+/// within the budget of removals, so that it neither asks for a repair nor fails one.
 fn mendable(scope: RepairScope) -> Vec<String> {
-    scope.mends().into_iter().map(|kind| kind.to_string()).collect()
+    let kinds = scope.mends().into_iter().filter(|kind| *kind != DriftKind::Duplicate);
+    kinds.map(|kind| kind.to_string()).collect()
 }

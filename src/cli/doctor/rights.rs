@@ -9,6 +9,7 @@ use super::finding::Findings;
 use crate::app;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::ids::{ClientId, RegionName};
+use crate::domain::look::SeenClient;
 use crate::domain::region::AllowedHost;
 use crate::domain::rights::REMEDY;
 use crate::ports::QlikApi;
@@ -55,8 +56,13 @@ async fn reads(cloud: &impl QlikApi, host: &AllowedHost) -> Vec<(&'static str, R
     let me = cloud.bot_user(host).await;
     let clients = cloud.list_clients(host).await;
     let mut reads = Vec::new();
-    // Any client tells as well as ours: what is read is thrown away.
-    if let Some(client) = clients.iter().flatten().find(|client| !client.is_deleted) {
+    // Any client tells as well as ours, if it is shown in full: what is read is thrown away.
+    let is_whole = |client: &&SeenClient| {
+        !client.is_deleted
+            && client.fault.is_none()
+            && !(client.description.is_empty() && client.secrets.is_empty())
+    };
+    if let Some(client) = clients.iter().flatten().find(is_whole) {
         reads.push((
             "the secrets of OAuth clients",
             cloud.list_secrets(host, &client.client_id).await.map(drop),

@@ -141,7 +141,8 @@ pub(super) fn doubted(tenant: Tenant, seen: &[SeenClient]) -> Decision {
         let (must_look, snapshot, is_adopted) = (false, None, false);
         return hold(Tenant { state, must_look, snapshot, is_adopted, missing_for: None, ..tenant });
     }
-    if look::ours(&tenant.mark, seen).is_empty() { missing(tenant) } else { outlived(tenant) }
+    let is_another_there = look::ours(&tenant.mark, seen).into_iter().any(look::looks_made_by_us);
+    if is_another_there { outlived(tenant) } else { missing(tenant) }
 }
 
 /// The committed client is gone, and another of ours is there: the row has missed the

@@ -31,6 +31,10 @@ pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], after_conflict: bool, 
             let what = format!("the client of tenant {earlier} is still on this host");
             park(tenant, ParkReason::EarlierClientFound, &what)
         }
+        Finding::Copied(client) => {
+            let what = format!("client {client} bears the mark of this tenant, and does not look made by us");
+            park(tenant, ParkReason::EarlierClientFound, &what)
+        }
         Finding::Nothing if after_conflict => {
             park(tenant, ParkReason::NameTaken, "another client has this name, and it is not ours")
         }

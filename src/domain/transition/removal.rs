@@ -37,6 +37,12 @@ pub(super) fn revoked(tenant: Tenant, client: ClientId, left: Option<Walk>) -> D
     advance(tenant, State::Removing(next), SecretChange::Keep)
 }
 
+/// Nothing of the client is left: on to the next, if a look finds one.
+pub(super) fn ended(mut tenant: Tenant, client: &ClientId) -> Decision {
+    tenant.left.retain(|left| left != client);
+    advance(tenant, State::Removing(Removal::Look), SecretChange::Keep)
+}
+
 /// Once more, some time after the removal: a create that went unanswered, or was sent
 /// by a worker that had been taken over, may have landed since.
 pub(super) fn rechecked(tenant: Tenant, seen: &[SeenClient]) -> Decision {

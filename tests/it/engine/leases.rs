@@ -169,3 +169,26 @@ async fn one_row_that_an_owner_has_locked_does_not_stop_the_renewal_of_the_other
     assert_eq!(renewed.iter().filter(|renewal| renewal.is_renewed).count(), 1);
     owner.rollback().await.unwrap();
 }
+
+/// A failover may forget claims, and whoever made them goes on with epochs that the
+/// database would give again.
+#[tokio::test]
+async fn who_claimed_what_the_database_forgot_writes_nothing_after_it_was_rejoined() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    for forgotten in 1..4 {
+        let claimed = rig.claim(&replica).await.unwrap();
+        let forget = format!(
+            "UPDATE tenantd.tenants SET lease_epoch = lease_epoch - {forgotten}, lease_holder = NULL,
+                                        leased_at = NULL, lease_expires_at = NULL"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(forget)).execute(rig.pool()).await.unwrap();
+
+        replica.store.rejoin("a failover", SETTLE).await.unwrap();
+
+        let given_back = replica.store.give_back(claimed.tenant_id, claimed.fence).await;
+        assert!(given_back.is_err(), "{forgotten} claims were forgotten, and the fence holds: {claimed:?}");
+        rig.advance(SETTLE * 2).await;
+    }
+}
