@@ -117,7 +117,11 @@ impl Store {
         let written = sqlx::query!(
             r#"
             -- tenants.commit
-            WITH held AS (
+            WITH hold AS (
+                -- Somebody may have agreed since the decision; who agrees now waits for this commit, and
+                -- then wakes the row.
+                SELECT i.deletions_held_at IS NOT NULL AS is_on FROM tenantd.installation AS i WHERE $42 FOR SHARE
+            ), held AS (
                 UPDATE tenantd.tenants AS t
                    SET phase = CASE WHEN $4 = 'removed' AND t.desired_state = 'present' THEN 'pending' ELSE $4 END,
                        client_id = $5,
@@ -193,14 +197,14 @@ impl Store {
                                      -- The first thing a ready tenant is due for, as the columns above say.
                                      WHEN $23 = 'settled'
                                      THEN least(CASE WHEN NOT ($17 AND t.recheck_at <= tenantd.clock())
-                                                          AND NOT ($42 AND $4 = 'ready')
+                                                          AND NOT ((SELECT is_on FROM hold) IS TRUE AND $4 = 'ready')
                                                      THEN greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
                                                 CASE WHEN $4 = 'ready' THEN least(
                                                      CASE WHEN $38 THEN tenantd.clock() + $39::interval
                                                           ELSE t.audit_at END,
-                                                     -- What would delete waits while deletions are held. The
-                                                     -- agreement wakes it, but for a row that was being worked on.
-                                                     CASE WHEN $42 THEN
+                                                     -- What would delete waits while deletions are held; the
+                                                     -- agreement wakes it.
+                                                     CASE WHEN (SELECT is_on FROM hold) THEN
                                                                CASE WHEN t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
                                                                          OR $8::text[] IS NOT NULL OR $9
                                                                          OR EXISTS (SELECT FROM tenantd.secrets AS d

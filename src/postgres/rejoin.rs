@@ -113,6 +113,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn agree_to_deletions(&self) -> Result<Agreed, StoreError> {
+        let mut transaction = self.patient.begin().await?;
         let lifted = sqlx::query!(
             r#"
             -- installation.agree
@@ -121,31 +122,19 @@ impl Store {
                    SET deletions_held_at = NULL, held_reason = NULL
                  WHERE deletions_held_at IS NOT NULL AND changes_held_at IS NULL
                 RETURNING only_row
-            ), woken AS (
-                UPDATE tenantd.tenants AS t
-                   SET due_at = least(t.due_at, tenantd.clock())
-                  FROM lifted
-                 WHERE t.parked_reason IS NULL
-                   AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
-                        OR t.phase IN ('removing', 'removed'))
-                   AND (t.wait_reason = 'DeletionsHeld'
-                        OR t.phase = 'ready' AND (t.is_adopted OR t.mint_snapshot IS NOT NULL
-                           OR t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
-                           OR EXISTS (SELECT FROM tenantd.secrets AS s
-                                       WHERE s.tenant_id = t.tenant_id AND s.standing = 'discarded')))
             )
-            SELECT count(*) AS "lifted!", max(pg_notify('tenantd_work', '')::text) AS woken,
+            SELECT EXISTS (SELECT FROM lifted) AS "is_lifted!",
                    EXISTS (SELECT FROM tenantd.installation WHERE changes_held_at IS NOT NULL) AS "is_unconfirmed!"
-              FROM lifted
             "#
         )
-        .fetch_one(&self.patient)
+        .fetch_one(&mut *transaction)
         .await?;
-        Ok(match (lifted.lifted > 0, lifted.is_unconfirmed) {
-            (_, true) => Agreed::NotConfirmed,
-            (true, false) => Agreed::Done,
-            (false, false) => Agreed::NotHeld,
-        })
+        if !lifted.is_lifted {
+            return Ok(if lifted.is_unconfirmed { Agreed::NotConfirmed } else { Agreed::NotHeld });
+        }
+        wake_held(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(Agreed::Done)
     }
 
     /// Where the rejoin stands, and what was found.
@@ -203,6 +192,32 @@ impl Store {
             findings: findings.await?,
         })
     }
+}
+
+/// Wakes what waited for the agreement. A statement of its own, after the hold was lifted: it
+/// must see what those wrote last who still knew of the hold.
+async fn wake_held(connection: &mut Link) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        -- tenants.wake_held
+        WITH woken AS (
+            UPDATE tenantd.tenants AS t
+               SET due_at = least(t.due_at, tenantd.clock())
+             WHERE t.parked_reason IS NULL
+               AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
+                    OR t.phase IN ('removing', 'removed'))
+               AND (t.wait_reason = 'DeletionsHeld'
+                    OR t.phase = 'ready' AND (t.is_adopted OR t.mint_snapshot IS NOT NULL
+                       OR t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
+                       OR EXISTS (SELECT FROM tenantd.secrets AS s
+                                   WHERE s.tenant_id = t.tenant_id AND s.standing = 'discarded')))
+        )
+        SELECT pg_notify('tenantd_work', '')::text AS woken
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
 }
 
 /// See [`Store::rejoin`]. What is held already stays held.

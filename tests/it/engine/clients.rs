@@ -175,9 +175,15 @@ async fn a_lost_client_whose_mark_an_admin_wrote_around_is_still_adopted() {
     let rig = rig().await;
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
-    rig.world.script(&host, Endpoint::CreateClient, [Fault::close_before()]);
+    rig.world.script(&host, Endpoint::CreateClient, [Fault::close_after()]);
     let mark = mark_of(&rig, &replica, "acme").await;
-    let edited = given_stranger(&rig, &host, "renamed", &format!("do not delete! {mark} (ticket 7)"));
+    assert!(work_next(&rig, &replica).await);
+    let edited = ledger(&rig).tenants[&host].clients[0].client_id.clone();
+    let mut moment = rig.world.at(rig.clock.now());
+    let mut console = moment.console(&host, "ada").unwrap();
+    console.edit(&edited, |draft| draft.description = format!("do not delete! {mark} (ticket 7)")).unwrap();
+    console.edit(&edited, |draft| draft.client_name = "renamed".into()).unwrap();
+    drop(moment);
 
     rig.work_until_quiet(&replica).await;
 

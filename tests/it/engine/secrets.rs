@@ -37,6 +37,11 @@ async fn five_secrets_of_strangers_park_the_tenant_and_none_of_them_is_deleted()
     let rig = rig().await;
     let replica = rig.replica().await;
     let (host, client) = given_lost_client(&rig, &replica, "acme").await;
+    // Found, and then in other hands.
+    rig.world.script(&host, Endpoint::MintSecret, [Fault::status(503)]);
+    while row(&rig, "acme").await.client_id.is_none() {
+        assert!(work_next(&rig, &replica).await);
+    }
     let ours = live_hints(&rig, &host).remove(0);
     by_hand(&rig, &host, |moment, caller| moment.delete_secret(caller, &client, &ours).unwrap());
     mint_by_hand(&rig, &host, &client, 5);
