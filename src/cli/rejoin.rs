@@ -31,6 +31,7 @@ Examples:
   tenantd rejoin --status    what was found since
   tenantd rejoin --confirm   this is the real database and no copy: tenants are worked on
   tenantd rejoin --agree     deletions may go on")]
+#[expect(clippy::struct_excessive_bools, reason = "flags, as they are written")]
 pub(super) struct RejoinArgs {
     /// Show what was found, and what waits; change nothing
     #[arg(long, conflicts_with_all = ["agree", "confirm"])]

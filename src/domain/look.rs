@@ -65,7 +65,7 @@ pub enum Maker {
 /// client is ours by its id, whatever was made of it since.
 #[must_use]
 pub fn looks_made_by_us(client: &SeenClient) -> bool {
-    let is_granted = |grant: &&str| client.grants.iter().any(|found| found == *grant);
+    let is_granted = |grant: &str| client.grants.iter().any(|found| found == grant);
     client.fault.is_none()
         && client.app_type.as_deref() == Some(APP_TYPE)
         && client.grants.len() == GRANTS.len()
