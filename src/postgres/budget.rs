@@ -171,7 +171,7 @@ async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<
                AND NOT EXISTS (
                    SELECT FROM tenantd.rights AS g
                     WHERE g.region = t.region AND g.effect IN ('look', 'delete') AND g.missing_since IS NOT NULL)
-             ORDER BY t.reason_since
+             ORDER BY t.turned_at
              LIMIT coalesce((SELECT greatest(removals, 0) FROM allowed), 0)
                FOR UPDATE SKIP LOCKED
         ), admitted AS (

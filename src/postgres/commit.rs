@@ -176,7 +176,9 @@ impl Store {
                        drifted_at = CASE WHEN $40::text[] <> '{}' THEN coalesce(t.drifted_at, tenantd.clock()) END,
                        must_look = $41 OR $19 = 'shred',
                        left_clients = $45,
-                       removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at END,
+                       removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at
+                                                  WHEN $4 = 'removed' AND t.desired_state = 'absent'
+                                                  THEN coalesce(t.removal_admitted_at, tenantd.clock()) END,
                        wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
                        -- What may go now goes, whatever stood in its way.
                        parked_reason = CASE WHEN NOT (t.desired_state = 'absent' AND t.removal_admitted_at IS NOT NULL

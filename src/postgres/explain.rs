@@ -171,7 +171,7 @@ impl Store {
                    (SELECT count(*) FROM tenantd.tenants AS a
                      WHERE a.desired_state = 'absent' AND a.removal_admitted_at IS NULL
                        AND a.phase NOT IN ('removing', 'removed')
-                       AND a.reason_since < t.reason_since) AS "removals_ahead!",
+                       AND a.turned_at < t.turned_at) AS "removals_ahead!",
                    t.phase = ANY ($6::text[]) AS "is_phase_known!",
                    NOT coalesce(t.paused_at IS NULL OR t.paused_until <= tenantd.clock(), false) AS "is_paused!",
                    t.paused_at, t.paused_until, t.pause_reason,

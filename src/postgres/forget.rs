@@ -112,7 +112,7 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                drift = '{}',
                drifted_at = NULL,
                repair_scope = NULL,
-               removal_admitted_at = NULL,
+               removal_admitted_at = CASE WHEN desired_state = 'absent' THEN tenantd.clock() END,
                due_at = NULL,
                recheck_at = NULL,
                wait_reason = NULL,

@@ -278,7 +278,7 @@ async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, S
                                                           * 1000000)::bigint),
                lease_expires_at = CASE WHEN t.lease_holder IS NOT NULL THEN tenantd.clock() END,
                phase = s.phase,
-               removal_admitted_at = NULL,
+               removal_admitted_at = CASE WHEN t.phase = 'removed' THEN t.removal_admitted_at END,
                unanswered = CASE WHEN s.may_land THEN 'create' ELSE t.unanswered END,
                settles_at = CASE WHEN s.may_land THEN tenantd.clock() + $1::interval ELSE t.settles_at END,
                recheck_at = CASE WHEN s.may_land THEN greatest(t.recheck_at, tenantd.clock() + 2 * $1::interval)

@@ -191,6 +191,7 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     assert!(known >= 20, "{known} tenants with secrets that the database does not know: {status}");
 
     // The operator agrees: what works stays, and what may still be in use, though no row knows it.
+    until(&pool, 0, crate::failover::UNSEEN).await;
     assert!(home.output(&["rejoin", "--agree"]).status.success());
     until(&pool, 50, "phase = 'ready' AND NOT is_adopted AND mint_snapshot IS NULL AND lease_holder IS NULL")
         .await;

@@ -149,3 +149,38 @@ fn all_sql_that_is_shipped_is_plain_ascii() {
     }
     assert!(seen >= 15, "only {seen} files were found");
 }
+
+/// An update touches every index as soon as one column that any of them names has changed,
+/// in its condition too. What each step writes is named by the index of the due alone.
+#[tokio::test]
+async fn no_index_names_what_every_step_writes() {
+    const STEPS: [&str; 12] = [
+        "phase",
+        "client_id",
+        "unanswered",
+        "wait_reason",
+        "message",
+        "reason_since",
+        "failures",
+        "progress_at",
+        "lease_holder",
+        "lease_step",
+        "lease_expires_at",
+        "updated_at",
+    ];
+    let db = test_db().await;
+
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'tenantd' AND tablename = 'tenants'",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+
+    assert!(indexes.len() > 5, "{indexes:?}");
+    for (name, definition) in indexes {
+        let words: Vec<_> = definition.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        let named: Vec<_> = STEPS.iter().filter(|column| words.contains(*column)).collect();
+        assert!(named.is_empty(), "{name} names {named:?}");
+    }
+}

@@ -33,7 +33,7 @@ pub(super) async fn check(rig: &Rig, case: Case, host: &str) {
     let row: Row = sqlx::query_as(
         "SELECT tenant_id, phase, client_id, current_version, parked_reason,
                 drift <> '{}' OR edited_at IS NOT NULL OR repair_scope IS NOT NULL OR retire_at IS NOT NULL
-                OR due_at IS NOT NULL OR recheck_at IS NOT NULL OR removal_admitted_at IS NOT NULL
+                OR due_at IS NOT NULL OR recheck_at IS NOT NULL OR removal_admitted_at IS NOT NULL AND phase <> 'removed'
                 OR must_look AND phase <> 'removed' AS is_owed
            FROM tenantd.tenants WHERE host = $1",
     )
