@@ -163,11 +163,17 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
             format!("restore_command=cp {}/%f %p", archive.display()),
             "recovery_target_name=before".to_owned(),
             "recovery_target_action=pause".to_owned(),
+            // The checkpoint behind the promotion takes its time, as with a database of some size.
+            "checkpoint_timeout=1h".to_owned(),
+            "checkpoint_completion_target=1.0".to_owned(),
         ]),
         ..Plan::default()
     };
     // The backup itself is taken now, and started when all else has happened.
     let prepared = tokio::task::block_in_place(|| PrivatePostgres::prepare(backup)).unwrap();
+    let pages =
+        "CREATE TABLE public.pages AS SELECT n, repeat('x', 500) AS x FROM generate_series(1, 50000) AS n";
+    run(&fleet.db.url, pages).await;
     run(&fleet.db.url, "SELECT pg_create_restore_point('before')").await;
 
     // Since then: 10 rotated, 5 of them acknowledged so that the old secret is gone; 3 of the
@@ -217,6 +223,9 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
         std::fs::read_to_string(home.path("after.log")).unwrap().contains("may have forgotten something")
     })
     .await;
+    let checkpoint = "SELECT timeline_id FROM pg_control_checkpoint()";
+    let timeline = sqlx::query_scalar::<_, i32>(checkpoint).fetch_one(&pool).await.unwrap();
+    assert_eq!(timeline, 1, "the checkpoint is still that of the old timeline");
     // 25 that the backup knows as wanted; 19 and 20 are gone at Qlik, 16 to 18 have another client.
     until(&pool, 23, SETTLED).await;
     until(&pool, 2, "drift = '{client_missing}'").await;
