@@ -19,9 +19,6 @@ ALTER TABLE tenantd.installation
     ADD CONSTRAINT held_changes_hold_deletions CHECK (changes_held_at IS NULL OR deletions_held_at IS NOT NULL),
     ADD CONSTRAINT version_floor_is_positive CHECK (version_floor >= 1);
 
-ALTER TABLE tenantd.tenants ADD COLUMN left_clients text[] NOT NULL DEFAULT '{}';
-
-COMMENT ON COLUMN tenantd.tenants.left_clients IS 'Clients of this life that somebody else deleted: their tokens and bot users go with the removal.';
 COMMENT ON COLUMN tenantd.installation.timeline IS 'On which the server wrote when it was last recognised.';
 COMMENT ON COLUMN tenantd.installation.changes_held_at IS 'Since when nothing at all is changed at Qlik, because this may be a copy of the real database.';
 COMMENT ON COLUMN tenantd.installation.version_floor IS 'No secret gets a lower version: since a restore, the seconds from 2026 to it.';
@@ -49,13 +46,6 @@ END
 $$;
 
 COMMENT ON FUNCTION tenantd.place() IS 'Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.';
-
--- From here on a copy is told from this database, also where no daemon has run on it yet:
--- its backup knows rows that may have got their clients since.
-UPDATE tenantd.installation AS i
-   SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
-  FROM tenantd.place() AS p
- WHERE i.system_identifier IS NULL AND NOT EXISTS (SELECT FROM tenantd.tenants WHERE lease_epoch > 0);
 
 CREATE FUNCTION tenantd.assert_recognised() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -89,21 +79,6 @@ CREATE FUNCTION tenantd.version_of(at timestamptz) RETURNS integer
 
 COMMENT ON FUNCTION tenantd.version_of(timestamptz) IS 'The highest version that may be given at this instant: the seconds since 2026 began.';
 
-CREATE FUNCTION tenantd.version_after(version integer) RETURNS integer
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    IF version = 2147483647 THEN
-        RAISE EXCEPTION 'the versions of this tenant are used up: 2147483647 is the last there is'
-            USING ERRCODE = 'numeric_value_out_of_range',
-                  HINT = 'Remove the tenant, and insert it anew under another external_id.';
-    END IF;
-    RETURN version + 1;
-END
-$$;
-
-COMMENT ON FUNCTION tenantd.version_after(integer) IS 'The next version; refused where there is none.';
-
 -- A version that is too high would end all rotations of its tenant, and of those behind it.
 ALTER TABLE tenantd.tenants DISABLE TRIGGER accept_update;
 UPDATE tenantd.tenants
@@ -133,7 +108,7 @@ CREATE FUNCTION tenantd.remember_versions() RETURNS trigger
     AS $$
 BEGIN
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    VALUES (OLD.external_id, greatest(OLD.desired_version, OLD.current_version + (OLD.current_version < 2147483647)::integer))
+    VALUES (OLD.external_id, greatest(OLD.desired_version, least(OLD.current_version::bigint + 1, 2147483647)))
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -150,20 +125,18 @@ CREATE FUNCTION tenantd.next_version_of(key text) RETURNS integer
 
 COMMENT ON FUNCTION tenantd.next_version_of(text) IS 'The lowest version that no secret of a deleted row with this key ever had; null where there was none.';
 
--- How high a version an owner may ask for: refused with the number that may. Beyond the
--- clock only one more than what serves, so that numbers rise with rotations and not with
--- statements. served is 0 while a raise is under way.
-CREATE FUNCTION tenantd.check_version(key text, asked integer, served integer) RETURNS void
+-- How high a version an owner may ask for: refused with the number that may.
+CREATE FUNCTION tenantd.check_version(key text, asked integer, before integer) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), served::bigint + 1);
+    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), before::bigint + 1);
 BEGIN
     IF asked > most THEN
         RAISE EXCEPTION 'desired_version % of tenant % is too high: the most that may be asked for now is %', asked, key, most
             USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
                   CONSTRAINT = 'desired_version_is_not_ahead_of_time',
-                  HINT = 'Raise it by one, once the last raise serves: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
+                  HINT = 'Raise it by one: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
     END IF;
 END
 $$;
@@ -262,10 +235,8 @@ CREATE OR REPLACE FUNCTION tenantd.accept_insert() RETURNS trigger
     AS $$
 BEGIN
     PERFORM tenantd.check_version(NEW.external_id, NEW.desired_version, 0);
-    IF NEW.desired_version IS NOT NULL THEN  -- The table refuses that by itself.
-        -- A key that had a row before: its numbers were seen.
-        NEW.desired_version := greatest(NEW.desired_version, tenantd.next_version_of(NEW.external_id));
-    END IF;
+    -- A key that had a row before: its numbers were seen.
+    NEW.desired_version := greatest(NEW.desired_version, tenantd.next_version_of(NEW.external_id));
     IF NEW.not_before < '0001-01-01 00:00:00+00' THEN
         NEW.not_before := NULL;  -- No limit was meant, and RFC 3339 cannot write it.
     END IF;
@@ -335,12 +306,10 @@ BEGIN
         NEW.failures := 0;
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
-        PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
-                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
+        PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version, greatest(OLD.desired_version, OLD.current_version));
     END IF;
-    IF NEW.desired_version < OLD.desired_version THEN
-        NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
-    END IF;
+    -- Lowering is ignored.
+    NEW.desired_version := greatest(NEW.desired_version, OLD.desired_version);
     IF is_corrected OR is_turned OR is_early <> was_early THEN
         NEW.reason_since := tenantd.clock();
         NEW.progress_at := tenantd.clock();
@@ -391,7 +360,7 @@ CREATE OR REPLACE FUNCTION tenantd.follow_version() RETURNS trigger
     AS $$
 DECLARE
     least_desired CONSTANT integer :=
-        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
+        coalesce(NEW.current_version, least(OLD.current_version::bigint + 1, 2147483647)::integer);
 BEGIN
     IF NEW.desired_version < least_desired THEN
         UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;

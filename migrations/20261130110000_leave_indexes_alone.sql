@@ -3,7 +3,8 @@
 -- Why another column: an update touches every index of the table as soon as one column that
 -- any index names has changed, also in its condition. Phase and reason_since change with
 -- every step; when the owner last turned the row does not. A row that is removed counts as
--- let through, so that the index holds only what waits.
+-- let through, so that the index holds only what waits. What the owner's triggers pass on
+-- besides: NULL for a version, which the table refuses.
 --
 -- Locks: ACCESS EXCLUSIVE on tenantd.tenants for as long as the rows that are removed, or
 -- wait to be, take to be rewritten; no other row is.
