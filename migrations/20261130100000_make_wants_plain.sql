@@ -51,10 +51,11 @@ ALTER TABLE tenantd.tenants
     ALTER COLUMN not_before      TYPE timestamptz,
     ALTER COLUMN labels          TYPE jsonb;
 
--- Every row is due in the eyes of the previous version as soon as its due_at has come.
-ALTER TABLE tenantd.tenants ADD COLUMN claim_rank timestamptz NOT NULL DEFAULT '-infinity';
+-- Every row is due in the eyes of the previous version as soon as its due_at has come. Not
+-- -infinity, which some drivers cannot read.
+ALTER TABLE tenantd.tenants ADD COLUMN claim_rank timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00';
 
-COMMENT ON COLUMN tenantd.tenants.claim_rank IS 'Always -infinity: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).';
+COMMENT ON COLUMN tenantd.tenants.claim_rank IS 'Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).';
 
 DROP DOMAIN tenantd.external_id, tenantd.host_name, tenantd.profile_name, tenantd.client_name, tenantd.redirect_uris,
             tenantd.desired_state, tenantd.desired_version, tenantd.priority, tenantd.not_before, tenantd.labels;

@@ -143,6 +143,13 @@ async fn a_pipeline_reads_back_the_whole_row_that_it_wrote() {
     assert_eq!(row.get::<serde_json::Value, _>("labels"), serde_json::json!({"plan": "gold"}));
     assert_eq!(row.get::<chrono::DateTime<chrono::Utc>, _>("not_before"), limit);
     assert_eq!(row.get::<i32, _>("priority"), 7);
+    // Python knows no instant without an end.
+    let endless: bool =
+        sqlx::query_scalar("SELECT to_jsonb(t)::text LIKE '%infinity%' FROM tenantd.tenants AS t")
+            .fetch_one(&pipeline)
+            .await
+            .unwrap();
+    assert!(!endless);
     // What a mapper asks the catalog for the key of a new row, with these rights.
     let key: Vec<String> = sqlx::query_scalar(
         "SELECT column_name::text FROM information_schema.columns
