@@ -52,6 +52,11 @@ interop: ## Open our JWEs with the stock libraries of other languages, and run t
 	tests/interop/run.sh
 	examples/end-to-end/run.sh
 
+.PHONY: drivers
+drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
+drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
+	tests/drivers/run.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

@@ -58,14 +58,11 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tenantd
 -- To name anything in it. Nobody gets CREATE: all DDL is the owner's.
 GRANT USAGE ON SCHEMA tenantd TO tenantd_pipeline, tenantd_consumer, tenantd_daemon, tenantd_operator;
 
--- The views and the defaults of a new row ask what time it is; the constraints and
--- the generated column call the rest. Postgres checks these rights of whoever runs
--- the statement. Trigger functions need no grant.
+-- The views and the defaults of a new row ask what time it is; the index of what is due
+-- calls the other. Postgres checks these rights of whoever runs the statement. Trigger
+-- functions need no grant.
 GRANT EXECUTE ON FUNCTION tenantd.clock() TO tenantd_pipeline, tenantd_daemon, tenantd_operator;
-GRANT EXECUTE ON FUNCTION
-    tenantd.rank_of(timestamptz, integer), tenantd.all_match(text[], text), tenantd.are_unique(text[]),
-    tenantd.longest(text[])
-    TO tenantd_pipeline, tenantd_daemon;
+GRANT EXECUTE ON FUNCTION tenantd.rank_of(timestamptz, integer) TO tenantd_pipeline, tenantd_daemon;
 -- By which the daemon spreads what comes of a tenant's age.
 GRANT EXECUTE ON FUNCTION tenantd.spread(interval, uuid) TO tenantd_daemon;
 
@@ -101,11 +98,10 @@ GRANT UPDATE (host, profile, client_name, redirect_uris, desired_state, desired_
 -- desired_state = 'absent'. (Whoever may DELETE may also LOCK TABLE, and then holds up
 -- everybody until its transaction ends: set idle_in_transaction_session_timeout for its login.)
 GRANT DELETE ON tenantd.tenants TO tenantd_pipeline;
--- For WHERE, for desired_version + 1, and for ON CONFLICT (external_id).
-GRANT SELECT (external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority,
-              not_before, labels)
-    ON tenantd.tenants TO tenantd_pipeline;
-GRANT SELECT ON tenantd.status TO tenantd_pipeline;
+-- For WHERE, for desired_version + 1, for ON CONFLICT (external_id), and for what drivers and
+-- mappers do by themselves: RETURNING *, the primary key of a new row, reflection. The table
+-- holds no secret: sealed or not, those are in tenantd.secrets.
+GRANT SELECT ON tenantd.tenants, tenantd.status TO tenantd_pipeline;
 
 -- tenantd_consumer: opens credentials. ---------------------------------------------------
 

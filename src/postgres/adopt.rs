@@ -95,7 +95,7 @@ impl Store {
         Ok(sqlx::query_scalar!(
             r#"
             -- tenants.with_client
-            SELECT external_id AS "external_id: String"
+            SELECT external_id
               FROM tenantd.tenants
              WHERE client_id = $1 AND tenant_id <> $2
              ORDER BY external_id

@@ -160,11 +160,11 @@ impl Store {
                 SELECT t.*
                   FROM closed
                  CROSS JOIN LATERAL (
-                       SELECT tenant_id, claim_rank, phase, profile, host, lease_holder, must_look,
-                              desired_state
+                       SELECT tenant_id, tenantd.rank_of(due_at, priority) AS claim_rank, phase, profile, host,
+                              lease_holder, must_look, desired_state
                          FROM tenantd.tenants
                         WHERE region = closed.region
-                          AND claim_rank <= tenantd.clock() + interval '100 minutes'
+                          AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
                           AND (desired_state = 'present' OR removal_admitted_at IS NOT NULL

@@ -142,10 +142,10 @@ impl Store {
             Row,
             r#"
             -- tenants.explain
-            SELECT t.phase, t.region, t.profile::text AS "profile!", t.client_id, t.unanswered, t.must_look,
-                   t.desired_version::integer AS "desired_version!", t.current_version,
+            SELECT t.phase, t.region, t.profile, t.client_id, t.unanswered, t.must_look,
+                   t.desired_version, t.current_version,
                    greatest(t.desired_version, t.current_version + (t.current_version < 2147483647)::integer,
-                            (SELECT i.version_floor FROM tenantd.installation AS i))::integer AS "next_version!",
+                            (SELECT i.version_floor FROM tenantd.installation AS i)) AS "next_version!",
                    t.recheck_at, t.audit_at, t.retire_at,
                    t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",
                    t.profile = ANY ($5::text[]) AS "is_profile_known!",

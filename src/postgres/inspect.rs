@@ -69,9 +69,7 @@ impl Store {
         let row = sqlx::query!(
             r#"
             -- tenants.inspect
-            SELECT t.external_id AS "external_id: String", t.host AS "host: String", t.profile AS "profile: String",
-                   t.client_name AS "client_name: String", t.redirect_uris AS "redirect_uris: Vec<String>",
-                   t.phase, t.client_id, t.parked_reason,
+            SELECT t.external_id, t.host, t.profile, t.client_name, t.redirect_uris, t.phase, t.client_id, t.parked_reason,
                    t.desired_state = 'present' AS "is_wanted!",
                    coalesce(t.paused_at IS NOT NULL
                             AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false) AS "is_paused!",
@@ -125,7 +123,7 @@ impl Store {
         let row = sqlx::query!(
             r#"
             -- tenants.target
-            SELECT tenant_id, external_id AS "external_id: String", host AS "host: String"
+            SELECT tenant_id, external_id, host
               FROM tenantd.tenants
              WHERE external_id = $1
             "#,
@@ -149,7 +147,7 @@ impl Store {
         let row = sqlx::query!(
             r#"
             -- tenants.at_host
-            SELECT tenant_id, external_id AS "external_id: String" FROM tenantd.tenants WHERE host = $1
+            SELECT tenant_id, external_id FROM tenantd.tenants WHERE host = $1
             "#,
             host
         )
@@ -172,7 +170,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             -- tenants.targets
-            SELECT tenant_id, external_id AS "external_id: String", host AS "host: String"
+            SELECT tenant_id, external_id, host
               FROM tenantd.tenants
              WHERE phase = ANY ($1::text[])
              ORDER BY external_id

@@ -162,7 +162,7 @@ impl Store {
             Finding,
             r#"
             -- tenants.findings
-            SELECT t.external_id AS "external_id!: String", t.host AS "host!: String", t.client_id,
+            SELECT t.external_id, t.host, t.client_id,
                    CASE WHEN t.parked_reason = 'EarlierClientFound'
                         THEN 'a client of a row that this database does not know'
                         WHEN t.phase = 'removed' AND t.wait_reason IN ('DeletionsHeld', 'ChangesHeld')

@@ -43,7 +43,7 @@ impl Store {
                AND desired_state = 'present'
                AND current_version IS NOT NULL
                AND phase <> 'removing'
-            RETURNING desired_version::integer AS "version!"
+            RETURNING desired_version
             "#,
             external_id
         )

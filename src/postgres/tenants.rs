@@ -158,8 +158,6 @@ impl Store {
 
     /// Inserts a tenant; false when its `external_id` was there already.
     ///
-    /// The casts are for the driver, which does not know the columns' domains.
-    ///
     /// # Errors
     ///
     /// [`StoreError::Driver`], whose constraint name says what is wrong with the row.
@@ -168,7 +166,7 @@ impl Store {
             r#"
             -- tenants.add
             INSERT INTO tenantd.tenants (external_id, host, profile, client_name, redirect_uris, priority)
-            VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::integer)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (external_id) DO NOTHING
             "#,
             new.external_id,

@@ -40,8 +40,8 @@ async fn a_row_that_breaks_a_rule_is_refused_with_the_rule_and_what_to_change() 
     let long_uri = format!("--redirect-uri={long_uri}");
 
     for (words, rule, advice) in [
-        (&["", good][..], "external_id_is_1_to_200_bytes", "a key of that length"),
-        (&[&long_id, good], "external_id_is_1_to_200_bytes", "a key of that length"),
+        (&["", good][..], "external_id_is_1_to_200_bytes", "a key of 1 to 200 bytes"),
+        (&[&long_id, good], "external_id_is_1_to_200_bytes", "a key of 1 to 200 bytes"),
         (&["a", "a.us.qlikcloud.com/x"], "host_has_no_path", "slash"),
         (&["a", "a.us.qlikcloud.com:443"], "host_has_no_port", "colon"),
         (&["a", "https://a.us.qlikcloud.com"], "host_has_no_scheme", "https://"),
@@ -67,7 +67,7 @@ async fn a_row_that_breaks_a_rule_is_refused_with_the_rule_and_what_to_change() 
         (&["a", good, &long_name], "client_name_is_1_to_512_characters", "another name"),
         (&["a", good, "--priority=101"], "priority_is_minus_100_to_100", "0 is usual"),
         (&["a", good, "--redirect-uri=http://a.example"], "redirect_uris_are_https", "localhost"),
-        (&["a", good, &long_uri], "redirect_uris_are_at_most_256_characters", "shorten"),
+        (&["a", good, &long_uri], "redirect_uris_are_at_most_256_characters", "shorten it"),
         (&six, "redirect_uris_are_at_most_5", "leave some out"),
     ] {
         let words: Vec<&str> = ["tenant", "add", "--"].into_iter().chain(words.iter().copied()).collect();

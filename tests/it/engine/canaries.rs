@@ -49,7 +49,7 @@ async fn a_rollout_of_one_whose_tenant_is_parked_stops_no_other_renewal() {
         terms.bounds.max_failure_ratio = ratio;
         let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
         fleet(&rig, &replica, 5).await;
-        let host: String = one(&rig, "SELECT host::text FROM tenantd.tenants WHERE external_id = 't0'").await;
+        let host: String = one(&rig, "SELECT host FROM tenantd.tenants WHERE external_id = 't0'").await;
         if reason == "Rejected" {
             rig.world.script(&host, Endpoint::MintSecret, [Fault::status(400)]);
         } else {

@@ -34,7 +34,7 @@ async fn worn(rig: &Rig, replica: &Replica, fresh: &[&str], worn: &[&str]) {
 /// Phase, reason, current and desired version of each tenant, by name.
 async fn standings(rig: &Rig) -> Vec<(String, String, Option<String>, Option<i32>, i32)> {
     sqlx::query_as(
-        "SELECT t.external_id::text, s.phase, s.reason, t.current_version, t.desired_version::integer
+        "SELECT t.external_id, s.phase, s.reason, t.current_version, t.desired_version
            FROM tenantd.status AS s JOIN tenantd.tenants AS t USING (tenant_id) ORDER BY 1",
     )
     .fetch_all(rig.pool())
