@@ -11,6 +11,7 @@ mod doors;
 mod engine;
 mod failover;
 mod faults;
+
 mod layers;
 mod lifetimes;
 mod no_plaintext;
@@ -20,5 +21,6 @@ mod pgbouncer;
 mod processes;
 mod restore;
 mod schedules;
+mod schema;
 mod support;
 mod tried;
