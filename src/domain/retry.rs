@@ -37,6 +37,19 @@ pub enum RetryClass {
 }
 
 impl RetryClass {
+    /// Every class; of a throttle without its wait.
+    pub const ALL: [Self; 9] = [
+        Self::Transient,
+        Self::Ambiguous,
+        Self::Throttled { wait: Duration::ZERO },
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Blocked,
+        Self::ProofRefused,
+        Self::Missing,
+        Self::Permanent,
+    ];
+
     /// The class of a failure of this kind of effect.
     #[must_use]
     pub fn of(effect: EffectKind, failure: &FailureKind) -> Self {

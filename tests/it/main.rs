@@ -11,6 +11,7 @@ mod doors;
 mod engine;
 mod failover;
 mod faults;
+mod glossary;
 
 mod layers;
 mod lifetimes;
