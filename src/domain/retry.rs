@@ -252,6 +252,7 @@ mod tests {
         ] {
             for (effect, class) in EffectKind::ALL.into_iter().zip(expected) {
                 assert_eq!(RetryClass::of(effect, &failure), class, "{effect} {failure:?}");
+                assert!(C::ALL.iter().any(|known| known.as_str() == class.as_str()), "{class:?}");
             }
         }
     }
