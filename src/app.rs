@@ -216,7 +216,7 @@ fn loops(engine: &Arc<Engine<Cloud>>, wake: &Arc<Notify>, background: &Cancellat
         });
         let (keeping, stop) = (Arc::clone(engine), background.clone());
         tasks.spawn(async move {
-            if let Err(error) = keeping.keep_house(stop).await {
+            if let Err(error) = keeping.run_schedules(stop).await {
                 tracing::error!(%error, "the upkeep cannot be scheduled: {error}");
             }
             Task::Upkeep
