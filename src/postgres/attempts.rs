@@ -125,8 +125,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down what a person's command did for a tenant: showed its secret, took over
-    /// its client, deleted something at Qlik.
+    /// Writes down what a person's command did for a tenant: showed its secret, deleted
+    /// something at Qlik.
     ///
     /// # Errors
     ///
