@@ -309,7 +309,7 @@ async fn wherever_a_takeover_dies_the_client_and_its_secret_live_on() {
             assert!(ended.is_none(), "{polls}");
             assert_eq!(kept.description, "Team blue's.", "{polls}: it was never taken over");
         }
-        // How often the database is polled varies: a adoption may end before its last
+        // How often the database is polled varies: an adoption may end before its last
         // stretch was cut, and then that is tried again.
         match ended {
             None => polls += 1,
