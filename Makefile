@@ -41,6 +41,11 @@ sqlx: install-postgres ## Refresh .sqlx after a change of SQL or schema
 sqlx-check: install-postgres ## Fail when .sqlx is not current
 	scripts/sqlx-prepare --check
 
+.PHONY: schema
+schema: ## Refresh docs/schema.sql after a change of the schema
+	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
+	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents
+
 .PHONY: bench
 bench: install-postgres ## Measure CPU and wall time per tenant beside a bare floor
 	cargo bench --bench provision $(ARGS)

@@ -1,6 +1,7 @@
-//! The composition root: the only file that sees everything.
+//! The composition root: the room that puts settings, adapters and the engine together.
 //!
-//! It turns checked settings into a running daemon. The rule: whatever cannot
+//! It turns checked settings into a running daemon, and into what commands that ask Qlik
+//! work with. The rule: whatever cannot
 //! work is said before the first tenant is claimed, with its remedy; a database
 //! that is merely away is waited for.
 
@@ -215,7 +216,7 @@ fn loops(engine: &Arc<Engine<Cloud>>, wake: &Arc<Notify>, background: &Cancellat
         });
         let (keeping, stop) = (Arc::clone(engine), background.clone());
         tasks.spawn(async move {
-            if let Err(error) = keeping.keep_house(stop).await {
+            if let Err(error) = keeping.run_schedules(stop).await {
                 tracing::error!(%error, "the upkeep cannot be scheduled: {error}");
             }
             Task::Upkeep

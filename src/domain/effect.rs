@@ -1,7 +1,8 @@
 //! The outside acts there are, and what each can bring back.
 //!
-//! The rule: an effect is one act with one commit behind it. Adding one means a
-//! line in every match below and none anywhere else.
+//! The rule: an effect is one act with one commit behind it. What is true of an effect by
+//! its kind stands in the matches below and in the table of `retry.rs`, none with a wildcard
+//! arm: whoever adds one is led by the compiler from here through the transition to the engine.
 
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub enum Effect {
     Compare(ClientId),
     /// Make a further secret. Not repeatable.
     Mint(ClientId),
-    /// Delete a secret that nobody knows.
+    /// Delete a secret: one of ours that nobody knows, or one that was withdrawn from consumers.
     Tidy(ClientId, Hint),
     /// Set the consent to trusted.
     Trust(ClientId),
@@ -219,7 +220,8 @@ impl EffectKind {
         }
     }
 
-    /// Whether doing it twice does harm: such an act is never repeated before a look.
+    /// Whether doing it twice does no harm. An act of which that is not so is never repeated
+    /// before a look.
     #[must_use]
     pub const fn is_repeatable(self) -> bool {
         match self {

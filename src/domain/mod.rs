@@ -23,6 +23,8 @@ pub mod host;
 pub mod ids;
 pub mod look;
 pub mod mark;
+#[cfg(test)]
+mod model;
 pub mod phase;
 pub mod place;
 pub mod profile;
@@ -37,5 +39,3 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod transition;
-#[cfg(test)]
-mod walk;

@@ -37,6 +37,19 @@ pub enum RetryClass {
 }
 
 impl RetryClass {
+    /// Every class; of a throttle without its wait.
+    pub const ALL: [Self; 9] = [
+        Self::Transient,
+        Self::Ambiguous,
+        Self::Throttled { wait: Duration::ZERO },
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Blocked,
+        Self::ProofRefused,
+        Self::Missing,
+        Self::Permanent,
+    ];
+
     /// The class of a failure of this kind of effect.
     #[must_use]
     pub fn of(effect: EffectKind, failure: &FailureKind) -> Self {
@@ -239,6 +252,7 @@ mod tests {
         ] {
             for (effect, class) in EffectKind::ALL.into_iter().zip(expected) {
                 assert_eq!(RetryClass::of(effect, &failure), class, "{effect} {failure:?}");
+                assert!(C::ALL.iter().any(|known| known.as_str() == class.as_str()), "{class:?}");
             }
         }
     }

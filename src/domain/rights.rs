@@ -61,12 +61,12 @@ mod tests {
     use super::*;
     use crate::domain::effect::{Done, Effect};
     use crate::domain::failure::FailureKind;
+    use crate::domain::model::{POLICY, failed, fresh};
     use crate::domain::reason::ParkReason;
     use crate::domain::retry::Jitter;
     use crate::domain::setback::{after_failure, without_outlook};
     use crate::domain::tenant::{Entry, State, Tenant};
     use crate::domain::transition::{Ailment, Next, Progress, after, next_effect, resting};
-    use crate::domain::walk::{POLICY, failed, fresh};
 
     fn creating(entry: Entry, rights: MissingRights) -> Tenant {
         Tenant { state: State::Creating(entry), failures: 3, rights, ..fresh() }

@@ -23,9 +23,9 @@ use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::inspect::Inspected;
 
-/// A takeover as an operator asks for it.
+/// An adoption as an operator asks for it.
 #[derive(Debug, Clone)]
-pub struct Takeover {
+pub struct Adoption {
     /// The client.
     pub client: ClientId,
     /// Take it although another installation's mark is on it.
@@ -67,30 +67,30 @@ impl<Q: QlikApi> Inspector<Q> {
     ///
     /// [`NotDone`]. After a failure to write the mark the client is the row's, and calling
     /// this again writes it.
-    pub async fn adopt(&self, tenant: TenantId, takeover: &Takeover) -> Result<Adopted, NotDone> {
+    pub async fn adopt(&self, tenant: TenantId, adoption: &Adoption) -> Result<Adopted, NotDone> {
         let fence = self.take(tenant).await?;
-        self.under(tenant, fence, self.adopt_held(tenant, fence, takeover)).await
+        self.under(tenant, fence, self.adopt_held(tenant, fence, adoption)).await
     }
 
     async fn adopt_held(
         &self,
         tenant: TenantId,
         fence: Fence,
-        takeover: &Takeover,
+        adoption: &Adoption,
     ) -> Result<Adopted, NotDone> {
         self.may_change().await?;
         let row = self.row(tenant).await?;
-        let was_ours = row.client.as_ref() == Some(&takeover.client) && row.phase != Phase::Removing;
+        let was_ours = row.client.as_ref() == Some(&adoption.client) && row.phase != Phase::Removing;
         if !was_ours {
             may_take(&row)?;
         }
         let host = self.allowed(&row.host)?;
-        let seen = look_closely(&self.api, &host, &self.mark(tenant), &takeover.client)
+        let seen = look_closely(&self.api, &host, &self.mark(tenant), &adoption.client)
             .await
             .map_err(of_qlik(&host))?;
-        let client = self.vetted(&row, takeover, &seen).await?;
+        let client = self.vetted(&row, adoption, &seen).await?;
         if !was_ours {
-            self.commit_takeover(tenant, fence, &client, &takeover.by).await?;
+            self.commit_adoption(tenant, fence, &client, &adoption.by).await?;
         }
         let is_marked_now = self.write_mark(&host, tenant, &client).await?;
         let differences = self.differences(&row, &client);
@@ -101,11 +101,11 @@ impl<Q: QlikApi> Inspector<Q> {
     async fn vetted(
         &self,
         row: &Inspected,
-        takeover: &Takeover,
+        adoption: &Adoption,
         seen: &[SeenClient],
     ) -> Result<SeenClient, NotDone> {
         let refuse = |why: String| Err(NotDone::Refused(why));
-        let (id, mark) = (&takeover.client, self.mark(row.tenant_id));
+        let (id, mark) = (&adoption.client, self.mark(row.tenant_id));
         let live = || seen.iter().filter(|client| !client.is_deleted);
         let Some(client) = live().find(|client| client.client_id == *id) else {
             return refuse(format!("{} has no client {id}; see its id in Qlik's console", row.host));
@@ -127,7 +127,7 @@ impl<Q: QlikApi> Inspector<Q> {
             return refuse(format!("the client {id} is the tenant {other}'s; remove that one first"));
         }
         let is_foreign = marks_in(&client.description).any(|found| found.installation != mark.installation);
-        if is_foreign && !takeover.replace {
+        if is_foreign && !adoption.replace {
             return refuse(format!(
                 "another installation of tenantd has marked the client {id} as its own; add --replace if that one is gone for good"
             ));
@@ -155,7 +155,7 @@ impl<Q: QlikApi> Inspector<Q> {
         }
     }
 
-    async fn commit_takeover(
+    async fn commit_adoption(
         &self,
         tenant: TenantId,
         fence: Fence,
@@ -165,7 +165,8 @@ impl<Q: QlikApi> Inspector<Q> {
         let hints: Vec<Hint> = client.secrets.iter().map(|secret| secret.hint.clone()).collect();
         let after = self.terms.policy.recheck_after();
         let message = format!("client {} was taken over by {by}", client.client_id);
-        let taken = self.store.take_over(tenant, fence, &client.client_id, &hints, after, &message).await?;
+        let taken =
+            self.store.adopt_client(tenant, fence, &client.client_id, &hints, after, &message).await?;
         if taken { Ok(()) } else { Err(StoreError::LeaseLost(tenant).into()) }
     }
 
@@ -324,7 +325,7 @@ fn may_take(row: &Inspected) -> Result<(), NotDone> {
             | Phase::Removed,
             Some(client),
         ) => refuse(format!(
-            "the tenant has the client {client} already (phase {}); a takeover needs a row without one: insert it with not_before far in the future, or pause it, before the daemon creates",
+            "the tenant has the client {client} already (phase {}); an adoption needs a row without one: insert it with not_before far in the future, or pause it, before the daemon creates",
             row.phase
         )),
         (

@@ -53,7 +53,7 @@ pub enum Proof {
 /// What bounds the changes that are made to a fleet.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Most removals in an hour; `None` for 50 or a tenth of the fleet, whichever is more.
+    /// Most removals in an hour; `None` for 5 or a tenth of the fleet, whichever is more.
     pub removals_per_hour: Option<u32>,
     /// Most changes in an hour that the daemon starts by itself.
     pub changes_per_hour: u32,

@@ -37,7 +37,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// # Errors
     ///
     /// [`JobSchedulerError`] when the ticker cannot be started.
-    pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
+    pub async fn run_schedules(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
         let mut scheduler = JobScheduler::new().await?;
         let mut slots = tick(&scheduler, SLOTS).await?;
         let mut gauge = tick(&scheduler, GAUGE).await?;

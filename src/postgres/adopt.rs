@@ -1,4 +1,4 @@
-//! The takeover of a client that somebody else made.
+//! The adoption of a client that somebody else made.
 //!
 //! The rule: the client is committed before anything at Qlik is changed. From then on
 //! the row knows what it has: it neither creates, nor takes a secret of the client's for
@@ -17,7 +17,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    pub async fn take_over(
+    pub async fn adopt_client(
         &self,
         tenant: TenantId,
         fence: Fence,
@@ -29,7 +29,7 @@ impl Store {
         let hints: Vec<String> = hints.iter().map(ToString::to_string).collect();
         let taken = sqlx::query!(
                 r#"
-            -- tenants.take_over
+            -- tenants.adopt_client
             WITH taken AS (
                 UPDATE tenantd.tenants AS t
                    SET phase = 'creating',

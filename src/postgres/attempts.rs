@@ -1,4 +1,5 @@
-//! The history: read and pruned here, written by [`super::commit`].
+//! The history: read and pruned here. What the daemon did is written by [`super::commit`],
+//! what a person's command did by [`Store::record`] or in the statement of that command.
 
 use std::time::Duration;
 
@@ -124,8 +125,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down what a person's command did for a tenant: showed its secret, took over
-    /// its client, deleted something at Qlik.
+    /// Writes down what a person's command did for a tenant: showed its secret, deleted
+    /// something at Qlik.
     ///
     /// # Errors
     ///

@@ -102,6 +102,24 @@ pub struct Explained {
 }
 
 impl BlockerKind {
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
+        Self::Parked,
+        Self::AwaitingBudget,
+        Self::DeletionsHeld,
+        Self::ChangesHeld,
+        Self::NothingDue,
+        Self::NotBefore,
+        Self::NotDue,
+        Self::Working,
+        Self::Paused,
+        Self::RegionPaused,
+        Self::FleetPaused,
+        Self::BreakerOpen,
+        Self::RegionNotConfigured,
+        Self::UnknownPhase,
+    ];
+
     /// The spelling in JSON and tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

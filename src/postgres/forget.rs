@@ -4,7 +4,7 @@
 //! remembers it. Whoever works on the row is fenced out.
 
 use super::connections::Link;
-use super::requests::lock;
+use super::owner::lock;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 use crate::domain::mark::Mark;

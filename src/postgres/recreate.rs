@@ -5,7 +5,7 @@
 
 use super::connections::Link;
 use super::forget::shred;
-use super::requests::lock;
+use super::owner::lock;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 use crate::domain::reason::ParkReason;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::connections::Link;
-use super::requests::{Locked, lock};
+use super::owner::{Locked, lock};
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
 use crate::domain::phase::Phase;

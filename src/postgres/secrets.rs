@@ -1,6 +1,7 @@
 //! Sealed secrets, read.
 //!
-//! They are written in one place only: [`super::commit`].
+//! Sealed text is stored in one place only: [`super::commit`]. A rollback exchanges two
+//! that are there, and a tenant that is forgotten loses them.
 
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;

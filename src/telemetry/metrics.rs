@@ -41,7 +41,7 @@ pub const DELETIONS_HELD: &str = "tenantd_deletions_held";
 pub const CHANGES_HELD: &str = "tenantd_changes_held";
 /// Counter: tenants that met a defect and were parked for it.
 pub const DEFECTS_TOTAL: &str = "tenantd_defects_total";
-/// Histogram, in seconds: from the row's insert to ready, first life only.
+/// Histogram, in seconds: from the row's insert to the first ready of each life.
 pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
 /// Gauge by `version`: always 1.
 pub const BUILD_INFO: &str = "tenantd_build_info";

@@ -11,6 +11,8 @@ mod doors;
 mod engine;
 mod failover;
 mod faults;
+mod glossary;
+
 mod layers;
 mod lifetimes;
 mod no_plaintext;
@@ -20,5 +22,6 @@ mod pgbouncer;
 mod processes;
 mod restore;
 mod schedules;
+mod schema;
 mod support;
 mod tried;

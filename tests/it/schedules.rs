@@ -24,7 +24,7 @@ async fn a_runtime_that_stalls_through_several_ticks_loses_no_slot() {
     let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::none(), 43)).await;
     let engine = fleet.engine(brisk(), fleet.server.addr()).await;
     let stop = CancellationToken::new();
-    let house = tokio::spawn(engine.keep_house(stop.clone()));
+    let house = tokio::spawn(engine.run_schedules(stop.clone()));
     let all_taken = || async {
         let due =
             "SELECT count(*) FROM tenantd.schedules WHERE due_at <= tenantd.clock() OR taken_at IS NULL";

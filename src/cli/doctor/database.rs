@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::finding::Findings;
 use crate::app;
 use crate::ports::Clock;
-use crate::postgres::{Connections, Store, StoreError, checkup, listener};
+use crate::postgres::{Connections, Store, StoreError, doctor, listener};
 use crate::system::SystemClock;
 
 /// Clocks further apart are worth a word. Nothing breaks: leases and due times
@@ -15,7 +15,7 @@ use crate::system::SystemClock;
 const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 pub(super) async fn role(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {
-    let rights = match checkup::rights(connections).await {
+    let rights = match doctor::rights(connections).await {
         Ok(rights) => rights,
         Err(error) => return Ok(findings.fail("role", &app::started(&error).to_string())?),
     };
@@ -79,7 +79,7 @@ pub(super) async fn wake_ups(
 
 pub(super) async fn clock(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {
     let machine = SystemClock::start();
-    let skew = match checkup::server_clock(connections).await {
+    let skew = match doctor::server_clock(connections).await {
         Ok(server) => server - machine.now() + TimeDelta::from_std(machine.elapsed() / 2)?,
         Err(error) => return Ok(findings.fail("clock", &said(&error))?),
     };

@@ -3,10 +3,10 @@
 //! The rule: what cannot work is said before anything is waited for; a database
 //! that is away is waited for while the HTTP port already answers.
 
-mod last_word;
 mod once;
 mod readiness;
 mod signals;
+mod summary;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -112,5 +112,5 @@ async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
     let left = app::run(Arc::clone(&engine), stop.clone(), Mode::Daemon).await?;
-    last_word::of_daemon(&store, left, &stop).await
+    summary::of_daemon(&store, left, &stop).await
 }

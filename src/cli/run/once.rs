@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::last_word;
+use super::summary;
 use crate::app::{self, Parts, RunError};
 use crate::cli::exit::Code;
 use crate::cli::output;
@@ -24,9 +24,9 @@ pub(super) async fn run(mut settings: Settings, stop: Stop) -> anyhow::Result<Co
         RunError::TaskEnded(_) => error.into(),
     })?;
     if stop.drain.is_cancelled() {
-        return last_word::of_daemon(&store, left, &stop).await;
+        return summary::of_daemon(&store, left, &stop).await;
     }
-    let (rest, mut text) = last_word::of(&store).await?;
+    let (rest, mut text) = summary::of(&store).await?;
     let wanting = wanting(&store).await?;
     for want in &wanting {
         write!(text, "; {want}")?;

@@ -11,7 +11,7 @@ use crate::cli::source::Source;
 use crate::domain::drift::DriftKind;
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::ClientId;
-use crate::engine::adopt::{Adopted, Fate, Takeover};
+use crate::engine::adopt::{Adopted, Adoption, Fate};
 use crate::engine::inspect::Inspector;
 use crate::postgres::inspect::Target;
 use crate::qlik::Cloud;
@@ -43,7 +43,7 @@ pub(in crate::cli) struct AdoptArgs {
     format: OutputArg,
 }
 
-/// A takeover as JSON shows it.
+/// An adoption as JSON shows it.
 #[derive(Serialize)]
 struct Taken<'a> {
     external_id: &'a str,
@@ -67,9 +67,9 @@ pub(super) async fn run(args: &AdoptArgs, source: &Source) -> anyhow::Result<Cod
     let target = target(&inspector.store, &args.external_id).await?;
     match &args.client_id {
         Some(client) => {
-            let takeover =
-                Takeover { client: ClientId::new(client.clone()), replace: args.replace, by: os_user() };
-            let adopted = inspector.adopt(target.tenant_id, &takeover).await;
+            let adoption =
+                Adoption { client: ClientId::new(client.clone()), replace: args.replace, by: os_user() };
+            let adopted = inspector.adopt(target.tenant_id, &adoption).await;
             told(&target, &adopted.map_err(not_done(&args.external_id))?, args.format.output)
         }
         None => old_secrets(args, &inspector, &target).await,

@@ -3,10 +3,10 @@
 use super::*;
 use crate::domain::hints::{Standing, StoredSecret};
 use crate::domain::ids::ClientId;
+use crate::domain::model::by_hand::{serving, stored};
+use crate::domain::model::{FAILURES, POLICY, Step, failed as failure, fresh, many_walks, walk};
 use crate::domain::tenant::{Check, Duty, Removal, Series};
 use crate::domain::token::Walk;
-use crate::domain::walk::by_hand::{serving, stored};
-use crate::domain::walk::{FAILURES, POLICY, Step, failed as failure, fresh, many_walks, walk};
 
 const DAY: Duration = Duration::from_hours(24);
 

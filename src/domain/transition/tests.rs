@@ -8,11 +8,11 @@ use super::super::hints::Standing;
 use super::*;
 use crate::domain::ids::TenantId;
 use crate::domain::look::SeenClient;
+use crate::domain::model::by_hand::{every_state, serving};
+use crate::domain::model::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::tenant::Unanswered;
-use crate::domain::walk::by_hand::{every_state, serving};
-use crate::domain::walk::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
 
 fn numbers() -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(any::<u32>(), 1..800)

@@ -144,7 +144,7 @@ async fn housekeeping_that_hangs_in_the_database_does_not_keep_the_daemon_from_s
     let mut lock = rig.pool().begin().await.unwrap();
     sqlx::query("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let stop = CancellationToken::new();
-    let keeping = tokio::spawn(Arc::clone(&replica).keep_house(stop.clone()));
+    let keeping = tokio::spawn(Arc::clone(&replica).run_schedules(stop.clone()));
     let is_stuck = "SELECT EXISTS (SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND wait_event_type = 'Lock')";
     while !sqlx::query_scalar::<_, bool>(is_stuck).fetch_one(rig.pool()).await.unwrap() {

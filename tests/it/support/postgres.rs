@@ -45,17 +45,18 @@ impl TestDb {
 /// Makes a fresh database. Dropping it removes it again.
 pub(crate) async fn test_db() -> TestDb {
     let server = SERVER.get_or_init(Server::start).await;
-    let name = format!("tenantd_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let template = &server.template;
-    server.run(format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")).await;
-    let url = server.url(&name);
-    let pool = connect(&url).await;
+    let db = server.database(&server.template).await;
     // As if it had been migrated and not copied.
     let place = "UPDATE tenantd.installation AS i
                     SET system_identifier = p.system_identifier, database_id = p.database_id, timeline = p.timeline
                    FROM tenantd.place() AS p";
-    sqlx::query(place).execute(&pool).await.unwrap();
-    TestDb { pool, url, name: Some(name) }
+    sqlx::query(place).execute(&db.pool).await.unwrap();
+    db
+}
+
+/// The same without a schema.
+pub(crate) async fn empty_db() -> TestDb {
+    SERVER.get_or_init(Server::start).await.database("template0").await
 }
 
 /// Connections as a store has them, with the rights of `role` where one is given.
@@ -100,6 +101,14 @@ impl Server {
 
     fn url(&self, database: &str) -> String {
         with_database(&self.url, database)
+    }
+
+    /// A copy of a database, for one test.
+    async fn database(&self, of: &str) -> TestDb {
+        let name = format!("tenantd_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.run(format!("CREATE DATABASE {name} TEMPLATE {of} STRATEGY file_copy")).await;
+        let url = self.url(&name);
+        TestDb { pool: connect(&url).await, url, name: Some(name) }
     }
 
     /// Waits until the server has noticed that nobody is connected to a database any more.

@@ -6,12 +6,12 @@ use super::*;
 use crate::domain::drift::Value;
 use crate::domain::effect::{Done, Effect, EffectKind as E};
 use crate::domain::ids::Hint;
-use crate::domain::tenant::Due;
-use crate::domain::transition::{Next, next_effect};
-use crate::domain::walk::POLICY;
-use crate::domain::walk::by_hand::{
+use crate::domain::model::POLICY;
+use crate::domain::model::by_hand::{
     at_its_duty, change, client, compared, hint, marked, next_of, ready, run, step, stored,
 };
+use crate::domain::tenant::Due;
+use crate::domain::transition::{Next, next_effect};
 
 const LIVE: (&str, Standing) = ("live", Standing::Current);
 

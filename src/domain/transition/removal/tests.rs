@@ -5,14 +5,14 @@
 use super::*;
 use crate::domain::effect::{Done, Effect, EffectKind as E};
 use crate::domain::hints::Standing;
+use crate::domain::model::by_hand::{client, every_state, marked, next_of, run, serving, step, stored};
+use crate::domain::model::row::{Circumstances, Row};
+use crate::domain::model::{POLICY, fresh};
 use crate::domain::place::Hold;
 use crate::domain::reason::WaitReason;
 use crate::domain::tenant::Unanswered;
 use crate::domain::token::Walk;
 use crate::domain::transition::{Next, next_effect};
-use crate::domain::walk::by_hand::{client, every_state, marked, next_of, run, serving, step, stored};
-use crate::domain::walk::row::{Circumstances, Row};
-use crate::domain::walk::{POLICY, fresh};
 
 use std::time::Duration;
 

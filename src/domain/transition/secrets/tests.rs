@@ -4,13 +4,13 @@
 
 use super::*;
 use crate::domain::effect::{Done, Effect, EffectKind as E};
+use crate::domain::model::POLICY;
+use crate::domain::model::by_hand::{
+    at_its_duty, client, compared, compared_full, hint, next_of, ready, run, serving, step, stored,
+};
 use crate::domain::place::Hold;
 use crate::domain::tenant::Due;
 use crate::domain::transition::{Next, next_effect};
-use crate::domain::walk::POLICY;
-use crate::domain::walk::by_hand::{
-    at_its_duty, client, compared, compared_full, hint, next_of, ready, run, serving, step, stored,
-};
 
 const NEW: &str = "new";
 const OLD: &str = "old";

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
 use tenantd::domain::mark::Mark;
-use tenantd::engine::adopt::{Fate, Takeover};
+use tenantd::engine::adopt::{Adoption, Fate};
 use tenantd::engine::inspect::NotDone;
 use tenantd::ports::QlikApi as _;
 use tenantd::simulator::{Created, Endpoint, Fault};
@@ -14,8 +14,8 @@ use super::{accepts, client, console, execute, inspector, made_by_hand, tenant};
 use crate::engine::{host_of, ledger, rig, row, stored, work_next};
 use crate::support::rig::{Replica, Rig};
 
-fn takeover(made: &Created) -> Takeover {
-    Takeover { client: ClientId::new(made.client_id.clone()), replace: false, by: "a test".into() }
+fn adoption(made: &Created) -> Adoption {
+    Adoption { client: ClientId::new(made.client_id.clone()), replace: false, by: "a test".into() }
 }
 
 /// A tenant whose row the daemon keeps away from until next year.
@@ -45,8 +45,8 @@ async fn mark(rig: &Rig, replica: &Replica, name: &str) -> String {
     Mark { installation: replica.store.installation(), tenant: tenant(rig, name).await }.to_string()
 }
 
-async fn refusal(rig: &Rig, name: &str, takeover: &Takeover) -> String {
-    match inspector(rig).await.adopt(tenant(rig, name).await, takeover).await {
+async fn refusal(rig: &Rig, name: &str, adoption: &Adoption) -> String {
+    match inspector(rig).await.adopt(tenant(rig, name).await, adoption).await {
         Err(NotDone::Refused(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -59,8 +59,8 @@ async fn a_client_made_by_hand_gets_our_mark_and_a_secret_of_ours_and_keeps_its_
     given_early(&rig, "acme").await;
     let made = made_by_hand(&rig, "acme", "portal", "Team blue's.");
 
-    let adopted = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &takeover(&made)).await.unwrap();
-    let again = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &takeover(&made)).await.unwrap();
+    let adopted = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &adoption(&made)).await.unwrap();
+    let again = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &adoption(&made)).await.unwrap();
     rig.work_until_quiet(&replica).await;
 
     assert!(!adopted.was_ours && adopted.is_marked_now && adopted.differences.is_empty(), "{adopted:?}");
@@ -88,15 +88,15 @@ async fn a_takeover_that_dies_before_the_mark_costs_nobody_a_secret_and_is_ended
     let made = replica.api.create_client(&host, &wanted).await.unwrap();
     let id = made.client_id.to_string();
     rig.world.script(host.host().as_str(), Endpoint::PatchClient, [Fault::status(500), Fault::close_after()]);
-    let takeover = Takeover { client: made.client_id.clone(), replace: false, by: "a test".into() };
+    let adoption = Adoption { client: made.client_id.clone(), replace: false, by: "a test".into() };
     let inspector = inspector(&rig).await;
     let acme = tenant(&rig, "acme").await;
 
-    let failed = inspector.adopt(acme, &takeover).await.unwrap_err();
+    let failed = inspector.adopt(acme, &adoption).await.unwrap_err();
     rig.work_until_quiet(&replica).await;
     let unmarked = client(&rig, "acme", &id).description;
-    let lost = inspector.adopt(acme, &takeover).await.unwrap_err();
-    let ended = inspector.adopt(acme, &takeover).await.unwrap();
+    let lost = inspector.adopt(acme, &adoption).await.unwrap_err();
+    let ended = inspector.adopt(acme, &adoption).await.unwrap();
 
     assert!(failed.to_string().contains("run the same command again"), "{failed}");
     assert_eq!(
@@ -121,7 +121,7 @@ async fn what_an_earlier_row_left_is_taken_over_and_its_mark_replaced() {
     rig.work_until_quiet(&replica).await;
     assert_eq!(row(&rig, "acme").await.parked_reason.as_deref(), Some("EarlierClientFound"));
 
-    let adopted = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &takeover(&made)).await.unwrap();
+    let adopted = inspector(&rig).await.adopt(tenant(&rig, "acme").await, &adoption(&made)).await.unwrap();
     rig.work_until_quiet(&replica).await;
 
     assert!(adopted.is_marked_now);
@@ -156,20 +156,20 @@ async fn a_client_that_somebody_else_may_need_is_refused() {
         (&deleted, "has no client"),
         (&disabled, "is disabled"),
     ] {
-        let why = refusal(&rig, "acme", &takeover(made)).await;
+        let why = refusal(&rig, "acme", &adoption(made)).await;
         assert!(why.contains(part), "{part}: {why}");
     }
     let own = marked(&mark(&rig, &replica, "acme").await);
-    let why = refusal(&rig, "acme", &takeover(&good)).await;
+    let why = refusal(&rig, "acme", &adoption(&good)).await;
     assert!(why.contains("has made a client already"), "{why}");
-    let why = refusal(&rig, "live", &takeover(&good)).await;
+    let why = refusal(&rig, "live", &adoption(&good)).await;
     assert!(why.contains("has the client"), "{why}");
 
     let after = ledger(&rig).tenants[&host_of("acme")].clients.clone();
     assert_eq!(after[..before.len()], before[..], "nothing was touched");
     assert_eq!(row(&rig, "acme").await.phase, "pending");
     console(&rig, "acme", |console| console.delete_client(&own.client_id).unwrap());
-    let replacing = Takeover { replace: true, ..takeover(&of_foreign) };
+    let replacing = Adoption { replace: true, ..adoption(&of_foreign) };
     inspector(&rig).await.adopt(tenant(&rig, "acme").await, &replacing).await.unwrap();
     let described = client(&rig, "acme", &of_foreign.client_id).description;
     assert_eq!(described, mark(&rig, &replica, "acme").await, "the foreign mark is replaced");
@@ -184,9 +184,9 @@ async fn a_create_that_may_still_land_is_waited_for() {
     let made = made_by_hand(&rig, "acme", "other", "x");
     assert!(work_next(&rig, &replica).await);
 
-    let why = refusal(&rig, "acme", &takeover(&made)).await;
+    let why = refusal(&rig, "acme", &adoption(&made)).await;
     rig.advance(row(&rig, "acme").await.rests()).await;
-    inspector(&rig).await.adopt(tenant(&rig, "acme").await, &takeover(&made)).await.unwrap();
+    inspector(&rig).await.adopt(tenant(&rig, "acme").await, &adoption(&made)).await.unwrap();
     rig.work_until_quiet(&replica).await;
 
     assert!(why.contains("may still land"), "{why}");
@@ -201,21 +201,21 @@ async fn a_takeover_is_fenced_against_whoever_took_the_row_and_against_its_owner
     let made = made_by_hand(&rig, "acme", "portal", "x");
     let (store, acme) = (&inspector(&rig).await.store.clone(), tenant(&rig, "acme").await);
     let (id, hints) = (ClientId::new(made.client_id.clone()), [Hint::new(made.hint.clone().unwrap())]);
-    let take_over = async |fence| {
-        store.take_over(acme, fence, &id, &hints, replica.terms.policy.recheck_after(), "x").await.unwrap()
+    let adopt = async |fence| {
+        store.adopt_client(acme, fence, &id, &hints, replica.terms.policy.recheck_after(), "x").await.unwrap()
     };
 
     let stale = store.lease_one(acme, replica.terms.lease).await.unwrap().unwrap();
     rig.advance(replica.terms.lease).await;
     let claimed = rig.claim(&replica).await.unwrap();
-    assert!(!take_over(stale).await, "a daemon has the row and may be creating");
+    assert!(!adopt(stale).await, "a daemon has the row and may be creating");
     drop(claimed);
 
     rig.advance(replica.terms.lease).await;
     execute(&rig, "UPDATE tenantd.tenants SET phase = 'pending', unanswered = NULL, settles_at = NULL").await;
     let fence = store.lease_one(acme, replica.terms.lease).await.unwrap().unwrap();
     execute(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
-    assert!(!take_over(fence).await, "its owner wants no client any more");
+    assert!(!adopt(fence).await, "its owner wants no client any more");
     assert_eq!(row(&rig, "acme").await.client_id, None);
 }
 
@@ -230,12 +230,12 @@ async fn nothing_is_adopted_on_what_may_be_a_copy() {
                    SET deletions_held_at = now(), changes_held_at = now(), held_reason = 'a copy?'";
     execute(&rig, held).await;
 
-    let refused = inspector.adopt(acme, &takeover(&made)).await.unwrap_err().to_string();
+    let refused = inspector.adopt(acme, &adoption(&made)).await.unwrap_err().to_string();
 
     assert!(refused.contains("a copy?") && refused.contains("tenantd rejoin --confirm"), "{refused}");
     assert_eq!(client(&rig, "acme", &made.client_id).description, "x", "it bears no mark");
     execute(&rig, "UPDATE tenantd.installation SET changes_held_at = NULL").await;
-    inspector.adopt(acme, &takeover(&made)).await.unwrap();
+    inspector.adopt(acme, &adoption(&made)).await.unwrap();
     assert_ne!(client(&rig, "acme", &made.client_id).description, "x");
 }
 
@@ -247,7 +247,7 @@ async fn old_secrets_go_only_when_told_and_never_one_that_is_stored() {
     let made = made_by_hand(&rig, "acme", "portal", "x");
     let inspector = inspector(&rig).await;
     let acme = tenant(&rig, "acme").await;
-    inspector.adopt(acme, &takeover(&made)).await.unwrap();
+    inspector.adopt(acme, &adoption(&made)).await.unwrap();
     let early = inspector.old_secrets(acme, Some("a test")).await.unwrap_err();
     rig.work_until_quiet(&replica).await;
 
@@ -292,7 +292,7 @@ async fn wherever_a_takeover_dies_the_client_and_its_secret_live_on() {
         let made = made_by_hand(&rig, &name, "portal", "Team blue's.");
         let (dying, tenant) = (inspector(&rig).await, tenant(&rig, &name).await);
 
-        let ended = cut(dying.adopt(tenant, &takeover(&made)), polls).await;
+        let ended = cut(dying.adopt(tenant, &adoption(&made)), polls).await;
         rig.work_until_quiet(&replica).await;
 
         let kept = client(&rig, &name, &made.client_id);
@@ -301,7 +301,7 @@ async fn wherever_a_takeover_dies_the_client_and_its_secret_live_on() {
         assert!(accepts_untrusted(&rig, &name, &made), "{polls}: its secret");
         if row.client_id.as_deref() == Some(made.client_id.as_str()) {
             taken += usize::from(ended.is_none());
-            inspector(&rig).await.adopt(tenant, &takeover(&made)).await.unwrap();
+            inspector(&rig).await.adopt(tenant, &adoption(&made)).await.unwrap();
             assert_taken_over(&rig, &name, &made).await;
             let described = client(&rig, &name, &made.client_id).description;
             assert_eq!(described, format!("Team blue's. {}", mark(&rig, &replica, &name).await), "{polls}");
@@ -309,7 +309,7 @@ async fn wherever_a_takeover_dies_the_client_and_its_secret_live_on() {
             assert!(ended.is_none(), "{polls}");
             assert_eq!(kept.description, "Team blue's.", "{polls}: it was never taken over");
         }
-        // How often the database is polled varies: a takeover may end before its last
+        // How often the database is polled varies: an adoption may end before its last
         // stretch was cut, and then that is tried again.
         match ended {
             None => polls += 1,

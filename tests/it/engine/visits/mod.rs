@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::domain::mark::Mark;
-use tenantd::engine::adopt::Takeover;
+use tenantd::engine::adopt::Adoption;
 use tenantd::engine::census::Scope;
 use tenantd::engine::census::apply::Applied;
 use tenantd::engine::inspect::Inspector;
@@ -88,9 +88,9 @@ async fn the_daemons_role_suffices_for_every_visit() {
         .await;
     let made = made_by_hand(&rig, "hand", "portal", "x");
     let inspector = inspector(&rig).await;
-    let takeover =
-        Takeover { client: ClientId::new(made.client_id.clone()), replace: false, by: "a test".into() };
-    inspector.adopt(tenant(&rig, "hand").await, &takeover).await.unwrap();
+    let adoption =
+        Adoption { client: ClientId::new(made.client_id.clone()), replace: false, by: "a test".into() };
+    inspector.adopt(tenant(&rig, "hand").await, &adoption).await.unwrap();
     rig.work_until_quiet(&replica).await;
     inspector.old_secrets(tenant(&rig, "hand").await, Some("a test")).await.unwrap();
     let (acme, id) = (tenant(&rig, "acme").await, row(&rig, "acme").await.client_id.unwrap());

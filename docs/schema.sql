@@ -1,0 +1,1003 @@
+-- The schema of tenantd as it stands: what all migrations add up to. For reading.
+--
+-- `make schema` writes it from the catalogs of a migrated database, and a test
+-- (tests/it/schema.rs) fails when it is not current. The schema is changed by a
+-- migration, never here; why anything is as it is stands in the migrations.
+--
+-- Left out: rights (deploy/postgres/roles.sql), the rows that migrations insert, and
+-- the migrator's own table. The words are those of docs/glossary.md.
+
+CREATE SCHEMA tenantd;
+
+-- Functions of their arguments alone --------------------------------------------------------
+
+-- The instant of every lease and due time. Tests replace it by one they can set.
+CREATE FUNCTION tenantd.clock()
+ RETURNS timestamptz
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN statement_timestamp();
+
+-- The order of claims: due_at less one minute per point of priority, so that nothing starves.
+CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer)
+ RETURNS timestamptz
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (due_at - make_interval(mins => priority));
+
+-- Whether every item matches the regular expression.
+CREATE FUNCTION tenantd.all_match(items text[], pattern text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT COALESCE(bool_and((item.item ~ all_match.pattern)), true) AS "coalesce" FROM unnest(all_match.items) item(item));
+
+-- Whether no item occurs twice.
+CREATE FUNCTION tenantd.are_unique(items text[])
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT (count(DISTINCT item.item) = count(item.item)) FROM unnest(are_unique.items) item(item));
+
+-- Characters of the longest item.
+CREATE FUNCTION tenantd.longest(items text[])
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT COALESCE(max(char_length(item.item)), 0) AS "coalesce" FROM unnest(longest.items) item(item));
+
+-- The interval less up to a tenth of it, always the same for a tenant.
+CREATE FUNCTION tenantd.spread(every interval, tenant_id uuid)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (every * ((0.9 + (0.1 * (((hashtextextended((tenant_id)::text, (0)::bigint) & (1048575)::bigint))::numeric / 1048576.0))))::double precision);
+
+-- The highest version that may be given at this instant: the seconds since 2026 began.
+CREATE FUNCTION tenantd.version_of(at timestamptz)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (GREATEST((1)::numeric, LEAST((EXTRACT(epoch FROM at) - (1767225600)::numeric), (2147000000)::numeric)))::integer;
+
+-- What an owner may write: one domain a column ----------------------------------------------
+
+-- The pipeline's own key, 1 to 200 bytes.
+CREATE DOMAIN tenantd.external_id AS text
+    CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 200);
+
+-- A host name of three labels or more, in lower case: nothing before it and nothing after.
+CREATE DOMAIN tenantd.host_name AS text
+    CONSTRAINT host_has_no_path CHECK (replace(VALUE, '://', '') !~ '[/?#]')
+    CONSTRAINT host_has_no_port CHECK (VALUE !~ ':[0-9]*$')
+    CONSTRAINT host_has_no_scheme CHECK (VALUE !~ '://')
+    CONSTRAINT host_has_no_space CHECK (VALUE !~ '[[:space:]]')
+    CONSTRAINT host_has_no_trailing_dot CHECK (VALUE !~ '[.]$')
+    CONSTRAINT host_has_no_upper_case CHECK (VALUE !~ '[A-Z]')
+    CONSTRAINT host_has_no_wildcard CHECK (VALUE !~ '[*]')
+    CONSTRAINT host_is_at_most_253_bytes CHECK (octet_length(VALUE) <= 253)
+    CONSTRAINT host_is_no_international_name CHECK (VALUE !~ '(^|[.])xn--')
+    CONSTRAINT host_is_no_ip_address CHECK (VALUE !~ '(^|[.])([0-9]+|0x[0-9a-f]*)$')
+    CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens CHECK (VALUE ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')
+    CONSTRAINT host_labels_are_three_or_more CHECK (VALUE ~ '[.].*[.]');
+
+-- The NAME of a [profiles.NAME] entry of the configuration.
+CREATE DOMAIN tenantd.profile_name AS text
+    CONSTRAINT profile_is_1_to_200_bytes CHECK (octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 200);
+
+-- The name that an OAuth client shows, 1 to 512 characters.
+CREATE DOMAIN tenantd.client_name AS text
+    CONSTRAINT client_name_is_1_to_512_characters CHECK (char_length(VALUE) >= 1 AND char_length(VALUE) <= 512);
+
+-- What Qlik Cloud takes: at most 5 different URIs, https, 256 characters each.
+CREATE DOMAIN tenantd.redirect_uris AS text[]
+    CONSTRAINT redirect_uris_are_a_plain_list CHECK (array_ndims(VALUE) = 1)
+    CONSTRAINT redirect_uris_are_at_most_256_characters CHECK (tenantd.longest(VALUE) <= 256)
+    CONSTRAINT redirect_uris_are_at_most_5 CHECK (cardinality(VALUE) <= 5)
+    CONSTRAINT redirect_uris_are_https CHECK (tenantd.all_match(VALUE, '^(https://[^[:space:]/?#]|http://localhost([:/?]|$))'))
+    CONSTRAINT redirect_uris_are_unique CHECK (tenantd.are_unique(VALUE))
+    CONSTRAINT redirect_uris_have_no_null CHECK (array_position(VALUE, NULL::text) IS NULL)
+    CONSTRAINT redirect_uris_have_no_space CHECK (tenantd.all_match(VALUE, '^[^[:space:][:cntrl:]]*$'));
+
+-- present or absent.
+CREATE DOMAIN tenantd.desired_state AS text
+    CONSTRAINT desired_state_is_present_or_absent CHECK (VALUE IN ('present', 'absent'));
+
+-- The version of a secret, from 1.
+CREATE DOMAIN tenantd.desired_version AS integer
+    CONSTRAINT desired_version_is_positive CHECK (VALUE >= 1);
+
+-- Minutes of waiting that a tenant is ahead of others, -100 to 100.
+CREATE DOMAIN tenantd.priority AS integer
+    CONSTRAINT priority_is_minus_100_to_100 CHECK (VALUE >= '-100'::integer AND VALUE <= 100);
+
+-- An instant that RFC 3339 can write.
+CREATE DOMAIN tenantd.not_before AS timestamptz
+    CONSTRAINT not_before_is_before_year_10000 CHECK (VALUE < '10000-01-01 00:00:00+00'::timestamptz);
+
+-- A JSON object that every reader can read: at most 16 KiB, 64 levels and numbers to 1e300.
+CREATE DOMAIN tenantd.labels AS jsonb
+    CONSTRAINT labels_are_an_object CHECK (jsonb_typeof(VALUE) = 'object')
+    CONSTRAINT labels_are_at_most_16_kib CHECK (octet_length(VALUE::text) <= 16384)
+    CONSTRAINT labels_are_at_most_64_levels_deep CHECK (NOT VALUE @? '$.**{65 to last}'::jsonpath)
+    CONSTRAINT labels_hold_no_number_beyond_1e300 CHECK (NOT VALUE @? '$.**?(@.type() == "number" && (@ > 1e300 || @ < -1e300))'::jsonpath);
+
+-- Tables ------------------------------------------------------------------------------------
+
+-- Who we are to Qlik: one row, made once.
+CREATE TABLE tenantd.installation (
+    only_row          boolean NOT NULL DEFAULT true,                       -- Always true: keeps the table at one row.
+    installation_id   uuid NOT NULL DEFAULT gen_random_uuid(),             -- Part of the mark in the description of every client we make.
+    created_at        timestamptz NOT NULL DEFAULT statement_timestamp(),  -- When the schema was made.
+    system_identifier text,                                                -- pg_control_system(): of the cluster we last ran on.
+    database_id       text,                                                -- Name and oid of the database we last ran on.
+    timeline          integer,                                             -- On which the server wrote when it was last recognised.
+    rejoined_at       timestamptz,                                         -- When the database was last taken for a restored one.
+    deletions_held_at timestamptz,                                         -- Since when nothing is deleted at Qlik, until an operator agrees.
+    held_reason       text,                                                -- Why deletions are held.
+    changes_held_at   timestamptz,                                         -- Since when nothing at all is changed at Qlik, because this may be a copy of the real database.
+    version_floor     integer NOT NULL DEFAULT 1,                          -- No secret gets a lower version: since a restore, the seconds from 2026 to it.
+    CONSTRAINT installation_pkey PRIMARY KEY (only_row),
+    CONSTRAINT installation_has_one_row CHECK (only_row),
+    CONSTRAINT a_hold_has_a_reason CHECK ((deletions_held_at IS NULL) = (held_reason IS NULL)),
+    CONSTRAINT held_changes_hold_deletions CHECK (changes_held_at IS NULL OR deletions_held_at IS NOT NULL),
+    CONSTRAINT version_floor_is_positive CHECK (version_floor >= 1)
+);
+
+-- One row per Qlik Cloud tenant that needs a credential. INSERT external_id and host; tenantd does the rest.
+CREATE TABLE tenantd.tenants (
+    tenant_id             uuid NOT NULL DEFAULT gen_random_uuid(),           -- Made at insert; part of the mark on the tenant's client.
+    external_id           tenantd.external_id NOT NULL,                      -- The pipeline's own key, 1 to 200 bytes. Set at insert, never changed.
+    host                  tenantd.host_name NOT NULL,                        -- The tenant's host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.
+    profile               tenantd.profile_name NOT NULL DEFAULT 'default',   -- Which [profiles.NAME] entry of the configuration the client is made from.
+    client_name           tenantd.client_name,                               -- Overrides the profile's client name, 1 to 512 characters.
+    redirect_uris         tenantd.redirect_uris,                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
+    desired_state         tenantd.desired_state NOT NULL DEFAULT 'present',  -- present: the tenant should have a credential. absent: it should not.
+    desired_version       tenantd.desired_version NOT NULL DEFAULT 1,        -- Raise it to rotate the secret. Lowering is ignored.
+    priority              tenantd.priority NOT NULL DEFAULT 0,               -- -100 to 100: each point is worth a minute of waiting.
+    not_before            tenantd.not_before,                                -- Nothing is sent before this instant.
+    labels                tenantd.labels NOT NULL DEFAULT '{}'::jsonb,       -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
+    phase                 text NOT NULL DEFAULT 'pending',                   -- How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
+    client_id             text,                                              -- The committed OAuth client. A row that has one never creates again.
+    unanswered            text,                                              -- A create or mint that may have been sent and whose outcome is not recorded.
+    settles_at            timestamptz,                                       -- Until then the unanswered request may still land; null while it may be in flight under the lease.
+    mint_snapshot         text[],                                            -- The secret hints visible when the first intent to mint of this series was recorded.
+    is_adopted            boolean NOT NULL DEFAULT false,                    -- The client was found after a lost create: its creation-time secrets were never known and are to be deleted.
+    is_minted_afresh      boolean NOT NULL DEFAULT false,                    -- A further secret was minted because its predecessor got no token.
+    current_version       integer,                                           -- Version of the proven current credential; null before the first.
+    acknowledged_version  integer,                                           -- The version every consumer has switched to, as told by tenantd.acknowledge.
+    region                text NOT NULL DEFAULT '',                          -- The [[regions]] entry that allows the host; empty until the first claim sorts the row.
+    due_at                timestamptz DEFAULT tenantd.clock(),               -- When somebody should go on; null when nothing is to be done by itself.
+    claim_rank            timestamptz GENERATED ALWAYS AS (tenantd.rank_of(due_at, priority::integer)) STORED,  -- Order of claims: due_at less priority minutes.
+    recheck_at            timestamptz,                                       -- When to look for a second client of ours, because a create was unknown or taken over.
+    wait_reason           text,                                              -- Why the row rests until due_at.
+    parked_reason         text,                                              -- Why the row waits for somebody to act.
+    message               text,                                              -- The reason in words, with what to do. Never holds anything of Qlik's but status, error code and trace id.
+    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),      -- Start of the present phase and stored reason.
+    failures              integer NOT NULL DEFAULT 0,                        -- Failures since the last progress; sets the backoff.
+    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),      -- Last progress, moved forward by every wait that is not held against the row.
+    proof_refused_at      timestamptz,                                       -- When the new credential was first refused.
+    client_missing_at     timestamptz,                                       -- When our client was first not to be seen.
+    credential_refused_at timestamptz,                                       -- When the region's credential was last refused here; feeds the breaker.
+    lease_holder          uuid,                                              -- The daemon or command that works on the row; drawn anew at its every start.
+    lease_epoch           bigint NOT NULL DEFAULT 0,                         -- The fencing epoch: counts the leases ever given.
+    lease_step            integer NOT NULL DEFAULT 0,                        -- Counts the commits under this lease, so that a repeated commit is recognised.
+    leased_at             timestamptz,                                       -- When the lease was given.
+    lease_expires_at      timestamptz,                                       -- After that anybody may claim the row.
+    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),      -- When the row was inserted.
+    ready_at              timestamptz,                                       -- When the tenant was first ready in this life.
+    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),      -- When the row was last written.
+    must_look             boolean NOT NULL DEFAULT false,                    -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
+    version_gap           integer NOT NULL DEFAULT 0,                        -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
+    edited_at             timestamptz,                                       -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    retire_at             timestamptz,                                       -- When the next previous secret is to be deleted.
+    audit_at              timestamptz,                                       -- When the client is to be compared with Qlik; null until planned, or when audits are off.
+    audited_at            timestamptz,                                       -- When that was last done.
+    drift                 text[] NOT NULL DEFAULT '{}'::text[],              -- How the client differed at the last audit: name, consent, secret_missing, and so on.
+    drifted_at            timestamptz,                                       -- Since when it is known to differ.
+    repair_scope          text,                                              -- What of its drift may be mended now: consent, or all. Null until a budget or an operator lets a repair through.
+    removal_admitted_at   timestamptz,                                       -- When the removal budget let its removal through.
+    paused_at             timestamptz,                                       -- Since when an operator keeps the daemon away.
+    paused_until          timestamptz,                                       -- When the pause ends by itself.
+    pause_reason          text,                                              -- Why, in the operator's words.
+    left_clients          text[] NOT NULL DEFAULT '{}'::text[],              -- Clients of this life that somebody else deleted: their tokens and bot users go with the removal.
+    awaits_right          text,                                              -- The effect to which the region's right was missing when it was last needed here.
+    right_refused_at      timestamptz,                                       -- Since when that right is refused here; null where it was not asked for.
+    CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
+    CONSTRAINT external_id_is_unique UNIQUE (external_id),
+    CONSTRAINT host_is_unique UNIQUE (host),
+    CONSTRAINT only_the_unanswered_settles CHECK (settles_at IS NULL OR unanswered IS NOT NULL),
+    CONSTRAINT current_version_is_positive CHECK (current_version >= 1),
+    CONSTRAINT acknowledged_version_is_not_ahead CHECK (acknowledged_version <= current_version),
+    CONSTRAINT reasons_exclude_each_other CHECK (wait_reason IS NULL OR parked_reason IS NULL),
+    CONSTRAINT reasons_are_pascal_case
+        CHECK (wait_reason ~ '^[A-Z][A-Za-z]+$' AND parked_reason ~ '^[A-Z][A-Za-z]+$'),
+    CONSTRAINT parked_says_what_to_do CHECK (parked_reason IS NULL OR message IS NOT NULL),
+    CONSTRAINT parked_is_not_due CHECK (parked_reason IS NULL OR due_at IS NULL),
+    CONSTRAINT failures_are_counted_from_0 CHECK (failures >= 0),
+    CONSTRAINT lease_is_whole
+        CHECK ((lease_holder IS NULL) = (leased_at IS NULL) AND (lease_holder IS NULL) = (lease_expires_at IS NULL)),
+    CONSTRAINT lease_is_counted_from_0 CHECK (lease_epoch >= 0 AND lease_step >= 0),
+    CONSTRAINT phase_is_known
+        CHECK (phase IN ('pending', 'creating', 'created', 'trusted', 'ready', 'rotating', 'proving', 'removing', 'removed')),
+    CONSTRAINT client_is_known_once_created CHECK (
+        CASE
+            WHEN phase IN ('pending', 'removed') THEN client_id IS NULL
+            WHEN phase IN ('creating', 'removing') THEN true
+            ELSE client_id IS NOT NULL
+        END),
+    CONSTRAINT unanswered_fits_the_phase
+        CHECK (unanswered IS NULL
+               OR unanswered = 'create' AND (phase IN ('creating', 'removing')) AND client_id IS NULL
+               OR unanswered = 'mint' AND (phase IN ('creating', 'rotating')) AND client_id IS NOT NULL AND mint_snapshot IS NOT NULL),
+    CONSTRAINT ready_has_a_proven_version
+        CHECK ((phase NOT IN ('ready', 'rotating', 'proving'))
+               OR current_version IS NOT NULL AND ready_at IS NOT NULL),
+    CONSTRAINT removed_keeps_nothing CHECK (phase <> 'removed' OR current_version IS NULL AND ready_at IS NULL),
+    CONSTRAINT nothing_waits_for_ever_in_silence
+        CHECK (due_at IS NOT NULL
+               OR parked_reason IS NOT NULL
+               OR phase = 'removed'
+               OR phase = 'ready' AND desired_state::text = 'present'
+               OR desired_state::text = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing'),
+    CONSTRAINT repair_scope_is_known CHECK (repair_scope IN ('consent', 'all')),
+    CONSTRAINT drift_has_a_beginning CHECK ((drift = '{}'::text[]) = (drifted_at IS NULL)),
+    CONSTRAINT a_pause_has_a_reason
+        CHECK ((paused_at IS NULL) = (pause_reason IS NULL) AND (paused_until IS NULL
+               OR paused_at IS NOT NULL))
+) WITH (fillfactor=70);
+CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, claim_rank, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX tenants_credential_refused ON tenantd.tenants USING btree (region, credential_refused_at) WHERE credential_refused_at IS NOT NULL;
+CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (reason_since) WHERE desired_state::text = 'absent' AND removal_admitted_at IS NULL AND (phase NOT IN ('removing', 'removed'));
+CREATE INDEX tenants_awaits_right ON tenantd.tenants USING btree (region, awaits_right) WHERE awaits_right IS NOT NULL;
+
+-- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
+CREATE TABLE tenantd.secrets (
+    secret_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Only for ordering.
+    tenant_id  uuid NOT NULL,                                 -- Whose it is.
+    client_id  text NOT NULL,                                 -- The OAuth client it belongs to.
+    hint       text,                                          -- By which Qlik shows and deletes it; null when its answer gave none.
+    standing   text NOT NULL DEFAULT 'unproven',              -- unproven, current, previous, or discarded (to be deleted at Qlik).
+    version    integer,                                       -- Given when proven; rises with every rotation, numbers may skip.
+    sealed     text NOT NULL,                                 -- The JWE. Its plaintext names tenant, host and client, so that a moved one is caught.
+    key_id     text NOT NULL,                                 -- The kid of the key that sealed it.
+    created_at timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it was sealed.
+    proven_at  timestamptz,                                   -- When it got its first token.
+    retire_at  timestamptz,                                   -- When a previous secret is to be deleted.
+    CONSTRAINT secrets_pkey PRIMARY KEY (secret_id),
+    CONSTRAINT version_is_unique UNIQUE (tenant_id, version),
+    CONSTRAINT one_current_one_unproven EXCLUDE USING btree (tenant_id WITH =, standing WITH =) WHERE (standing IN ('current', 'unproven')) DEFERRABLE,
+    CONSTRAINT secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenantd.tenants(tenant_id),
+    CONSTRAINT standing_is_known CHECK (standing IN ('unproven', 'current', 'previous', 'discarded')),
+    CONSTRAINT the_proven_has_a_version
+        CHECK ((standing IN ('current', 'previous')) = (version IS NOT NULL AND proven_at IS NOT NULL)),
+    CONSTRAINT version_is_positive CHECK (version >= 1),
+    CONSTRAINT sealed_is_a_compact_jwe CHECK (sealed ~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]*){4}$')
+);
+
+-- What was tried, when, and what came of it.
+CREATE TABLE tenantd.attempts (
+    tenant_id   uuid NOT NULL,                                 -- For which tenant.
+    attempt_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Orders the attempts of a tenant.
+    phase       text NOT NULL,                                 -- The phase after the attempt.
+    effect      text NOT NULL,                                 -- create, look, compare, mint, tidy, trust, prove, recheck, dedupe, reveal.
+    outcome     text NOT NULL,                                 -- done, or the retry class of the failure.
+    http_status smallint,                                      -- Status of Qlik's answer, where there was one.
+    error_code  text,                                          -- The first errors[].code of Qlik's answer.
+    trace_id    text,                                          -- Qlik's trace id, to quote to Qlik's support.
+    message     text,                                          -- What happened, in our words.
+    started_at  timestamptz NOT NULL,                          -- When it began.
+    duration_ms integer NOT NULL,                              -- How long it took, in milliseconds.
+    holder      uuid NOT NULL,                                 -- Who did it.
+    CONSTRAINT attempts_pkey PRIMARY KEY (tenant_id, attempt_id)
+);
+CREATE INDEX attempts_by_age ON tenantd.attempts USING brin (started_at);
+
+-- One row per [[regions]] entry that was ever used, with its breaker.
+CREATE TABLE tenantd.regions (
+    region           text NOT NULL,  -- Its name.
+    token_at         timestamptz,    -- When a tenant of the region last gave us a token, give or take a heartbeat.
+    opened_at        timestamptz,    -- Since when the breaker is open; null while it is closed.
+    probe_at         timestamptz,    -- When the next tenant is to be probed.
+    probed_tenant_id uuid,           -- The tenant probed last, so that the next is another.
+    CONSTRAINT regions_pkey PRIMARY KEY (region),
+    CONSTRAINT an_open_breaker_probes CHECK ((opened_at IS NULL) = (probe_at IS NULL))
+);
+
+-- One row per kind of change that is bounded for the fleet; locked by whoever starts some.
+CREATE TABLE tenantd.rollouts (
+    kind        text NOT NULL,                                 -- rotation (by age), repair (of drift), removal, census (deletions of a plan).
+    stage       text NOT NULL DEFAULT 'idle',                  -- idle, canary, rolling, halted. Removals and the census know only idle.
+    since       timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Start of the stage.
+    started_at  timestamptz,                                   -- When the present or last rollout began; its changes began then or later.
+    message     text,                                          -- Why it halted, with what to do.
+    judged_from timestamptz,                                   -- Changes that began earlier are not judged any more: since then an operator resumed it.
+    CONSTRAINT rollouts_pkey PRIMARY KEY (kind),
+    CONSTRAINT kind_is_known CHECK (kind IN ('rotation', 'repair', 'removal', 'census')),
+    CONSTRAINT stage_is_known CHECK (stage IN ('idle', 'canary', 'rolling', 'halted')),
+    CONSTRAINT a_running_rollout_has_a_start CHECK (stage = 'idle' OR started_at IS NOT NULL),
+    CONSTRAINT a_halted_rollout_says_why CHECK (stage <> 'halted' OR message IS NOT NULL)
+);
+
+-- What was let through by a budget, and what came of it. Pruned with the history.
+CREATE TABLE tenantd.changes (
+    change_id      bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Only for ordering.
+    kind           text NOT NULL,                                 -- Which budget and which rollout it counts for.
+    tenant_id      uuid NOT NULL,                                 -- For which tenant; no foreign key, because it outlives the row.
+    target_version integer,                                       -- Of a rotation: the version that ends it.
+    started_at     timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it was let through.
+    ended_at       timestamptz,                                   -- When it was seen to have ended.
+    outcome        text,                                          -- done, failed, or skipped (the tenant could not be asked, or failed for a reason of its own).
+    client_id      text,                                          -- Of the deletion of a duplicate: which client.
+    CONSTRAINT changes_pkey PRIMARY KEY (change_id),
+    CONSTRAINT changes_kind_fkey FOREIGN KEY (kind) REFERENCES tenantd.rollouts(kind),
+    CONSTRAINT outcome_is_known CHECK (outcome IN ('done', 'failed', 'skipped')),
+    CONSTRAINT what_ended_has_an_outcome CHECK ((ended_at IS NULL) = (outcome IS NULL))
+);
+CREATE INDEX changes_by_start ON tenantd.changes USING btree (kind, started_at);
+CREATE INDEX changes_open ON tenantd.changes USING btree (kind) WHERE ended_at IS NULL;
+
+-- What is done for the whole fleet from time to time, by whichever replica comes first.
+CREATE TABLE tenantd.schedules (
+    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs).
+    due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it is to be done next.
+    taken_at timestamptz,                                   -- When it was last taken.
+    holder   uuid,                                          -- By whom.
+    CONSTRAINT schedules_pkey PRIMARY KEY (job)
+);
+
+-- Regions that an operator keeps the daemon away from.
+CREATE TABLE tenantd.pauses (
+    region       text NOT NULL,                                 -- Name of the [[regions]] entry; * for the whole fleet.
+    reason       text NOT NULL,                                 -- Why, in the operator's words.
+    paused_at    timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Since when.
+    paused_until timestamptz,                                   -- When it ends by itself.
+    CONSTRAINT pauses_pkey PRIMARY KEY (region)
+);
+
+-- Keys whose rows were deleted, so that a row inserted anew gives no version twice.
+CREATE TABLE tenantd.former_tenants (
+    external_id  text NOT NULL,                                 -- The pipeline's own key.
+    next_version integer NOT NULL,                              -- The lowest version that no secret of this key ever had.
+    deleted_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When its last row was deleted.
+    CONSTRAINT former_tenants_pkey PRIMARY KEY (external_id),
+    CONSTRAINT next_version_is_positive CHECK (next_version >= 1)
+);
+
+-- What the OAuth client of a region was allowed or refused, by effect.
+CREATE TABLE tenantd.rights (
+    region          text NOT NULL,  -- The [[regions]] entry.
+    effect          text NOT NULL,  -- The effect that the right permits, as in tenantd.attempts.
+    granted_at      timestamptz,    -- When it was last done on a tenant of the region, give or take a few seconds.
+    missing_since   timestamptz,    -- Since when the region is known to lack the right; null while it is not.
+    answer          text,           -- What the refusal said that made it known; our words, with status and code.
+    ask_at          timestamptz,    -- When the next tenant is to ask for it.
+    asked_tenant_id uuid,           -- The tenant whose turn it is to ask.
+    CONSTRAINT rights_pkey PRIMARY KEY (region, effect),
+    CONSTRAINT a_missing_right_is_asked_for
+        CHECK ((missing_since IS NULL) = (ask_at IS NULL) AND (missing_since IS NULL) = (answer IS NULL))
+);
+
+-- All other functions -----------------------------------------------------------------------
+
+-- A consumer says: every instance of mine has switched to this version. Only the current version is accepted.
+CREATE FUNCTION tenantd.acknowledge(external_id text, version integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    acknowledged uuid;
+BEGIN
+    UPDATE tenantd.tenants AS t
+       SET acknowledged_version = acknowledge.version,
+           updated_at = tenantd.clock()
+     WHERE t.external_id = acknowledge.external_id
+       AND t.current_version = acknowledge.version
+       AND t.desired_state = 'present'
+    RETURNING t.tenant_id INTO acknowledged;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'version % is not the current credential of tenant %', version, external_id
+            USING ERRCODE = 'no_data_found', HINT = 'Read the current version from tenantd.credentials and acknowledge that one.';
+    END IF;
+    -- Nobody needs the previous ones any more: their time is over now.
+    UPDATE tenantd.secrets AS s
+       SET retire_at = tenantd.clock()
+     WHERE s.tenant_id = acknowledged AND s.standing = 'previous' AND s.retire_at > tenantd.clock();
+    IF FOUND THEN
+        UPDATE tenantd.tenants AS t
+           SET retire_at = tenantd.clock(),
+               due_at = CASE WHEN t.phase = 'ready' AND t.parked_reason IS NULL
+                             THEN least(t.due_at, tenantd.clock()) ELSE t.due_at END
+         WHERE t.tenant_id = acknowledged;
+        PERFORM pg_notify('tenantd_work', '');
+    END IF;
+END
+$function$;
+
+CREATE FUNCTION tenantd.accept_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM tenantd.check_version(NEW.external_id, NEW.desired_version, 0);
+    IF NEW.desired_version IS NOT NULL THEN  -- The table refuses that by itself.
+        -- A key that had a row before: its numbers were seen.
+        NEW.desired_version := greatest(NEW.desired_version, tenantd.next_version_of(NEW.external_id));
+    END IF;
+    IF NEW.not_before < '0001-01-01 00:00:00+00' THEN
+        NEW.not_before := NULL;  -- No limit was meant, and RFC 3339 cannot write it.
+    END IF;
+    IF NEW.desired_state = 'absent' THEN
+        NEW.phase := 'removed';
+        NEW.due_at := NULL;
+        NEW.must_look := true;
+    ELSE
+        NEW.due_at := greatest(tenantd.clock(), NEW.not_before);
+    END IF;
+    RETURN NEW;
+END
+$function$;
+
+CREATE FUNCTION tenantd.accept_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    is_corrected CONSTANT boolean :=
+        NEW.host <> OLD.host AND OLD.parked_reason IS NOT DISTINCT FROM 'HostNotAllowed'
+        OR NEW.profile <> OLD.profile AND OLD.parked_reason IS NOT DISTINCT FROM 'UnknownProfile';
+    is_turned    CONSTANT boolean := NEW.desired_state <> OLD.desired_state;
+    is_unsent    CONSTANT boolean := OLD.phase IN ('pending', 'removed');
+    is_edited    CONSTANT boolean := (NEW.profile, NEW.client_name, NEW.redirect_uris)
+                           IS DISTINCT FROM (OLD.profile, OLD.client_name, OLD.redirect_uris);
+    was_early    CONSTANT boolean := OLD.phase = 'pending' AND coalesce(OLD.not_before > tenantd.clock(), false);
+    is_early     CONSTANT boolean := OLD.phase = 'pending' AND coalesce(NEW.not_before > tenantd.clock(), false);
+BEGIN
+    IF NEW.external_id <> OLD.external_id THEN
+        RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'external_id_never_changes',
+                  HINT = 'Insert a new row for another tenant.';
+    END IF;
+    IF NEW.host <> OLD.host AND NOT is_unsent THEN
+        RAISE EXCEPTION 'host of tenant % is fixed: a request may have been sent to %', OLD.external_id, OLD.host
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'host_is_fixed_after_first_intent',
+                  HINT = 'Set desired_state = ''absent'' on this row and insert another for the new host.';
+    END IF;
+    IF NEW.host <> OLD.host AND OLD.recheck_at IS NOT NULL THEN
+        RAISE EXCEPTION 'tenant % is looked at once more on %', OLD.external_id, OLD.host
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'host_is_fixed_until_looked_at',
+                  HINT = 'A late create may still land there: try again when the look is done, some minutes after the removal.';
+    END IF;
+    IF NEW.not_before < '0001-01-01 00:00:00+00' THEN
+        NEW.not_before := NULL;
+    END IF;
+    IF NEW.host <> OLD.host THEN
+        NEW.region := '';
+    END IF;
+    IF (is_unsent OR OLD.phase = 'creating' AND OLD.client_id IS NULL AND OLD.unanswered IS NULL)
+        AND OLD.lease_holder IS NOT NULL
+        AND (NEW.host, NEW.profile, NEW.desired_state) <> (OLD.host, OLD.profile, OLD.desired_state) THEN
+        -- Somebody is judging the row as it was, and has sent nothing: fence that verdict out.
+        NEW.lease_epoch := OLD.lease_epoch + 1;
+        NEW.lease_holder := NULL;
+        NEW.leased_at := NULL;
+        NEW.lease_expires_at := NULL;
+    END IF;
+    IF is_corrected OR is_turned THEN
+        NEW.parked_reason := NULL;
+        NEW.wait_reason := NULL;
+        NEW.message := NULL;
+        NEW.failures := 0;
+    END IF;
+    IF NEW.desired_version > OLD.desired_version THEN
+        PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
+                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
+    END IF;
+    IF NEW.desired_version < OLD.desired_version THEN
+        NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
+    END IF;
+    IF is_corrected OR is_turned OR is_early <> was_early THEN
+        NEW.reason_since := tenantd.clock();
+        NEW.progress_at := tenantd.clock();
+    END IF;
+    IF is_turned AND NEW.desired_state = 'absent' AND OLD.phase = 'pending' THEN
+        -- Nothing was sent in this life, so there is nothing to ask Qlik for.
+        NEW.phase := 'removed';
+        NEW.must_look := true;
+    ELSIF is_turned AND NEW.desired_state = 'present' THEN
+        NEW.removal_admitted_at := NULL;
+        IF OLD.phase = 'removed' THEN
+            NEW.phase := 'pending';
+            NEW.must_look := true;
+        END IF;
+    END IF;
+    IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
+        -- Later than any claim that read the row before this.
+        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
+    END IF;
+    -- Any other edit leaves the row its place in the queue.
+    NEW.due_at := CASE
+        WHEN NEW.phase = 'removed' THEN CASE WHEN NEW.parked_reason IS NULL THEN NEW.recheck_at END
+        -- What its owner turned is looked at now, whatever it waited for.
+        WHEN NEW.phase = 'removing' THEN CASE WHEN NEW.parked_reason IS NOT NULL THEN NULL
+                                              WHEN is_turned THEN tenantd.clock()
+                                              ELSE coalesce(NEW.due_at, tenantd.clock()) END
+        WHEN NEW.parked_reason IS NOT NULL THEN NULL
+        -- It waits for the removal budget; once let through it stays due.
+        WHEN NEW.desired_state = 'absent' AND NEW.removal_admitted_at IS NULL THEN NULL
+        WHEN NEW.phase = 'pending' AND (is_corrected OR is_turned OR NEW.not_before IS DISTINCT FROM OLD.not_before)
+            THEN greatest(tenantd.clock(), NEW.not_before)
+        WHEN is_corrected OR is_turned THEN tenantd.clock()
+        -- What waits after a failure keeps its backoff.
+        WHEN NEW.phase = 'ready' AND (is_edited OR NEW.desired_version > NEW.current_version)
+            THEN CASE WHEN NEW.failures = 0 THEN least(NEW.due_at, tenantd.clock())
+                      ELSE coalesce(NEW.due_at, tenantd.clock()) END
+        ELSE NEW.due_at
+    END;
+    NEW.updated_at := tenantd.clock();
+    PERFORM pg_notify('tenantd_work', '');
+    RETURN NEW;
+END
+$function$;
+
+CREATE FUNCTION tenantd.refuse_delete()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF OLD.phase <> 'removed' THEN
+        RAISE EXCEPTION 'tenant % may still have a client in Qlik', OLD.external_id
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'only_removed_tenants_are_deleted',
+                  HINT = 'Set desired_state = ''absent'' and wait for phase removed; `tenantd tenant forget` is for a host that no longer exists.';
+    END IF;
+    RAISE EXCEPTION 'tenant % is removed and looked at once more', OLD.external_id
+        USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+              CONSTRAINT = 'removed_tenants_are_kept_until_looked_at',
+              HINT = format('A late create may still land there: its row may be deleted when that look is done, planned for %s; tenantd.status says so, and what keeps it.',
+                            OLD.recheck_at);
+END
+$function$;
+
+CREATE FUNCTION tenantd.notify_work()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM pg_notify('tenantd_work', '');
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.notify_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM pg_notify('tenantd_events', json_build_object(
+        'external_id', NEW.external_id,
+        'event', CASE WHEN NEW.parked_reason IS NOT NULL THEN 'parked' ELSE NEW.phase END,
+        'phase', NEW.phase,
+        'reason', NEW.parked_reason)::text);
+    RETURN NULL;
+END
+$function$;
+
+-- When the next previous secret of a tenant is to go, but for those whose time is over and the one with this hint.
+CREATE FUNCTION tenantd.next_retirement(of_tenant uuid, after timestamptz, but_hint text)
+ RETURNS timestamptz
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    RETURN (SELECT min(s.retire_at)
+              FROM tenantd.secrets AS s
+             WHERE s.tenant_id = of_tenant AND s.standing = 'previous'
+               AND (after IS NULL OR s.retire_at > after)
+               AND (but_hint IS NULL OR s.hint IS DISTINCT FROM but_hint));
+END
+$function$;
+
+CREATE FUNCTION tenantd.follow_version()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    least_desired CONSTANT integer :=
+        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
+BEGIN
+    IF NEW.desired_version < least_desired THEN
+        UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+-- Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.
+CREATE FUNCTION tenantd.place(OUT system_identifier text, OUT database_id text, OUT timeline integer, OUT written_to pg_lsn)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    system_identifier := (SELECT s.system_identifier::text FROM pg_control_system() AS s);
+    database_id := (SELECT d.datname || '/' || d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    IF pg_is_in_recovery() THEN
+        RETURN;  -- A standby writes on no timeline of its own.
+    END IF;
+    BEGIN
+        timeline := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer;
+        written_to := pg_current_wal_flush_lsn();
+    EXCEPTION WHEN feature_not_supported OR insufficient_privilege THEN
+        -- Some hosted servers have no write-ahead log to show.
+        timeline := (SELECT c.timeline_id FROM pg_control_checkpoint() AS c);
+    END;
+END
+$function$;
+
+-- True on the database that was recognised; raises TD001 anywhere else.
+CREATE FUNCTION tenantd.assert_recognised()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    here  record;
+    known record;
+BEGIN
+    SELECT * INTO here FROM tenantd.place();
+    IF here.timeline IS NULL THEN
+        RAISE EXCEPTION 'the database is a standby, which takes no writes' USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
+    SELECT i.system_identifier, i.database_id, i.timeline INTO known FROM tenantd.installation AS i;
+    -- A database that was renamed is the same one: only its oid counts.
+    IF (known.system_identifier, split_part(known.database_id, '/', -1), known.timeline)
+       IS DISTINCT FROM (here.system_identifier, split_part(here.database_id, '/', -1), here.timeline) THEN
+        RAISE EXCEPTION 'this database is not in the place where it was last recognised'
+            USING ERRCODE = 'TD001', HINT = 'The daemon looks into it by itself; tenantd rejoin --status tells what came of it.';
+    END IF;
+    RETURN true;
+END
+$function$;
+
+-- The next version; refused where there is none.
+CREATE FUNCTION tenantd.version_after(version integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF version = 2147483647 THEN
+        RAISE EXCEPTION 'the versions of this tenant are used up: 2147483647 is the last there is'
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  HINT = 'Remove the tenant, and insert it anew under another external_id.';
+    END IF;
+    RETURN version + 1;
+END
+$function$;
+
+CREATE FUNCTION tenantd.remember_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
+    VALUES (OLD.external_id,
+            greatest(OLD.desired_version,
+                     CASE WHEN OLD.current_version < 2147483647 THEN OLD.current_version + 1 ELSE OLD.current_version END))
+    ON CONFLICT (external_id) DO UPDATE
+       SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
+    RETURN NULL;
+END
+$function$;
+
+-- The lowest version that no secret of a deleted row with this key ever had; null where there was none.
+CREATE FUNCTION tenantd.next_version_of(key text)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT f.next_version FROM tenantd.former_tenants f WHERE (f.external_id = next_version_of.key));
+
+CREATE FUNCTION tenantd.check_version(key text, asked integer, served integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), served::bigint + 1);
+BEGIN
+    IF asked > most THEN
+        RAISE EXCEPTION 'desired_version % of tenant % is too high: the most that may be asked for now is %', asked, key, most
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'desired_version_is_not_ahead_of_time',
+                  HINT = 'Raise it by one, once the last raise serves: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
+    END IF;
+END
+$function$;
+
+-- How many removals an hour may have where nobody said: 5, or a tenth of the fleet, whichever is more.
+CREATE FUNCTION tenantd.default_removals()
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+RETURN (SELECT GREATEST((5)::bigint, (ceil(((count(*))::numeric / 10.0)))::bigint) AS "greatest" FROM (SELECT t.tenant_id FROM tenantd.tenants t WHERE (t.phase <> 'removed') UNION SELECT c.tenant_id FROM tenantd.changes c WHERE ((c.kind = 'removal') AND (c.started_at > (tenantd.clock() - '01:00:00'::interval)))) fleet);
+
+CREATE FUNCTION tenantd.refuse_host_of_removed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    holder record;
+BEGIN
+    SELECT t.external_id, t.recheck_at INTO holder
+      FROM tenantd.tenants AS t
+     WHERE t.host = NEW.host AND t.external_id <> NEW.external_id AND t.phase = 'removed';
+    IF NOT FOUND
+       OR TG_OP = 'INSERT' AND EXISTS (SELECT FROM tenantd.tenants AS t WHERE t.external_id = NEW.external_id) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'host % is held by tenant %, which is removed', NEW.host, holder.external_id
+        USING ERRCODE = 'unique_violation', SCHEMA = 'tenantd', TABLE = 'tenants', CONSTRAINT = 'host_is_unique',
+              HINT = CASE WHEN holder.recheck_at IS NULL
+                          THEN format('Delete its row, then try again: DELETE FROM tenantd.tenants WHERE external_id = %L.', holder.external_id)
+                          ELSE format('It is looked at once more, planned for %s: delete its row after that, then try again. tenantd.status says what keeps it.', holder.recheck_at)
+                     END;
+END
+$function$;
+
+CREATE FUNCTION tenantd.refuse_truncate()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF EXISTS (SELECT FROM tenantd.tenants WHERE phase NOT IN ('pending', 'removed') OR recheck_at IS NOT NULL) THEN
+        RAISE EXCEPTION 'tenants may still have clients in Qlik'
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  CONSTRAINT = 'only_removed_tenants_are_deleted',
+                  HINT = 'Set desired_state = ''absent'' and wait for phase removed. A test cleaner must leave the schema tenantd alone.';
+    END IF;
+    INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
+    SELECT t.external_id, t.desired_version FROM tenantd.tenants AS t WHERE t.desired_version > 1
+    ON CONFLICT (external_id) DO UPDATE
+       SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.refuse_to_empty()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    is_in_use boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM tenantd.%I)', TG_TABLE_NAME) INTO is_in_use;
+    IF is_in_use THEN
+        RAISE EXCEPTION 'table tenantd.% is in use: what it holds is nowhere else', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = TG_TABLE_NAME,
+                  CONSTRAINT = 'tables_in_use_are_not_emptied',
+                  HINT = 'A test cleaner must leave the schema tenantd alone.';
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+-- Whether the breaker of a region is open, it or the fleet is paused, or it lacks a right.
+CREATE FUNCTION tenantd.is_region_stopped(of_region text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ((EXISTS (SELECT FROM tenantd.regions b WHERE ((b.region = is_region_stopped.of_region) AND (b.opened_at IS NOT NULL)))) OR (EXISTS (SELECT FROM tenantd.pauses p WHERE ((p.region IN ('*', is_region_stopped.of_region)) AND ((p.paused_until IS NULL) OR (p.paused_until > tenantd.clock()))))) OR (EXISTS (SELECT FROM tenantd.rights g WHERE ((g.region = is_region_stopped.of_region) AND (g.missing_since IS NOT NULL)))));
+
+-- Views: the contract with readers ----------------------------------------------------------
+
+-- Where every tenant is, and why it is not ready. Columns only grow within a major version.
+--   tenant_id        Made at insert; part of the mark on the tenant's client.
+--   external_id      The pipeline's own key.
+--   host             The tenant's host name.
+--   phase            How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
+--   ready            Whether there is a proven current credential and desired_state is present.
+--   parked           Whether it waits for somebody to act.
+--   reason           Why it is not ready, from a closed list; null only when ready and not parked.
+--   message          The reason in words, with what to do.
+--   since            Start of the present phase and reason.
+--   next_attempt_at  When somebody goes on by itself, at the earliest; null while somebody works on it or nothing is to be done.
+--   failures         Failures since the last progress.
+--   client_id        The OAuth client, once it is known.
+--   created_at       When the row was inserted.
+--   ready_at         When the tenant was first ready in this life.
+--   updated_at       When the row was last written.
+--   labels           The pipeline's own labels.
+--   version          Version of the current credential; null without one.
+--   paused           Whether an operator keeps the daemon away from it or its region.
+--   drift            How the client differed at the last audit; empty when it did not.
+--   audited_at       When the client was last compared with Qlik.
+CREATE VIEW tenantd.status AS
+ SELECT t.tenant_id,
+    t.external_id::text AS external_id,
+    t.host::text AS host,
+    t.phase,
+    r.is_ready AS ready,
+    t.parked_reason IS NOT NULL AS parked,
+        CASE
+            WHEN t.parked_reason IS NOT NULL THEN t.parked_reason
+            WHEN t.phase = 'removed' THEN 'Removed'
+            WHEN r.is_ready THEN NULL::text
+            WHEN r.awaits_budget AND h.is_held_back THEN 'ChangesHeld'
+            WHEN r.awaits_budget AND h.is_held THEN 'DeletionsHeld'
+            WHEN r.is_paused THEN 'Paused'
+            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN 'BreakerOpen'
+            WHEN r.awaits_budget THEN 'AwaitingBudget'
+            WHEN r.is_early THEN 'NotBefore'
+            WHEN r.is_held THEN 'Working'
+            WHEN b.opened_at IS NOT NULL THEN 'BreakerOpen'
+            ELSE COALESCE(t.wait_reason, 'Queued')
+        END AS reason,
+        CASE
+            WHEN t.parked_reason IS NOT NULL THEN t.message
+            WHEN t.phase = 'removed' AND t.recheck_at IS NOT NULL THEN COALESCE(t.message, 'nothing of ours is known at Qlik: it is looked at once more, and until then the row is kept')
+            WHEN t.phase = 'removed' THEN COALESCE(t.message, 'nothing of ours is left at Qlik: the row may be deleted, or set desired_state to present for a new life')
+            WHEN r.is_ready THEN NULL::text
+            WHEN r.awaits_budget AND h.is_held_back THEN 'this may be a copy of the real database: nothing is changed at Qlik until an operator has said that it is the real one, with `tenantd rejoin --confirm`'
+            WHEN r.awaits_budget AND h.is_held THEN 'nothing is deleted at Qlik until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`'
+            WHEN o.is_paused THEN ('paused by an operator: ' || t.pause_reason) || '; `tenantd tenant resume` ends it'
+            WHEN r.is_paused THEN ('the region is paused by an operator: ' || p.reason) || '; `tenantd fleet resume` ends it'
+            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            WHEN r.awaits_budget THEN format('the removal waits for its place in [budget] removals_per_hour: %s let through in the last hour, %s waiting; `tenantd fleet status` shows the limit', h.admitted, h.waiting)
+            WHEN r.is_early THEN 'nothing is sent before the row''s not_before'
+            WHEN r.is_held THEN 'a daemon is working on it'
+            WHEN b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            ELSE COALESCE(t.message, 'waits for a daemon')
+        END AS message,
+        CASE
+            WHEN t.parked_reason IS NOT NULL OR t.phase = 'removed' OR r.is_ready OR r.awaits_budget AND (h.is_held OR NOT r.is_paused AND b.opened_at IS NULL) THEN t.reason_since
+            WHEN o.is_paused THEN t.paused_at
+            WHEN r.is_paused THEN p.paused_at
+            WHEN r.is_early THEN t.reason_since
+            WHEN r.is_held THEN t.leased_at
+            WHEN b.opened_at IS NOT NULL THEN GREATEST(b.opened_at, t.reason_since)
+            WHEN t.phase = 'pending' THEN GREATEST(t.reason_since, t.not_before::timestamptz)
+            ELSE t.reason_since
+        END AS since,
+        CASE
+            WHEN r.is_held THEN NULL::timestamptz
+            WHEN t.due_at IS NULL THEN NULL::timestamptz
+            WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
+            WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
+            ELSE GREATEST(t.due_at, b.probe_at,
+            CASE
+                WHEN o.is_paused THEN t.paused_until
+                ELSE NULL::timestamptz
+            END, p.paused_until)
+        END AS next_attempt_at,
+    t.failures,
+    t.client_id,
+    t.created_at,
+    t.ready_at,
+    t.updated_at,
+    t.labels::jsonb AS labels,
+    t.current_version AS version,
+    r.is_paused AS paused,
+    t.drift,
+    t.audited_at
+   FROM tenantd.tenants t
+     LEFT JOIN tenantd.regions b ON b.region = t.region
+     LEFT JOIN LATERAL ( SELECT min(x.paused_at) AS paused_at,
+                CASE
+                    WHEN bool_and(x.paused_until IS NOT NULL) THEN max(x.paused_until)
+                    ELSE NULL::timestamptz
+                END AS paused_until,
+            min(x.reason) AS reason
+           FROM tenantd.pauses x
+          WHERE (x.region IN ('*', t.region)) AND (x.paused_until IS NULL OR x.paused_until > tenantd.clock())) p ON true
+     CROSS JOIN ( SELECT i.deletions_held_at IS NOT NULL AS is_held,
+            i.changes_held_at IS NOT NULL AS is_held_back,
+            ( SELECT count(*) AS count
+                   FROM tenantd.changes c
+                  WHERE c.kind = 'removal' AND c.started_at > (tenantd.clock() - '01:00:00'::interval)) AS admitted,
+            ( SELECT count(*) AS count
+                   FROM tenantd.tenants w
+                  WHERE w.desired_state::text = 'absent' AND w.removal_admitted_at IS NULL AND (w.phase NOT IN ('removing', 'removed'))) AS waiting
+           FROM tenantd.installation i) h
+     CROSS JOIN LATERAL ( SELECT t.paused_at IS NOT NULL AND COALESCE(t.paused_until > tenantd.clock(), true) AS is_paused) o
+     CROSS JOIN LATERAL ( SELECT t.current_version IS NOT NULL AND t.desired_state::text = 'present' AND t.phase <> 'removing' AS is_ready,
+            t.desired_state::text = 'absent' AND t.removal_admitted_at IS NULL AND (t.phase NOT IN ('removing', 'removed')) AS awaits_budget,
+            p.paused_at IS NOT NULL OR o.is_paused AS is_paused,
+            t.phase = 'pending' AND COALESCE(t.not_before::timestamptz > tenantd.clock(), false) AS is_early,
+            COALESCE(t.lease_expires_at > tenantd.clock(), false) AS is_held) r;
+
+-- Proven credentials, sealed. Nothing from the moment a tenant is desired absent.
+--   tenant_id    Whose it is.
+--   external_id  The pipeline's own key.
+--   host         The tenant's host name.
+--   client_id    The OAuth client.
+--   version      Rises with every rotation; numbers may skip.
+--   stage        current: use this one. previous: still good for those who have not switched yet.
+--   sealed       A compact JWE (RFC 7516) of {"tenant_id","host","client_id","client_secret"}; compare what it names with the row.
+--   created_at   When it was sealed.
+CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
+ SELECT t.tenant_id,
+    t.external_id::text AS external_id,
+    t.host::text AS host,
+    s.client_id,
+    s.version,
+    s.standing AS stage,
+    s.sealed,
+    s.created_at
+   FROM tenantd.secrets s
+     JOIN tenantd.tenants t ON t.tenant_id = s.tenant_id
+  WHERE (s.standing IN ('current', 'previous')) AND t.desired_state::text = 'present' AND t.phase <> 'removing';
+
+-- Triggers: those of one kind run in the order of their names -------------------------------
+
+CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
+CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_update();
+CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
+CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
+CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
+    FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
+CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd.tenants
+    FOR EACH ROW WHEN (new.host::text <> old.host::text) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
+CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
+    FOR EACH ROW WHEN (old.desired_version::integer > 1) EXECUTE FUNCTION tenantd.remember_versions();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.regions
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.rollouts
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.changes
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.schedules
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.pauses
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.former_tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.rights
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
