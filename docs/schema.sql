@@ -25,27 +25,6 @@ CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer)
  IMMUTABLE PARALLEL SAFE
 RETURN (due_at - make_interval(mins => priority));
 
--- Whether every item matches the regular expression.
-CREATE FUNCTION tenantd.all_match(items text[], pattern text)
- RETURNS boolean
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN (SELECT COALESCE(bool_and((item.item ~ all_match.pattern)), true) AS "coalesce" FROM unnest(all_match.items) item(item));
-
--- Whether no item occurs twice.
-CREATE FUNCTION tenantd.are_unique(items text[])
- RETURNS boolean
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN (SELECT (count(DISTINCT item.item) = count(item.item)) FROM unnest(are_unique.items) item(item));
-
--- Characters of the longest item.
-CREATE FUNCTION tenantd.longest(items text[])
- RETURNS integer
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN (SELECT COALESCE(max(char_length(item.item)), 0) AS "coalesce" FROM unnest(longest.items) item(item));
-
 -- The interval less up to a tenth of it, always the same for a tenant.
 CREATE FUNCTION tenantd.spread(every interval, tenant_id uuid)
  RETURNS interval
@@ -61,66 +40,6 @@ CREATE FUNCTION tenantd.version_of(at timestamptz)
 RETURN (GREATEST((1)::numeric, LEAST((EXTRACT(epoch FROM at) - (1767225600)::numeric), (2147000000)::numeric)))::integer;
 
 -- What an owner may write: one domain a column ----------------------------------------------
-
--- The pipeline's own key, 1 to 200 bytes.
-CREATE DOMAIN tenantd.external_id AS text
-    CONSTRAINT external_id_is_1_to_200_bytes CHECK (octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 200);
-
--- A host name of three labels or more, in lower case: nothing before it and nothing after.
-CREATE DOMAIN tenantd.host_name AS text
-    CONSTRAINT host_has_no_path CHECK (replace(VALUE, '://', '') !~ '[/?#]')
-    CONSTRAINT host_has_no_port CHECK (VALUE !~ ':[0-9]*$')
-    CONSTRAINT host_has_no_scheme CHECK (VALUE !~ '://')
-    CONSTRAINT host_has_no_space CHECK (VALUE !~ '[[:space:]]')
-    CONSTRAINT host_has_no_trailing_dot CHECK (VALUE !~ '[.]$')
-    CONSTRAINT host_has_no_upper_case CHECK (VALUE !~ '[A-Z]')
-    CONSTRAINT host_has_no_wildcard CHECK (VALUE !~ '[*]')
-    CONSTRAINT host_is_at_most_253_bytes CHECK (octet_length(VALUE) <= 253)
-    CONSTRAINT host_is_no_international_name CHECK (VALUE !~ '(^|[.])xn--')
-    CONSTRAINT host_is_no_ip_address CHECK (VALUE !~ '(^|[.])([0-9]+|0x[0-9a-f]*)$')
-    CONSTRAINT host_labels_are_1_to_63_letters_digits_hyphens CHECK (VALUE ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')
-    CONSTRAINT host_labels_are_three_or_more CHECK (VALUE ~ '[.].*[.]');
-
--- The NAME of a [profiles.NAME] entry of the configuration.
-CREATE DOMAIN tenantd.profile_name AS text
-    CONSTRAINT profile_is_1_to_200_bytes CHECK (octet_length(VALUE) >= 1 AND octet_length(VALUE) <= 200);
-
--- The name that an OAuth client shows, 1 to 512 characters.
-CREATE DOMAIN tenantd.client_name AS text
-    CONSTRAINT client_name_is_1_to_512_characters CHECK (char_length(VALUE) >= 1 AND char_length(VALUE) <= 512);
-
--- What Qlik Cloud takes: at most 5 different URIs, https, 256 characters each.
-CREATE DOMAIN tenantd.redirect_uris AS text[]
-    CONSTRAINT redirect_uris_are_a_plain_list CHECK (array_ndims(VALUE) = 1)
-    CONSTRAINT redirect_uris_are_at_most_256_characters CHECK (tenantd.longest(VALUE) <= 256)
-    CONSTRAINT redirect_uris_are_at_most_5 CHECK (cardinality(VALUE) <= 5)
-    CONSTRAINT redirect_uris_are_https CHECK (tenantd.all_match(VALUE, '^(https://[^[:space:]/?#]|http://localhost([:/?]|$))'))
-    CONSTRAINT redirect_uris_are_unique CHECK (tenantd.are_unique(VALUE))
-    CONSTRAINT redirect_uris_have_no_null CHECK (array_position(VALUE, NULL::text) IS NULL)
-    CONSTRAINT redirect_uris_have_no_space CHECK (tenantd.all_match(VALUE, '^[^[:space:][:cntrl:]]*$'));
-
--- present or absent.
-CREATE DOMAIN tenantd.desired_state AS text
-    CONSTRAINT desired_state_is_present_or_absent CHECK (VALUE IN ('present', 'absent'));
-
--- The version of a secret, from 1.
-CREATE DOMAIN tenantd.desired_version AS integer
-    CONSTRAINT desired_version_is_positive CHECK (VALUE >= 1);
-
--- Minutes of waiting that a tenant is ahead of others, -100 to 100.
-CREATE DOMAIN tenantd.priority AS integer
-    CONSTRAINT priority_is_minus_100_to_100 CHECK (VALUE >= '-100'::integer AND VALUE <= 100);
-
--- An instant that RFC 3339 can write.
-CREATE DOMAIN tenantd.not_before AS timestamptz
-    CONSTRAINT not_before_is_before_year_10000 CHECK (VALUE < '10000-01-01 00:00:00+00'::timestamptz);
-
--- A JSON object that every reader can read: at most 16 KiB, 64 levels and numbers to 1e300.
-CREATE DOMAIN tenantd.labels AS jsonb
-    CONSTRAINT labels_are_an_object CHECK (jsonb_typeof(VALUE) = 'object')
-    CONSTRAINT labels_are_at_most_16_kib CHECK (octet_length(VALUE::text) <= 16384)
-    CONSTRAINT labels_are_at_most_64_levels_deep CHECK (NOT VALUE @? '$.**{65 to last}'::jsonpath)
-    CONSTRAINT labels_hold_no_number_beyond_1e300 CHECK (NOT VALUE @? '$.**?(@.type() == "number" && (@ > 1e300 || @ < -1e300))'::jsonpath);
 
 -- Tables ------------------------------------------------------------------------------------
 
@@ -146,63 +65,64 @@ CREATE TABLE tenantd.installation (
 
 -- One row per Qlik Cloud tenant that needs a credential. INSERT external_id and host; tenantd does the rest.
 CREATE TABLE tenantd.tenants (
-    tenant_id             uuid NOT NULL DEFAULT gen_random_uuid(),           -- Made at insert; part of the mark on the tenant's client.
-    external_id           tenantd.external_id NOT NULL,                      -- The pipeline's own key, 1 to 200 bytes. Set at insert, never changed.
-    host                  tenantd.host_name NOT NULL,                        -- The tenant's host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.
-    profile               tenantd.profile_name NOT NULL DEFAULT 'default',   -- Which [profiles.NAME] entry of the configuration the client is made from.
-    client_name           tenantd.client_name,                               -- Overrides the profile's client name, 1 to 512 characters.
-    redirect_uris         tenantd.redirect_uris,                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
-    desired_state         tenantd.desired_state NOT NULL DEFAULT 'present',  -- present: the tenant should have a credential. absent: it should not.
-    desired_version       tenantd.desired_version NOT NULL DEFAULT 1,        -- Raise it to rotate the secret. Lowering is ignored.
-    priority              tenantd.priority NOT NULL DEFAULT 0,               -- -100 to 100: each point is worth a minute of waiting.
-    not_before            tenantd.not_before,                                -- Nothing is sent before this instant.
-    labels                tenantd.labels NOT NULL DEFAULT '{}'::jsonb,       -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
-    phase                 text NOT NULL DEFAULT 'pending',                   -- How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
-    client_id             text,                                              -- The committed OAuth client. A row that has one never creates again.
-    unanswered            text,                                              -- A create or mint that may have been sent and whose outcome is not recorded.
-    settles_at            timestamptz,                                       -- Until then the unanswered request may still land; null while it may be in flight under the lease.
-    mint_snapshot         text[],                                            -- The secret hints visible when the first intent to mint of this series was recorded.
-    is_adopted            boolean NOT NULL DEFAULT false,                    -- The client was found after a lost create: its creation-time secrets were never known and are to be deleted.
-    is_minted_afresh      boolean NOT NULL DEFAULT false,                    -- A further secret was minted because its predecessor got no token.
-    current_version       integer,                                           -- Version of the proven current credential; null before the first.
-    acknowledged_version  integer,                                           -- The version every consumer has switched to, as told by tenantd.acknowledge.
-    region                text NOT NULL DEFAULT '',                          -- The [[regions]] entry that allows the host; empty until the first claim sorts the row.
-    due_at                timestamptz DEFAULT tenantd.clock(),               -- When somebody should go on; null when nothing is to be done by itself.
-    claim_rank            timestamptz GENERATED ALWAYS AS (tenantd.rank_of(due_at, priority::integer)) STORED,  -- Order of claims: due_at less priority minutes.
-    recheck_at            timestamptz,                                       -- When to look for a second client of ours, because a create was unknown or taken over.
-    wait_reason           text,                                              -- Why the row rests until due_at.
-    parked_reason         text,                                              -- Why the row waits for somebody to act.
-    message               text,                                              -- The reason in words, with what to do. Never holds anything of Qlik's but status, error code and trace id.
-    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),      -- Start of the present phase and stored reason.
-    failures              integer NOT NULL DEFAULT 0,                        -- Failures since the last progress; sets the backoff.
-    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),      -- Last progress, moved forward by every wait that is not held against the row.
-    proof_refused_at      timestamptz,                                       -- When the new credential was first refused.
-    client_missing_at     timestamptz,                                       -- When our client was first not to be seen.
-    credential_refused_at timestamptz,                                       -- When the region's credential was last refused here; feeds the breaker.
-    lease_holder          uuid,                                              -- The daemon or command that works on the row; drawn anew at its every start.
-    lease_epoch           bigint NOT NULL DEFAULT 0,                         -- The fencing epoch: counts the leases ever given.
-    lease_step            integer NOT NULL DEFAULT 0,                        -- Counts the commits under this lease, so that a repeated commit is recognised.
-    leased_at             timestamptz,                                       -- When the lease was given.
-    lease_expires_at      timestamptz,                                       -- After that anybody may claim the row.
-    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),      -- When the row was inserted.
-    ready_at              timestamptz,                                       -- When the tenant was first ready in this life.
-    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),      -- When the row was last written.
-    must_look             boolean NOT NULL DEFAULT false,                    -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
-    version_gap           integer NOT NULL DEFAULT 0,                        -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
-    edited_at             timestamptz,                                       -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
-    retire_at             timestamptz,                                       -- When the next previous secret is to be deleted.
-    audit_at              timestamptz,                                       -- When the client is to be compared with Qlik; null until planned, or when audits are off.
-    audited_at            timestamptz,                                       -- When that was last done.
-    drift                 text[] NOT NULL DEFAULT '{}'::text[],              -- How the client differed at the last audit: name, consent, secret_missing, and so on.
-    drifted_at            timestamptz,                                       -- Since when it is known to differ.
-    repair_scope          text,                                              -- What of its drift may be mended now: consent, or all. Null until a budget or an operator lets a repair through.
-    removal_admitted_at   timestamptz,                                       -- When the removal budget let its removal through.
-    paused_at             timestamptz,                                       -- Since when an operator keeps the daemon away.
-    paused_until          timestamptz,                                       -- When the pause ends by itself.
-    pause_reason          text,                                              -- Why, in the operator's words.
-    left_clients          text[] NOT NULL DEFAULT '{}'::text[],              -- Clients of this life that somebody else deleted: their tokens and bot users go with the removal.
-    awaits_right          text,                                              -- The effect to which the region's right was missing when it was last needed here.
-    right_refused_at      timestamptz,                                       -- Since when that right is refused here; null where it was not asked for.
+    tenant_id             uuid NOT NULL DEFAULT gen_random_uuid(),       -- Made at insert; part of the mark on the tenant's client.
+    external_id           text NOT NULL,                                 -- The pipeline's own key, 1 to 200 bytes. Set at insert, never changed.
+    host                  text NOT NULL,                                 -- The tenant's host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.
+    profile               text NOT NULL DEFAULT 'default',               -- Which [profiles.NAME] entry of the configuration the client is made from.
+    client_name           text,                                          -- Overrides the profile's client name, 1 to 512 characters.
+    redirect_uris         text[],                                        -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
+    desired_state         text NOT NULL DEFAULT 'present',               -- present: the tenant should have a credential. absent: it should not.
+    desired_version       integer NOT NULL DEFAULT 1,                    -- Raise it to rotate the secret. Lowering is ignored.
+    priority              integer NOT NULL DEFAULT 0,                    -- -100 to 100: each point is worth a minute of waiting.
+    not_before            timestamptz,                                   -- Nothing is sent before this instant.
+    labels                jsonb NOT NULL DEFAULT '{}'::jsonb,            -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
+    phase                 text NOT NULL DEFAULT 'pending',               -- How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
+    client_id             text,                                          -- The committed OAuth client. A row that has one never creates again.
+    unanswered            text,                                          -- A create or mint that may have been sent and whose outcome is not recorded.
+    settles_at            timestamptz,                                   -- Until then the unanswered request may still land; null while it may be in flight under the lease.
+    mint_snapshot         text[],                                        -- The secret hints visible when the first intent to mint of this series was recorded.
+    is_adopted            boolean NOT NULL DEFAULT false,                -- The client was found after a lost create: its creation-time secrets were never known and are to be deleted.
+    is_minted_afresh      boolean NOT NULL DEFAULT false,                -- A further secret was minted because its predecessor got no token.
+    current_version       integer,                                       -- Version of the proven current credential; null before the first.
+    acknowledged_version  integer,                                       -- The version every consumer has switched to, as told by tenantd.acknowledge.
+    region                text NOT NULL DEFAULT '',                      -- The [[regions]] entry that allows the host; empty until the first claim sorts the row.
+    due_at                timestamptz DEFAULT tenantd.clock(),           -- When somebody should go on; null when nothing is to be done by itself.
+    recheck_at            timestamptz,                                   -- When to look for a second client of ours, because a create was unknown or taken over.
+    wait_reason           text,                                          -- Why the row rests until due_at.
+    parked_reason         text,                                          -- Why the row waits for somebody to act.
+    message               text,                                          -- The reason in words, with what to do. Never holds anything of Qlik's but status, error code and trace id.
+    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Start of the present phase and stored reason.
+    failures              integer NOT NULL DEFAULT 0,                    -- Failures since the last progress; sets the backoff.
+    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Last progress, moved forward by every wait that is not held against the row.
+    proof_refused_at      timestamptz,                                   -- When the new credential was first refused.
+    client_missing_at     timestamptz,                                   -- When our client was first not to be seen.
+    credential_refused_at timestamptz,                                   -- When the region's credential was last refused here; feeds the breaker.
+    lease_holder          uuid,                                          -- The daemon or command that works on the row; drawn anew at its every start.
+    lease_epoch           bigint NOT NULL DEFAULT 0,                     -- The fencing epoch: counts the leases ever given.
+    lease_step            integer NOT NULL DEFAULT 0,                    -- Counts the commits under this lease, so that a repeated commit is recognised.
+    leased_at             timestamptz,                                   -- When the lease was given.
+    lease_expires_at      timestamptz,                                   -- After that anybody may claim the row.
+    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When the row was inserted.
+    ready_at              timestamptz,                                   -- When the tenant was first ready in this life.
+    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When the row was last written.
+    must_look             boolean NOT NULL DEFAULT false,                -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
+    version_gap           integer NOT NULL DEFAULT 0,                    -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
+    edited_at             timestamptz,                                   -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    retire_at             timestamptz,                                   -- When the next previous secret is to be deleted.
+    audit_at              timestamptz,                                   -- When the client is to be compared with Qlik; null until planned, or when audits are off.
+    audited_at            timestamptz,                                   -- When that was last done.
+    drift                 text[] NOT NULL DEFAULT '{}'::text[],          -- How the client differed at the last audit: name, consent, secret_missing, and so on.
+    drifted_at            timestamptz,                                   -- Since when it is known to differ.
+    repair_scope          text,                                          -- What of its drift may be mended now: consent, or all. Null until a budget or an operator lets a repair through.
+    removal_admitted_at   timestamptz,                                   -- When the removal was let through by the budget; of a removed row, when it was removed at the latest.
+    paused_at             timestamptz,                                   -- Since when an operator keeps the daemon away.
+    paused_until          timestamptz,                                   -- When the pause ends by itself.
+    pause_reason          text,                                          -- Why, in the operator's words.
+    left_clients          text[] NOT NULL DEFAULT '{}'::text[],          -- Clients of this life that somebody else deleted: their tokens and bot users go with the removal.
+    awaits_right          text,                                          -- The effect to which the region's right was missing when it was last needed here.
+    right_refused_at      timestamptz,                                   -- Since when that right is refused here; null where it was not asked for.
+    claim_rank            timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00'::timestamptz,  -- Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).
+    turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -234,22 +154,22 @@ CREATE TABLE tenantd.tenants (
         CHECK ((phase NOT IN ('ready', 'rotating', 'proving'))
                OR current_version IS NOT NULL AND ready_at IS NOT NULL),
     CONSTRAINT removed_keeps_nothing CHECK (phase <> 'removed' OR current_version IS NULL AND ready_at IS NULL),
-    CONSTRAINT nothing_waits_for_ever_in_silence
-        CHECK (due_at IS NOT NULL
-               OR parked_reason IS NOT NULL
-               OR phase = 'removed'
-               OR phase = 'ready' AND desired_state::text = 'present'
-               OR desired_state::text = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing'),
     CONSTRAINT repair_scope_is_known CHECK (repair_scope IN ('consent', 'all')),
     CONSTRAINT drift_has_a_beginning CHECK ((drift = '{}'::text[]) = (drifted_at IS NULL)),
     CONSTRAINT a_pause_has_a_reason
         CHECK ((paused_at IS NULL) = (pause_reason IS NULL) AND (paused_until IS NULL
-               OR paused_at IS NOT NULL))
+               OR paused_at IS NOT NULL)),
+    CONSTRAINT nothing_waits_for_ever_in_silence
+        CHECK (due_at IS NOT NULL
+               OR parked_reason IS NOT NULL
+               OR phase = 'removed'
+               OR phase = 'ready' AND desired_state = 'present'
+               OR desired_state = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing')
 ) WITH (fillfactor=70);
-CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, claim_rank, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tenants_credential_refused ON tenantd.tenants USING btree (region, credential_refused_at) WHERE credential_refused_at IS NOT NULL;
-CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (reason_since) WHERE desired_state::text = 'absent' AND removal_admitted_at IS NULL AND (phase NOT IN ('removing', 'removed'));
 CREATE INDEX tenants_awaits_right ON tenantd.tenants USING btree (region, awaits_right) WHERE awaits_right IS NOT NULL;
+CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (turned_at) WHERE desired_state = 'absent' AND removal_admitted_at IS NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -432,6 +352,7 @@ BEGIN
     END IF;
     IF NEW.desired_state = 'absent' THEN
         NEW.phase := 'removed';
+        NEW.removal_admitted_at := tenantd.clock();
         NEW.due_at := NULL;
         NEW.must_look := true;
     ELSE
@@ -507,9 +428,13 @@ BEGIN
         NEW.reason_since := tenantd.clock();
         NEW.progress_at := tenantd.clock();
     END IF;
+    IF is_turned THEN
+        NEW.turned_at := tenantd.clock();
+    END IF;
     IF is_turned AND NEW.desired_state = 'absent' AND OLD.phase = 'pending' THEN
         -- Nothing was sent in this life, so there is nothing to ask Qlik for.
         NEW.phase := 'removed';
+        NEW.removal_admitted_at := tenantd.clock();
         NEW.must_look := true;
     ELSIF is_turned AND NEW.desired_state = 'present' THEN
         NEW.removal_admitted_at := NULL;
@@ -674,23 +599,6 @@ BEGIN
 END
 $function$;
 
--- The next version; refused where there is none.
-CREATE FUNCTION tenantd.version_after(version integer)
- RETURNS integer
- LANGUAGE plpgsql
- IMMUTABLE PARALLEL SAFE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-BEGIN
-    IF version = 2147483647 THEN
-        RAISE EXCEPTION 'the versions of this tenant are used up: 2147483647 is the last there is'
-            USING ERRCODE = 'numeric_value_out_of_range',
-                  HINT = 'Remove the tenant, and insert it anew under another external_id.';
-    END IF;
-    RETURN version + 1;
-END
-$function$;
-
 CREATE FUNCTION tenantd.remember_versions()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -716,14 +624,14 @@ CREATE FUNCTION tenantd.next_version_of(key text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT f.next_version FROM tenantd.former_tenants f WHERE (f.external_id = next_version_of.key));
 
-CREATE FUNCTION tenantd.check_version(key text, asked integer, served integer)
+CREATE FUNCTION tenantd.check_version(key text, asked integer, before integer)
  RETURNS void
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 DECLARE
-    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), served::bigint + 1);
+    most CONSTANT bigint := greatest(1000000, tenantd.version_of(tenantd.clock()), before::bigint + 1);
 BEGIN
     IF asked > most THEN
         RAISE EXCEPTION 'desired_version % of tenant % is too high: the most that may be asked for now is %', asked, key, most
@@ -731,6 +639,23 @@ BEGIN
                   CONSTRAINT = 'desired_version_is_not_ahead_of_time',
                   HINT = 'Raise it by one, once the last raise serves: SET desired_version = desired_version + 1. Versions are bounded by the seconds since 2026, so that none is ever given twice.';
     END IF;
+END
+$function$;
+
+-- The next version; refused where there is none.
+CREATE FUNCTION tenantd.version_after(version integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF version = 2147483647 THEN
+        RAISE EXCEPTION 'the versions of this tenant are used up: 2147483647 is the last there is'
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  HINT = 'Remove the tenant, and insert it anew under another external_id.';
+    END IF;
+    RETURN version + 1;
 END
 $function$;
 
@@ -813,6 +738,126 @@ CREATE FUNCTION tenantd.is_region_stopped(of_region text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN ((EXISTS (SELECT FROM tenantd.regions b WHERE ((b.region = is_region_stopped.of_region) AND (b.opened_at IS NOT NULL)))) OR (EXISTS (SELECT FROM tenantd.pauses p WHERE ((p.region IN ('*', is_region_stopped.of_region)) AND ((p.paused_until IS NULL) OR (p.paused_until > tenantd.clock()))))) OR (EXISTS (SELECT FROM tenantd.rights g WHERE ((g.region = is_region_stopped.of_region) AND (g.missing_since IS NOT NULL)))));
 
+CREATE FUNCTION tenantd.check_wants()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    -- Column, rule, what is wrong, what to write instead.
+    broken text[];
+BEGIN
+    broken := CASE
+        WHEN octet_length(NEW.external_id) NOT BETWEEN 1 AND 200
+            THEN ARRAY['external_id', 'external_id_is_1_to_200_bytes', format('has %s bytes', octet_length(NEW.external_id)),
+                       'Give the tenant a key of 1 to 200 bytes.']
+        WHEN octet_length(NEW.profile) NOT BETWEEN 1 AND 200
+            THEN ARRAY['profile', 'profile_is_1_to_200_bytes', format('has %s bytes', octet_length(NEW.profile)),
+                       'Name a [profiles.NAME] of the configuration, or leave it out for default.']
+        WHEN char_length(NEW.client_name) NOT BETWEEN 1 AND 512
+            THEN ARRAY['client_name', 'client_name_is_1_to_512_characters',
+                       format('has %s characters', char_length(NEW.client_name)),
+                       'Choose another name of 1 to 512 characters, or leave it out for that of the profile.']
+        WHEN NEW.desired_state NOT IN ('present', 'absent')
+            THEN ARRAY['desired_state', 'desired_state_is_present_or_absent', 'is neither present nor absent',
+                       'Write present or absent, in lower case.']
+        WHEN NEW.desired_version < 1
+            THEN ARRAY['desired_version', 'desired_version_is_positive', format('is %s', NEW.desired_version),
+                       'Versions count from 1. To rotate: SET desired_version = desired_version + 1.']
+        WHEN NEW.priority NOT BETWEEN -100 AND 100
+            THEN ARRAY['priority', 'priority_is_minus_100_to_100', format('is %s', NEW.priority),
+                       'Choose one from -100 to 100; 0 is usual.']
+        -- Neither infinity nor five digits: RFC 3339 cannot write them.
+        WHEN NEW.not_before >= '10000-01-01 00:00:00+00'
+            THEN ARRAY['not_before', 'not_before_is_before_year_10000', 'is in the year 10000 or later',
+                       'Write an earlier instant, or NULL for no limit.']
+    END;
+    -- One look at a host that is right; only of a wrong one is it asked what is wrong.
+    IF broken IS NULL AND NEW.host IS DISTINCT FROM OLD.host
+       AND (NEW.host !~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'
+            OR NEW.host !~ '[.].*[.]' OR NEW.host ~ '(^|[.])(xn--|([0-9]+|0x[0-9a-f]*)$)' OR octet_length(NEW.host) > 253) THEN
+        broken := CASE
+            WHEN replace(NEW.host, '://', '') ~ '[/?#]'
+                THEN ARRAY['host', 'host_has_no_path', 'has a path', 'Leave out everything from the first slash on.']
+            WHEN NEW.host ~ ':[0-9]*$'
+                THEN ARRAY['host', 'host_has_no_port', 'has a port', 'Leave out the colon and the port.']
+            WHEN NEW.host ~ '://'
+                THEN ARRAY['host', 'host_has_no_scheme', 'has a scheme', 'Leave out https://.']
+            WHEN NEW.host ~ '[[:space:]]'
+                THEN ARRAY['host', 'host_has_no_space', 'has a space', 'Remove the space.']
+            WHEN NEW.host ~ '[.]$'
+                THEN ARRAY['host', 'host_has_no_trailing_dot', 'has a dot at the end', 'Remove the dot at the end.']
+            WHEN NEW.host ~ '[A-Z]'
+                THEN ARRAY['host', 'host_has_no_upper_case', 'has upper case', 'Write it in lower case.']
+            WHEN NEW.host ~ '[*]'
+                THEN ARRAY['host', 'host_has_no_wildcard', 'has a wildcard',
+                           'Write the host of one tenant; patterns stand in the configuration.']
+            WHEN octet_length(NEW.host) > 253
+                THEN ARRAY['host', 'host_is_at_most_253_bytes', format('has %s bytes', octet_length(NEW.host)),
+                           'Write the tenant''s real host name.']
+            WHEN NEW.host ~ '(^|[.])xn--'
+                THEN ARRAY['host', 'host_is_no_international_name', 'is an international name',
+                           'Hosts of Qlik Cloud are plain ASCII names without xn--.']
+            -- A last label in digits or 0x... makes a URL parser read an IPv4 address
+            -- (WHATWG URL standard, "ends in a number checker").
+            WHEN NEW.host ~ '(^|[.])([0-9]+|0x[0-9a-f]*)$'
+                THEN ARRAY['host', 'host_is_no_ip_address', 'is an IP address', 'Write the tenant''s host name.']
+            WHEN NEW.host ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'
+                THEN ARRAY['host', 'host_labels_are_three_or_more', 'has fewer than three labels',
+                           'Write it in full, as in acme42.us.qlikcloud.com.']
+            ELSE ARRAY['host', 'host_labels_are_1_to_63_letters_digits_hyphens', 'is no host name',
+                       'Write it as in acme42.us.qlikcloud.com: labels of 1 to 63 letters, digits and hyphens.']
+        END;
+    END IF;
+    -- What Qlik Cloud takes.
+    IF broken IS NULL AND NEW.redirect_uris IS DISTINCT FROM OLD.redirect_uris THEN
+        SELECT CASE
+               WHEN array_ndims(NEW.redirect_uris) <> 1
+                   THEN ARRAY['redirect_uris', 'redirect_uris_are_a_plain_list', 'are a list of lists', 'Give a list of URIs, not a list of lists.']
+               WHEN max(char_length(u.uri)) > 256
+                   THEN ARRAY['redirect_uris', 'redirect_uris_are_at_most_256_characters', format('hold one of %s characters', max(char_length(u.uri))),
+                              'Qlik Cloud takes at most 256: shorten it.']
+               WHEN cardinality(NEW.redirect_uris) > 5
+                   THEN ARRAY['redirect_uris', 'redirect_uris_are_at_most_5', format('are %s', cardinality(NEW.redirect_uris)),
+                              'Qlik Cloud takes no more than 5: leave some out.']
+               -- Or plain http on localhost, which is all that Qlik allows.
+               WHEN NOT bool_and(u.uri ~ '^(https://[^[:space:]/?#]|http://localhost([:/?]|$))')
+                   THEN ARRAY['redirect_uris', 'redirect_uris_are_https', 'hold one that is not https',
+                              'Write https://, or http://localhost for a test.']
+               WHEN count(DISTINCT u.uri) <> count(u.uri)
+                   THEN ARRAY['redirect_uris', 'redirect_uris_are_unique', 'hold one twice', 'Give each once.']
+               WHEN count(*) <> count(u.uri)
+                   THEN ARRAY['redirect_uris', 'redirect_uris_have_no_null', 'hold a null', 'Leave out the empty one.']
+               WHEN NOT bool_and(u.uri ~ '^[^[:space:][:cntrl:]]*$')
+                   THEN ARRAY['redirect_uris', 'redirect_uris_have_no_space', 'hold one with a space', 'Remove the space, or write it as %20.']
+               END
+          INTO broken
+          FROM unnest(NEW.redirect_uris) AS u (uri);
+    END IF;
+    -- So that one row's labels never make a list of all rows unreadable: common JSON
+    -- readers stop at 128 levels, and at what a double can hold.
+    IF broken IS NULL AND NEW.labels IS DISTINCT FROM OLD.labels AND NEW.labels <> '{}' THEN
+        broken := CASE
+            WHEN jsonb_typeof(NEW.labels) <> 'object'
+                THEN ARRAY['labels', 'labels_are_an_object', 'are no JSON object', 'Write an object, such as {"plan": "gold"}.']
+            WHEN octet_length(NEW.labels::text) > 16384
+                THEN ARRAY['labels', 'labels_are_at_most_16_kib', format('have %s bytes', octet_length(NEW.labels::text)),
+                           'Write at most 16384 bytes; keep the rest in a table of your own.']
+            WHEN NEW.labels @? '$.**{65 to last}'
+                THEN ARRAY['labels', 'labels_are_at_most_64_levels_deep', 'are more than 64 levels deep', 'Write them flatter.']
+            WHEN NEW.labels @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))'
+                THEN ARRAY['labels', 'labels_hold_no_number_beyond_1e300', 'hold a number beyond 1e300', 'Write that number as text.']
+        END;
+    END IF;
+    IF broken IS NOT NULL THEN
+        RAISE EXCEPTION '% of tenant % %', broken[1], left(NEW.external_id, 200), broken[3]
+            USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants', COLUMN = broken[1],
+                  CONSTRAINT = broken[2], HINT = broken[4];
+    END IF;
+    RETURN NEW;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -838,8 +883,8 @@ RETURN ((EXISTS (SELECT FROM tenantd.regions b WHERE ((b.region = is_region_stop
 --   audited_at       When the client was last compared with Qlik.
 CREATE VIEW tenantd.status AS
  SELECT t.tenant_id,
-    t.external_id::text AS external_id,
-    t.host::text AS host,
+    t.external_id,
+    t.host,
     t.phase,
     r.is_ready AS ready,
     t.parked_reason IS NOT NULL AS parked,
@@ -880,7 +925,7 @@ CREATE VIEW tenantd.status AS
             WHEN r.is_early THEN t.reason_since
             WHEN r.is_held THEN t.leased_at
             WHEN b.opened_at IS NOT NULL THEN GREATEST(b.opened_at, t.reason_since)
-            WHEN t.phase = 'pending' THEN GREATEST(t.reason_since, t.not_before::timestamptz)
+            WHEN t.phase = 'pending' THEN GREATEST(t.reason_since, t.not_before)
             ELSE t.reason_since
         END AS since,
         CASE
@@ -899,7 +944,7 @@ CREATE VIEW tenantd.status AS
     t.created_at,
     t.ready_at,
     t.updated_at,
-    t.labels::jsonb AS labels,
+    t.labels,
     t.current_version AS version,
     r.is_paused AS paused,
     t.drift,
@@ -921,13 +966,13 @@ CREATE VIEW tenantd.status AS
                   WHERE c.kind = 'removal' AND c.started_at > (tenantd.clock() - '01:00:00'::interval)) AS admitted,
             ( SELECT count(*) AS count
                    FROM tenantd.tenants w
-                  WHERE w.desired_state::text = 'absent' AND w.removal_admitted_at IS NULL AND (w.phase NOT IN ('removing', 'removed'))) AS waiting
+                  WHERE w.desired_state = 'absent' AND w.removal_admitted_at IS NULL AND (w.phase NOT IN ('removing', 'removed'))) AS waiting
            FROM tenantd.installation i) h
      CROSS JOIN LATERAL ( SELECT t.paused_at IS NOT NULL AND COALESCE(t.paused_until > tenantd.clock(), true) AS is_paused) o
-     CROSS JOIN LATERAL ( SELECT t.current_version IS NOT NULL AND t.desired_state::text = 'present' AND t.phase <> 'removing' AS is_ready,
-            t.desired_state::text = 'absent' AND t.removal_admitted_at IS NULL AND (t.phase NOT IN ('removing', 'removed')) AS awaits_budget,
+     CROSS JOIN LATERAL ( SELECT t.current_version IS NOT NULL AND t.desired_state = 'present' AND t.phase <> 'removing' AS is_ready,
+            t.desired_state = 'absent' AND t.removal_admitted_at IS NULL AND (t.phase NOT IN ('removing', 'removed')) AS awaits_budget,
             p.paused_at IS NOT NULL OR o.is_paused AS is_paused,
-            t.phase = 'pending' AND COALESCE(t.not_before::timestamptz > tenantd.clock(), false) AS is_early,
+            t.phase = 'pending' AND COALESCE(t.not_before > tenantd.clock(), false) AS is_early,
             COALESCE(t.lease_expires_at > tenantd.clock(), false) AS is_held) r;
 
 -- Proven credentials, sealed. Nothing from the moment a tenant is desired absent.
@@ -941,8 +986,8 @@ CREATE VIEW tenantd.status AS
 --   created_at   When it was sealed.
 CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
  SELECT t.tenant_id,
-    t.external_id::text AS external_id,
-    t.host::text AS host,
+    t.external_id,
+    t.host,
     s.client_id,
     s.version,
     s.standing AS stage,
@@ -950,13 +995,17 @@ CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
     s.created_at
    FROM tenantd.secrets s
      JOIN tenantd.tenants t ON t.tenant_id = s.tenant_id
-  WHERE (s.standing IN ('current', 'previous')) AND t.desired_state::text = 'present' AND t.phase <> 'removing';
+  WHERE (s.standing IN ('current', 'previous')) AND t.desired_state = 'present' AND t.phase <> 'removing';
 
 -- Triggers: those of one kind run in the order of their names -------------------------------
 
 CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.installation
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
 
+CREATE TRIGGER accept_checked_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.check_wants();
+CREATE TRIGGER accept_checked_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
+    FOR EACH ROW WHEN (new.desired_version < 1 OR new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.priority IS DISTINCT FROM old.priority OR new.not_before IS DISTINCT FROM old.not_before OR new.labels IS DISTINCT FROM old.labels) EXECUTE FUNCTION tenantd.check_wants();
 CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
 CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
@@ -972,11 +1021,11 @@ CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
 CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd.tenants
-    FOR EACH ROW WHEN (new.host::text <> old.host::text) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+    FOR EACH ROW WHEN (new.host <> old.host) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
-    FOR EACH ROW WHEN (old.desired_version::integer > 1) EXECUTE FUNCTION tenantd.remember_versions();
+    FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
