@@ -38,17 +38,6 @@ const FUNCTIONS: &str = "
            || replace(rtrim(pg_get_functiondef(oid), E'\\n'), 'CREATE OR REPLACE', 'CREATE') || ';'
       FROM functions WHERE is_calculation = $1 ORDER BY oid";
 
-const DOMAINS: &str = "
-    SELECT coalesce('-- ' || obj_description(t.oid, 'pg_type') || E'\\n', '')
-           || 'CREATE DOMAIN tenantd.' || typname || ' AS ' || format_type(typbasetype, typtypmod)
-           || coalesce(' DEFAULT ' || typdefault, '') || CASE WHEN typnotnull THEN ' NOT NULL' ELSE '' END
-           || coalesce((SELECT string_agg(E'\\n    CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(c.oid, true),
-                                          '' ORDER BY conname)
-                          FROM pg_constraint AS c WHERE contypid = t.oid AND contype = 'c'), '') || ';'
-      FROM pg_type AS t
-     WHERE typnamespace = 'tenantd'::regnamespace AND typtype = 'd'
-     ORDER BY oid";
-
 const TABLES: &str = "
     SELECT relname::text, obj_description(oid, 'pg_class'),
            coalesce(' WITH (' || array_to_string(reloptions, ', ') || ')', '')
@@ -111,7 +100,7 @@ pub(super) const FORGOTTEN: &str = "
        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'i')
      UNION ALL
     SELECT typname::text FROM pg_type AS t
-     WHERE typnamespace = 'tenantd'::regnamespace AND typtype <> 'd' AND typelem = 0
+     WHERE typnamespace = 'tenantd'::regnamespace AND typelem = 0
        AND NOT EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind IN ('r', 'v'))
      UNION ALL
     SELECT proname::text FROM pg_proc
@@ -131,7 +120,6 @@ pub(super) async fn describe(pool: &PgPool) -> String {
     let mut parts = vec![HEAD.to_owned()];
     for (title, statements) in [
         ("Functions of their arguments alone", functions(pool, true).await),
-        ("What an owner may write: one domain a column", all(pool, DOMAINS).await),
         ("Tables", tables(pool).await),
         ("All other functions", functions(pool, false).await),
         ("Views: the contract with readers", all(pool, VIEWS).await),
