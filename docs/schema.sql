@@ -39,8 +39,6 @@ CREATE FUNCTION tenantd.version_of(at timestamptz)
  IMMUTABLE PARALLEL SAFE
 RETURN (GREATEST((1)::numeric, LEAST((EXTRACT(epoch FROM at) - (1767225600)::numeric), (2147000000)::numeric)))::integer;
 
--- What an owner may write: one domain a column ----------------------------------------------
-
 -- Tables ------------------------------------------------------------------------------------
 
 -- Who we are to Qlik: one row, made once.
