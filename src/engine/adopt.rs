@@ -17,7 +17,6 @@ use crate::domain::ids::{ClientId, Fence, Hint, TenantId};
 use crate::domain::look::SeenClient;
 use crate::domain::mark::{Owner, marks_in, without};
 use crate::domain::phase::Phase;
-use crate::domain::place::Hold;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
@@ -244,34 +243,6 @@ impl<Q: QlikApi> Inspector<Q> {
             self.store.record(tenant, "drop_secret", &message).await?;
         }
         Ok(fated)
-    }
-}
-
-/// Why nothing is deleted now.
-pub(super) fn held(reason: &str) -> String {
-    format!("nothing may be deleted at Qlik now ({reason}); read `tenantd rejoin` and agree first")
-}
-
-impl<Q: QlikApi> Inspector<Q> {
-    /// Refuses what changes Qlik while this may be a copy of the real database.
-    pub(super) async fn may_change(&self) -> Result<(), NotDone> {
-        match self.store.hold().await? {
-            Some(held) if held.hold() == Hold::Changes => Err(NotDone::Refused(format!(
-                "nothing may be changed at Qlik now ({}); if this is the real database, say so with \
-                 `tenantd rejoin --confirm`",
-                held.reason
-            ))),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Refuses what deletes at Qlik on the word of a database that nobody has agreed to yet.
-    pub(super) async fn may_delete(&self) -> Result<(), NotDone> {
-        self.may_change().await?;
-        match self.store.hold().await? {
-            Some(hold) => Err(NotDone::Refused(held(&hold.reason))),
-            None => Ok(()),
-        }
     }
 }
 

@@ -3,13 +3,36 @@
 //! The rule: it is parked by a statement that touches nothing which may be the cause; what
 //! cannot even be parked is left to its lease, and said.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Engine;
+use crate::domain::effect::EffectKind;
 use crate::domain::ids::TenantId;
 use crate::domain::reason::ParkReason;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::claim::{ClaimTerms, Claims};
 use crate::telemetry;
+
+/// How many commits of each effect the database took from this process.
+#[derive(Debug, Default)]
+pub(super) struct Committed([AtomicU64; EffectKind::ALL.len()]);
+
+impl Committed {
+    pub(super) fn note(&self, effect: EffectKind) {
+        self.0[effect as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self, effect: EffectKind) -> u64 {
+        self.0[effect as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a refusal is this row's: values always are; anything else only where others are
+/// served meanwhile. A trigger that refuses all must not park the fleet.
+pub(super) fn is_of_the_row(error: &StoreError, are_others_served: bool) -> bool {
+    error.is_final() || error.may_be_one_rows() && are_others_served
+}
 
 impl<Q: QlikApi> Engine<Q> {
     /// Claims due rows; where the statement fails because of one of them, one by one.
@@ -27,21 +50,28 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
+    /// What refuses every row is no row's fault: then none is parked, and the refusal is told.
     async fn claim_singly(&self, terms: &ClaimTerms, limit: usize) -> Result<Claims, StoreError> {
-        let mut all = Claims { rows: vec![], touched: 0 };
+        let (mut all, mut refused) = (Claims { rows: vec![], touched: 0 }, vec![]);
         for tenant in self.store.due_ids(terms, limit).await? {
             match self.store.claim_one(terms, tenant).await {
                 Ok(Claims { rows, touched }) => {
                     all.rows.extend(rows);
                     all.touched += touched;
                 }
-                Err(error) if error.may_be_one_rows() => {
-                    self.park_defect(tenant, None, &error.to_string()).await;
-                }
+                Err(error) if error.may_be_one_rows() => refused.push((tenant, error)),
                 Err(error) => return Err(error),
             }
         }
-        Ok(all)
+        let mut of_all = None;
+        for (tenant, error) in refused {
+            if is_of_the_row(&error, all.touched > 0) {
+                self.park_defect(tenant, None, &error.to_string()).await;
+            } else {
+                of_all = Some(error);
+            }
+        }
+        of_all.map_or(Ok(all), Err)
     }
 
     /// Parks a tenant as a defect, and counts it.
@@ -59,6 +89,35 @@ impl<Q: QlikApi> Engine<Q> {
                 tenant.id = %tenant, error = %error,
                 "tenant {tenant} is left to its lease: {what}; it could not be parked: {error}"
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refuses_all_is_no_rows_fault_but_a_rows_own_values_are() {
+        let defect = || StoreError::Driver(sqlx::Error::RowNotFound);
+        let away = || StoreError::Driver(sqlx::Error::PoolTimedOut);
+        let unreadable =
+            StoreError::Inconsistent { table: "t", tenant: TenantId(uuid::Uuid::nil()), what: "x".into() };
+
+        assert!(is_of_the_row(&defect(), true) && !is_of_the_row(&defect(), false));
+        assert!(!is_of_the_row(&away(), true) && !is_of_the_row(&away(), false));
+        assert!(is_of_the_row(&unreadable, false));
+    }
+
+    #[test]
+    fn each_effect_is_counted_by_itself() {
+        let committed = Committed::default();
+        for (number, effect) in (1..).zip(EffectKind::ALL) {
+            (0..number).for_each(|_| committed.note(effect));
+        }
+
+        for (number, effect) in (1..).zip(EffectKind::ALL) {
+            assert_eq!(committed.count(effect), number, "{effect}");
         }
     }
 }

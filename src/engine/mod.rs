@@ -13,6 +13,7 @@ pub mod breaker;
 pub mod census;
 mod defects;
 pub mod dispatch;
+mod hold;
 mod in_hand;
 pub mod inspect;
 pub mod lease;
@@ -126,7 +127,10 @@ pub struct Engine<Q> {
     kept: in_hand::Kept,
     /// What Qlik lately let this process do.
     granted: rights::Granted,
+    /// Where removals are.
     midway: midway::Midway,
+    /// What the database took.
+    committed: defects::Committed,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -143,7 +147,21 @@ impl<Q: QlikApi> Engine<Q> {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
         let (pulse, kept, granted) =
             (pulse::Pulse::default(), in_hand::Kept::default(), rights::Granted::default());
-        let midway = midway::Midway::default();
-        Self { api, store, vault, clock, entropy, terms, leases, outage, pulse, kept, granted, midway }
+        let (midway, committed) = (midway::Midway::default(), defects::Committed::default());
+        Self {
+            api,
+            store,
+            vault,
+            clock,
+            entropy,
+            terms,
+            leases,
+            outage,
+            pulse,
+            kept,
+            granted,
+            midway,
+            committed,
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::step::Judged;
 use super::work::Work;
-use super::{Engine, outage};
+use super::{Engine, defects, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{ClientId, Fence, TenantId};
@@ -121,17 +121,25 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Sends the commit until the database has answered it. What may be this row's fault is
-    /// tried for a while, in case somebody mends it.
+    /// tried for a while, in case somebody mends it, and until others are served: what refuses
+    /// all is waited out with the secret in hand.
     async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
-        let mut refusals = 0;
+        let effect = judged.attempt.effect;
+        let (mut refusals, before) = (0, self.committed.count(effect));
         loop {
             let again = match self.commit(work, judged).await {
-                Err(error) if error.may_be_one_rows() && refusals >= REFUSALS => return Err(error),
                 Err(error) if !error.is_final() => {
+                    let are_others_served = refusals >= REFUSALS && self.committed.count(effect) > before;
+                    if defects::is_of_the_row(&error, are_others_served) {
+                        return Err(error);
+                    }
                     refusals += u32::from(error.may_be_one_rows());
                     self.not_now(&error)
                 }
                 other => {
+                    if other.is_ok() {
+                        self.committed.note(effect);
+                    }
                     self.outage.ended();
                     return other;
                 }
@@ -204,7 +212,9 @@ impl<Q: QlikApi> Engine<Q> {
             Err(error) if error.is_outage() || error.is_contended() => self.outage.note(&error),
             Err(error) => {
                 tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
-                self.refused_commit(tenant, fence, &error).await;
+                if error.is_final() {
+                    self.refused_commit(tenant, fence, &error).await;
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use tenantd::simulator::{Behaviour, FaultPlan, World};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Notify;
 
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, brisk};
 use crate::support::postgres::{TestDb, test_db};
 use crate::support::process::{Home, eventually};
 use crate::support::rig::{Replica, Rig};
@@ -112,6 +112,63 @@ async fn a_row_that_no_claim_can_compute_is_parked_alone() {
     assert_eq!(rows[0], ("one".to_owned(), true, None));
     assert_eq!(rows[1], ("poison".to_owned(), false, Some("Defect".to_owned())));
     assert_eq!(rows[2], ("two".to_owned(), true, None));
+}
+
+/// A trigger that somebody added: of one row it parks that row, of all it is no row's fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_refuses_all_rows_parks_none_and_one_that_refuses_one_parks_that() {
+    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    for name in ["one", "poison", "two"] {
+        rig.given_tenant(name).await;
+    }
+    let trigger = "CREATE FUNCTION tenantd_test.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                       BEGIN RAISE EXCEPTION 'not now'; END $$;
+                   CREATE TRIGGER refuse BEFORE UPDATE OF lease_epoch ON tenantd.tenants
+                       FOR EACH ROW EXECUTE FUNCTION tenantd_test.refuse()";
+    sqlx::raw_sql(trigger).execute(rig.pool()).await.unwrap();
+    let replica = rig.replica().await;
+    let parked = async || -> Vec<String> {
+        let parked = "SELECT external_id FROM tenantd.status WHERE parked";
+        sqlx::query_scalar(parked).fetch_all(rig.pool()).await.unwrap()
+    };
+
+    let stop = Stop::new();
+    let refused = replica.dispatch(&Notify::new(), &stop, Mode::Once).await;
+    assert!(refused.unwrap_err().to_string().contains("not now"));
+    assert_eq!(parked().await, Vec::<String>::new());
+
+    let one = "DROP TRIGGER refuse ON tenantd.tenants;
+               CREATE TRIGGER refuse BEFORE UPDATE OF lease_epoch ON tenantd.tenants
+                   FOR EACH ROW WHEN (OLD.external_id = 'poison') EXECUTE FUNCTION tenantd_test.refuse()";
+    sqlx::raw_sql(one).execute(rig.pool()).await.unwrap();
+    work(&replica).await;
+    assert_eq!(parked().await, ["poison"]);
+    let ready = "SELECT count(*) FROM tenantd.status WHERE ready";
+    assert_eq!(sqlx::query_scalar::<_, i64>(ready).fetch_one(rig.pool()).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_refuses_one_commit_parks_that_tenant_once_others_are_served() {
+    let faults = FaultPlan::none().with_latency(Duration::from_millis(100));
+    let world = World::new(Behaviour { rate_limits: None, ..Behaviour::default() }, faults, 91);
+    let fleet = Fleet::new(world).await;
+    fleet.given_tenants(20).await;
+    let trigger = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                       BEGIN RAISE EXCEPTION 'not this one'; END $$;
+                   CREATE TRIGGER refuse BEFORE UPDATE OF phase ON tenantd.tenants
+                       FOR EACH ROW WHEN (NEW.phase = 'created' AND NEW.external_id = 'customer-1')
+                       EXECUTE FUNCTION public.refuse()";
+    sqlx::raw_sql(trigger).execute(fleet.pool()).await.unwrap();
+    let mut terms = brisk();
+    terms.concurrency = 4;
+
+    fleet
+        .run_until(terms, Duration::from_mins(1), async || {
+            let stands = "SELECT count(*) FILTER (WHERE parked AND reason = 'Defect' AND message LIKE '%not this one%'),
+                                 count(*) FILTER (WHERE ready) FROM tenantd.status";
+            sqlx::query_as::<_, (i64, i64)>(stands).fetch_one(fleet.pool()).await.unwrap() == (1, 19)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,17 +143,19 @@ fn needs_human(status: &Status) -> bool {
 fn removal_waits_for(status: &Status) -> Option<&'static str> {
     match status.reason.as_deref() {
         Some("AwaitingBudget") => Some("the removal budget"),
+        _ => held_for(status),
+    }
+}
+
+/// Who has to say something before anything is deleted, where somebody has.
+fn held_for(status: &Status) -> Option<&'static str> {
+    match status.reason.as_deref() {
         Some("DeletionsHeld") => Some("an operator who agrees to deletions with `tenantd rejoin --agree`"),
         Some("ChangesHeld") => {
             Some("somebody to say that this is the real database, with `tenantd rejoin --confirm`")
         }
         _ => None,
     }
-}
-
-/// Whether an operator has to say something before anything is deleted.
-fn is_held(status: &Status) -> bool {
-    matches!(status.reason.as_deref(), Some("DeletionsHeld" | "ChangesHeld"))
 }
 
 /// Does something for each tenant; one that cannot be does not keep it from the others.

@@ -5,7 +5,7 @@
 
 use clap::Args;
 
-use super::{for_each, is_held, one, removal_waits_for, standing};
+use super::{for_each, held_for, one, standing};
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;
@@ -59,19 +59,16 @@ pub(super) fn what_goes(status: &Status) -> String {
 async fn remove(store: &Store, external_id: &str) -> anyhow::Result<()> {
     let removed = store.remove(external_id).await?;
     let status = one(store, external_id).await?;
-    let line = match removed {
-        None => format!("nothing to do: {}", standing(&status)),
-        Some(_) if is_held(&status) => format!(
-            "{external_id} is to be removed, and waits for {}",
-            removal_waits_for(&status).unwrap_or("an operator")
-        ),
-        Some(unwanted) if unwanted.awaits_budget => format!(
+    let line = match (removed, held_for(&status)) {
+        (None, _) => format!("nothing to do: {}", standing(&status)),
+        (Some(_), Some(who)) => format!("{external_id} is to be removed, and waits for {who}"),
+        (Some(unwanted), None) if unwanted.awaits_budget => format!(
             "{external_id} is to be removed, as [budget] removals_per_hour allows; `tenantd fleet status` shows what is left of it"
         ),
-        Some(unwanted) if unwanted.phase == "removed" => {
+        (Some(unwanted), None) if unwanted.phase == "removed" => {
             format!("{external_id} is removed: nothing was ever sent for it")
         }
-        Some(_) => format!("{external_id} is to be removed"),
+        (Some(_), None) => format!("{external_id} is to be removed"),
     };
     Ok(output::line(&line)?)
 }

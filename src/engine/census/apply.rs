@@ -8,7 +8,7 @@ use crate::domain::census::{Action, Class, Found};
 use crate::domain::ids::{ClientId, Hint, TenantId};
 use crate::domain::mark::marks_in;
 use crate::domain::region::AllowedHost;
-use crate::engine::adopt::held;
+use crate::engine::hold::deletions_held;
 use crate::engine::inspect::{Inspector, NotDone, of_qlik};
 use crate::engine::tokens::Holder;
 use crate::ports::QlikApi;
@@ -45,7 +45,7 @@ pub enum Stop {
     )]
     Spent(u32),
     /// Nothing may be deleted.
-    #[error("{}", held(.0))]
+    #[error("{}", deletions_held(.0))]
     Held(String),
 }
 

@@ -203,14 +203,28 @@ async fn probes_are_answered_while_more_connections_than_there_is_room_for_hang_
 async fn the_daemon_waits_for_its_database_and_says_so_once_while_its_port_answers() {
     let bench = Bench::new().await;
     let config = bench.scratch.config("").await;
-    let run = command(&bench.scratch, "postgres://tenantd@127.0.0.1:1/tenants", &config, &["run"]);
+    // Takes what is said first, and hangs up.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://tenantd@{}/tenants?sslmode=disable", closed.local_addr().unwrap());
+    let (knocks, mut knocked) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = closed.accept().await.unwrap();
+            stream.read(&mut [0; 512]).await.unwrap();
+            drop(stream);
+            knocks.send(()).await.ok();
+        }
+    });
+    let run = command(&bench.scratch, &url, &config, &["run"]);
     let mut daemon = Daemon::start(run);
     let address = daemon.address().await;
     daemon.says("waiting for the database").await;
 
     let pages = (status(&address, "/healthz").await, status(&address, "/readyz").await);
-    // Long enough for it to look again, twice.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    while knocked.try_recv().is_ok() {}
+    for _ in 0..3 {
+        tokio::time::timeout(LIMIT, knocked.recv()).await.unwrap().unwrap();
+    }
     daemon.signal("INT").await;
     let (code, log) = daemon.ends().await;
 
