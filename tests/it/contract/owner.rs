@@ -1,6 +1,7 @@
 //! What an owner's edits do: corrections take effect, and what is fixed stays fixed.
 
 use sqlx::{AssertSqlSafe, PgPool};
+use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::postgres::test_db;
@@ -92,14 +93,14 @@ async fn an_edit_never_costs_a_worker_its_lease_once_something_may_have_been_sen
     rig.given_tenant("acme").await;
     let claimed = rig.claim(&replica).await.unwrap();
 
-    write(
-        rig.pool(),
-        "UPDATE tenantd.tenants SET profile = 'other', client_name = 'Portal', not_before = 'tomorrow'",
-    )
-    .await;
+    write(rig.pool(), "UPDATE tenantd.tenants SET client_name = 'Portal', not_before = 'tomorrow'").await;
     rig.work_on(&replica, claimed).await;
 
+    // What it has done counts, and whoever goes on has heard the edit.
+    assert_eq!(stand(&rig, "acme").await.0, "created");
+    rig.work_until_quiet(&replica).await;
     assert_eq!(stand(&rig, "acme").await.0, "ready");
+    assert_eq!(rig.world.at(rig.clock.now()).ledger().secrets_made, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
