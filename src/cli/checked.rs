@@ -42,7 +42,7 @@ fn keyring(path: &Path) -> Option<(String, String)> {
         KeyringFault::Unreadable(_)
         | KeyringFault::NotAFile
         | KeyringFault::TooOpen { .. }
-        | KeyringFault::TooLarge
+        | KeyringFault::TooLarge { .. }
         | KeyringFault::NotAKeySet { .. }
         | KeyringFault::Unseen { .. }
         | KeyringFault::Empty => "which",

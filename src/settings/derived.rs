@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use config::Value;
 
+use super::entry::Entry;
 use super::layers::{derived_origin, is_written};
 use super::parse::{count, duration, interval, shown};
 use super::ranges::{
     BASE, CANARY, CAP, CONNECT_TIMEOUT, LEASE, OVERLAP, PER_HOUR, READ_TIMEOUT, REQUEST_TIMEOUT,
     ROTATE_EVERY, SETTLE,
 };
-use super::raw::Entry;
 
 /// A duration, and the setting that somebody wrote and that it comes from.
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ mod checked;
 mod database;
 mod database_url;
 mod derived;
+mod entry;
 mod fault;
 mod layers;
 mod misfit;

@@ -10,16 +10,11 @@ use std::ffi::OsString;
 use config::{Config, Map, Value, ValueKind};
 
 use super::derived::derive;
+use super::entry::Entry;
 use super::fault::Fault;
 use super::layers::{
     BUILT_IN, ConfigFile, DEFAULTS, Layer, environment_layer, not_collected, rank, toml_layer,
 };
-
-/// One value with its dotted key, such as `regions[0].hosts`.
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: Value,
-}
 
 /// All values of the merged layers, ordered by key.
 pub(super) struct Tree {

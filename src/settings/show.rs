@@ -7,9 +7,10 @@
 use config::{Value, ValueKind};
 use serde::Serialize;
 
+use super::entry::Entry;
 use super::misfit::has_password;
 use super::parse::{is_content, quoted_path};
-use super::raw::{Entry, Tree};
+use super::raw::Tree;
 use super::reader::Reader;
 use super::sections;
 

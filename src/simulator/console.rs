@@ -4,11 +4,12 @@
 //! applies, and the ledger counts no call. The world changes as if a person had
 //! done it, some of which no request of the API can do.
 
-use super::clients::{Client, Created, find_live};
+use super::clients::Created;
 use super::draft::Draft;
 use super::problem::Problem;
+use super::records::{ADMIN, Client};
 use super::secrets::Minted;
-use super::users::{ADMIN, NewUser};
+use super::users::NewUser;
 use super::world::Moment;
 
 /// The console of one tenant, with an administrator before it.
@@ -114,7 +115,7 @@ impl Console<'_, '_> {
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Client)) -> Result<(), Problem> {
         let now = self.moment.now;
-        let client = find_live(self.moment.tenant(&self.host)?, id)?;
+        let client = self.moment.tenant(&self.host)?.live_client(id)?;
         change(client);
         client.updated_at = now;
         Ok(())

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
+use crate::cli::pause::spoken;
 use crate::domain::phase::Phase;
 use crate::domain::text::plain;
 use crate::postgres::Store;
@@ -136,7 +137,7 @@ fn pauses(pauses: &[Pause], now: DateTime<Utc>) -> String {
         &["PAUSED", "SINCE", "UNTIL", "REASON"],
         pauses.iter().map(|pause| {
             vec![
-                super::spoken(&pause.region),
+                spoken(&pause.region),
                 relative(pause.since, now),
                 or_dash(pause.until.map(|until| relative(until, now))),
                 pause.reason.clone(),

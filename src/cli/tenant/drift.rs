@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
-use super::{not_done, target};
+use super::named::{not_done, target};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;

@@ -8,11 +8,10 @@ use crate::domain::ids::{ClientId, Hint, TokenId, UserId};
 use crate::domain::look::{Maker, SeenClient};
 use crate::domain::profile::WantedClient;
 use crate::domain::token::SeenToken;
-use crate::simulator::clients::ClientView;
 use crate::simulator::draft::{CLIENT_CREDENTIALS, Draft, IMPERSONATION, WEB};
 use crate::simulator::problem::Problem;
 use crate::simulator::query::{ListQuery, Paging, Sort};
-use crate::simulator::secrets::SecretView;
+use crate::simulator::records::{ClientView, SecretView};
 use crate::simulator::tokens::TokenView;
 
 pub(super) fn draft_of(wanted: &WantedClient) -> Draft {

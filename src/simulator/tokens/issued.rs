@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Token;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::problem::Problem;
 use crate::simulator::query::{Cut, Paging, cut};
+use crate::simulator::records::Token;
 use crate::simulator::tenants::Caller;
 use crate::simulator::world::Moment;
 
