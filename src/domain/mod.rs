@@ -18,6 +18,7 @@ pub mod census;
 pub mod drift;
 pub mod effect;
 pub mod failure;
+pub mod field;
 pub mod hints;
 pub mod host;
 pub mod ids;

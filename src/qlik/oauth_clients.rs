@@ -34,7 +34,7 @@ pub(super) async fn create(
     host: &AllowedHost,
     wanted: &WantedClient,
 ) -> Result<NewClient, Failure> {
-    let body = serde_json::to_vec(&CreateRequest::from(wanted)).map_err(|_| unsendable())?;
+    let body = serde_json::to_vec(&CreateRequest(wanted)).map_err(|_| unsendable())?;
     let answer = caller.call(host, &Call::new(&CREATE_CLIENT, &[])?.with_body(body.into())).await?;
     let created: CreateAnswer = answer.read()?;
     let hint = created.hint();

@@ -22,6 +22,7 @@ mod faults;
 mod ledger;
 mod limits;
 pub mod memory;
+mod patch;
 mod problem;
 mod query;
 mod records;
