@@ -19,16 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
-use crate::domain::tenant::RepairScope;
 use crate::engine::dispatch::{Left, Mode};
 use crate::engine::inspect::Inspector;
 use crate::engine::pulse::Task;
 use crate::engine::shutdown::Stop;
-use crate::engine::{Bounds, Engine, Proof, Terms};
+use crate::engine::{Engine, Terms};
 use crate::ports::Clock;
 use crate::postgres::{Store, StoreError, listener};
 use crate::qlik::{Cloud, CloudOptions};
-use crate::settings::{ProofMethod, Settings};
+use crate::settings::Settings;
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, Vault};
 
@@ -94,19 +93,11 @@ pub fn terms(settings: &Settings) -> Terms {
             overlap: settings.rotation.overlap,
             audit_every: settings.audit.every,
         },
-        proof: match settings.prove.method {
-            ProofMethod::ClientCredentials => Proof::Token,
-            ProofMethod::None => Proof::Waived,
-        },
+        proof: settings.prove.method,
         revoke_by_filter: settings.qlik.revoke_by_filter,
-        bounds: Bounds {
-            removals_per_hour: settings.budget.removals_per_hour,
-            changes_per_hour: settings.budget.changes_per_hour,
-            canary: settings.canary.size,
-            max_failure_ratio: settings.canary.max_failure_ratio,
-        },
+        bounds: settings.bounds,
         rotate_every: settings.rotation.every,
-        repair: if settings.audit.repair { RepairScope::All } else { RepairScope::Consent },
+        repair: settings.audit.repair,
         concurrency: settings.worker.concurrency,
         lease: settings.worker.lease,
         poll: settings.worker.poll,

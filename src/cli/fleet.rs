@@ -59,8 +59,8 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(command: FleetCommand, source: &Source) -> anyhow::Result<Code> {
     match command {
         FleetCommand::Status(args) => {
-            let budget = source.layered()?.budget()?;
-            status::show(args.format.output, &budget, &source.store().await?).await
+            let bounds = source.layered()?.bounds()?;
+            status::show(args.format.output, &bounds, &source.store().await?).await
         }
         FleetCommand::Pause(args) => pause(&args, &source.store().await?).await,
         FleetCommand::Resume(args) => resume(&args, &source.store().await?).await,

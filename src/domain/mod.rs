@@ -29,6 +29,7 @@ mod model;
 pub mod phase;
 pub mod place;
 pub mod profile;
+pub mod proof;
 pub mod reason;
 pub mod region;
 pub mod retry;

@@ -13,7 +13,11 @@ use secrecy::SecretString;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
 use crate::domain::profile::Profile;
+use crate::domain::proof::Proof;
+use crate::domain::rollout::Bounds;
 use crate::domain::secret::RegionCredential;
+use crate::domain::tenant::RepairScope;
+use crate::telemetry::logs::Format;
 
 /// All of it.
 #[derive(Debug)]
@@ -38,10 +42,8 @@ pub struct Settings {
     pub rotation: Rotation,
     /// `[audit]`
     pub audit: Audit,
-    /// `[budget]`
-    pub budget: Budget,
-    /// `[canary]`
-    pub canary: Canary,
+    /// `[budget]` and `[canary]`
+    pub bounds: Bounds,
     /// `[history]`
     pub history: History,
     /// `[http]`
@@ -143,20 +145,11 @@ pub struct Vault {
     pub keyring_file: PathBuf,
 }
 
-/// How a new credential is shown to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProofMethod {
-    /// By getting a token with it.
-    ClientCredentials,
-    /// Not at all: it counts as proven.
-    None,
-}
-
 /// `[prove]`: the last step before `ready`.
 #[derive(Debug)]
 pub struct Prove {
     /// How.
-    pub method: ProofMethod,
+    pub method: Proof,
     /// How long a refusal may be lag.
     pub patience: Duration,
 }
@@ -176,27 +169,8 @@ pub struct Rotation {
 pub struct Audit {
     /// How often each tenant is compared; `None` for never.
     pub every: Option<Duration>,
-    /// Whether drift is mended or only shown. Consent and duplicates of our own are
-    /// repaired either way.
-    pub repair: bool,
-}
-
-/// `[budget]`: how much may change in an hour, over all replicas.
-#[derive(Debug)]
-pub struct Budget {
-    /// Most clients removed in an hour; `None` for what the size of the fleet allows.
-    pub removals_per_hour: Option<u32>,
-    /// Most changes in an hour that nobody asked for tenant by tenant.
-    pub changes_per_hour: u32,
-}
-
-/// `[canary]`: what the daemon starts by itself is tried on a few tenants first.
-#[derive(Debug)]
-pub struct Canary {
-    /// How many tenants go first; 0 for none.
-    pub size: u32,
-    /// Largest share of them that may fail, 0.0 to 1.0.
-    pub max_failure_ratio: f64,
+    /// How far drift is mended by itself, and not only shown.
+    pub repair: RepairScope,
 }
 
 /// `[history]`: what `tenantd.attempts` remembers.
@@ -215,20 +189,11 @@ pub struct Http {
     pub token: Option<SecretString>,
 }
 
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for programs.
-    Json,
-}
-
 /// `[log]`: what is logged and how.
 #[derive(Debug)]
 pub struct Log {
     /// How a line looks.
-    pub format: LogFormat,
+    pub format: Format,
     /// Directives that `tracing_subscriber::EnvFilter` accepts.
     pub level: String,
 }

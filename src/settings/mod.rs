@@ -40,8 +40,8 @@ use std::fmt;
 use std::path::Path;
 
 pub use checked::{
-    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, Pooler, ProofMethod, Prove, Qlik, Region,
-    Retry, Rotation, Settings, Vault, Worker,
+    Audit, Database, History, Http, Log, Pooler, Prove, Qlik, Region, Retry, Rotation, Settings, Vault,
+    Worker,
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
@@ -50,6 +50,7 @@ pub use show::ShownKey;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
 use crate::domain::profile::Profile;
+use crate::domain::rollout::Bounds;
 
 use layers::ConfigFile;
 use raw::Tree;
@@ -157,13 +158,13 @@ impl Layered {
         self.section(sections::rotation)
     }
 
-    /// Only `[budget]`, for commands that show what is left of it.
+    /// Only `[budget]` and `[canary]`, for commands that show what is left of them.
     ///
     /// # Errors
     ///
-    /// [`InvalidSettings`] with the faults of `[budget]` and every unknown key.
-    pub fn budget(&self) -> Result<Budget, InvalidSettings> {
-        self.section(sections::budget)
+    /// [`InvalidSettings`] with the faults of the two and every unknown key.
+    pub fn bounds(&self) -> Result<Bounds, InvalidSettings> {
+        self.section(sections::bounds)
     }
 
     /// Only which hosts belong to which of the `[[regions]]`, without their credentials.

@@ -10,12 +10,12 @@ use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
 use crate::cli::pause::spoken;
 use crate::domain::phase::Phase;
+use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::fleet::{Held, RolloutStatus};
 use crate::postgres::pauses::Pause;
 use crate::postgres::rights::MissingRight;
-use crate::settings::Budget;
 
 /// The kind of change that has a budget of its own.
 const REMOVAL: &str = "removal";
@@ -39,13 +39,13 @@ struct HourlyBudget {
     waiting: Option<i64>,
 }
 
-pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyhow::Result<Code> {
+pub(super) async fn show(format: Format, bounds: &Bounds, store: &Store) -> anyhow::Result<Code> {
     let rollouts = store.rollouts().await?;
     let status = FleetStatus {
         deletions_held: store.hold().await?,
         rights_missing: store.missing_rights().await?,
         pauses: store.pauses().await?,
-        budgets: budgets(&rollouts, budget, store).await?,
+        budgets: budgets(&rollouts, bounds, store).await?,
         rollouts,
         phases: phases(store).await?,
     };
@@ -58,7 +58,7 @@ pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyh
 
 async fn budgets(
     rollouts: &[RolloutStatus],
-    budget: &Budget,
+    bounds: &Bounds,
     store: &Store,
 ) -> anyhow::Result<Vec<HourlyBudget>> {
     let spent = |is_removal: bool| {
@@ -66,7 +66,7 @@ async fn budgets(
         counted.map(|rollout| rollout.spent).sum()
     };
     let removals = store.removals().await?;
-    let limit = removals.limit(budget.removals_per_hour);
+    let limit = removals.limit(bounds.removals_per_hour);
     Ok(vec![
         HourlyBudget {
             name: "removals_per_hour",
@@ -77,7 +77,7 @@ async fn budgets(
         HourlyBudget {
             name: "changes_per_hour",
             spent: spent(false),
-            limit: budget.changes_per_hour.into(),
+            limit: bounds.changes_per_hour.into(),
             waiting: None,
         },
     ])
