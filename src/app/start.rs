@@ -4,6 +4,7 @@
 //! The rule: what waiting mends is waited for by the daemon, and said once; what it
 //! does not mend ends the start, with its remedy.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +12,7 @@ use uuid::{Builder, Uuid};
 
 use super::dial;
 use crate::domain::ids::Holder;
+use crate::domain::message::Message;
 use crate::ports::Entropy;
 use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
 use crate::postgres::error::Meaning;
@@ -29,52 +31,34 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// `database.url` is no address.
-    #[error("database.url cannot be read; write it as postgres://user:password@host:5432/database")]
     BadUrl,
     /// The database refused us.
-    #[error("{0}; correct user, password and database name in database.url")]
     Refused(String),
     /// The schema is not there, or not up to this version.
-    #[error(
-        "the schema lacks {pending} of this version's migrations; run `tenantd migrate` as the schema's owner"
-    )]
     SchemaMissing {
-        /// How many are missing.
+        /// How many migrations are missing.
         pending: usize,
     },
     /// The daemon's role may not do what it must.
-    #[error(
-        "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again"
-    )]
     Forbidden(String),
     /// The database holds text in another encoding than ours.
-    #[error(
-        "the database's encoding is {encoding}, and tenantd needs UTF8: create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that"
-    )]
     Encoding {
         /// Which.
         encoding: String,
     },
     /// It is not the database that was recognised.
-    #[error("{0}; see `tenantd rejoin --status`")]
     Elsewhere(String),
     /// A connection pooler is there that the settings do not tell of.
-    #[error("{0}")]
-    Pooler(String),
+    Pooler(Message),
     /// Others were in the way of a statement.
-    #[error("{0}; others are in the way: try again")]
     Contended(String),
     /// The database refused a statement, for a reason that no setting mends.
-    #[error("{0}")]
-    Failed(String),
+    Failed(Message),
     /// The database is away.
-    #[error("{0}; check database.url and that the server is up")]
     Unreachable(String),
     /// The keyring cannot be used.
-    #[error(transparent)]
     Keyring(#[from] KeyringError),
     /// `qlik.ca_file` cannot be read.
-    #[error("qlik.ca_file {path} cannot be read: {error}; correct the path or the file's mode")]
     CaFile {
         /// As configured.
         path: String,
@@ -82,8 +66,51 @@ pub enum StartError {
         error: std::io::Error,
     },
     /// The HTTPS client cannot be built.
-    #[error(transparent)]
     Qlik(#[from] InvalidOptions),
+}
+
+impl StartError {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::BadUrl => Message::new(
+                "database.url cannot be read",
+                "write it as postgres://user:password@host:5432/database",
+            ),
+            Self::Refused(said) => {
+                Message::new(said, "correct user, password and database name in database.url")
+            }
+            Self::SchemaMissing { pending } => Message::new(
+                format!("the schema lacks {pending} of this version's migrations"),
+                "run `tenantd migrate` as the schema's owner",
+            ),
+            Self::Forbidden(said) => Message::new(
+                format!("{said}; the login lacks the right"),
+                "use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again",
+            ),
+            Self::Encoding { encoding } => Message::new(
+                format!("the database's encoding is {encoding}, and tenantd needs UTF8"),
+                "create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that",
+            ),
+            Self::Elsewhere(said) => Message::new(said, "see `tenantd rejoin --status`"),
+            Self::Contended(said) => Message::new(format!("{said}; others are in the way"), "try again"),
+            Self::Pooler(message) | Self::Failed(message) => message.clone(),
+            Self::Unreachable(said) => Message::new(said, "check database.url and that the server is up"),
+            Self::Keyring(error) => error.message(),
+            Self::CaFile { path, error } => Message::new(
+                format!("qlik.ca_file {path} cannot be read: {error}"),
+                "correct the path or the file's mode",
+            ),
+            Self::Qlik(error) => error.message(),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
 }
 
 /// Connections to the configured database, for a command or for whoever only looks. Opens
@@ -231,16 +258,16 @@ async fn check(connections: &Connections) -> Result<(), StartError> {
 /// What an error of the store means for a start.
 #[must_use]
 pub fn started(error: &StoreError) -> StartError {
-    let text = error.to_string();
-    let Some(meaning) = error.meaning() else { return StartError::Failed(text) };
+    let message = error.message();
+    let Some(meaning) = error.meaning() else { return StartError::Failed(message) };
     match meaning {
-        Meaning::Refused => StartError::Refused(text),
+        Meaning::Refused => StartError::Refused(message.problem),
         Meaning::SchemaMissing => StartError::SchemaMissing { pending: 1 },
-        Meaning::Forbidden => StartError::Forbidden(text),
-        Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(text),
-        Meaning::Elsewhere => StartError::Elsewhere(text),
-        Meaning::Pooler => StartError::Pooler(text),
-        Meaning::Contended => StartError::Contended(text),
-        Meaning::Values | Meaning::Defect => StartError::Failed(text),
+        Meaning::Forbidden => StartError::Forbidden(message.problem),
+        Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(message.problem),
+        Meaning::Elsewhere => StartError::Elsewhere(message.problem),
+        Meaning::Pooler => StartError::Pooler(message),
+        Meaning::Contended => StartError::Contended(message.problem),
+        Meaning::Values | Meaning::Defect => StartError::Failed(message),
     }
 }

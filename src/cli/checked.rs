@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::message::Message;
 use crate::qlik::{Cloud, CloudOptions};
 use crate::settings::{Fault, InvalidSettings, Layered, Settings, ShownKey};
 use crate::system::SystemClock;
@@ -47,10 +48,9 @@ fn keyring(path: &Path) -> Option<(String, String)> {
         | KeyringFault::Unseen { .. }
         | KeyringFault::Empty => "which",
     };
-    // What follows the last semicolon of the vault's messages is the remedy.
-    let said = fault.to_string();
-    let (what, remedy) = said.rsplit_once("; ").unwrap_or((&said, "restore it from a backup"));
-    Some((format!("names {}, {relation} {what}", path.display()), remedy.to_owned()))
+    let Message { problem, remedy } = fault.message();
+    let remedy = remedy.unwrap_or_else(|| "restore it from a backup".to_owned());
+    Some((format!("names {}, {relation} {problem}", path.display()), remedy))
 }
 
 fn ca(path: &Path) -> Option<(String, String)> {

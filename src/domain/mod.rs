@@ -24,6 +24,7 @@ pub mod host;
 pub mod ids;
 pub mod look;
 pub mod mark;
+pub mod message;
 #[cfg(test)]
 mod model;
 pub mod phase;

@@ -10,6 +10,7 @@ use crate::app;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::ids::{ClientId, RegionName};
 use crate::domain::look::SeenClient;
+use crate::domain::message::Message;
 use crate::domain::region::AllowedHost;
 use crate::domain::rights::REMEDY;
 use crate::ports::QlikApi;
@@ -33,7 +34,7 @@ pub(super) async fn check(
         is_sound = false;
         let what = format!("{region}: {}: may not read {what}: {failure}", host.host());
         if is_refusal(&failure.kind) {
-            findings.fail(CHECK, &format!("{what}; {REMEDY}"))?;
+            findings.fail(CHECK, Message::new(what, REMEDY))?;
         } else {
             findings.warn(CHECK, &what, "run this again in a few minutes")?;
         }
@@ -42,8 +43,8 @@ pub(super) async fn check(
         && !roles.iter().any(|role| role == ROLE)
     {
         is_sound = false;
-        findings
-            .fail(CHECK, &format!("{region}: {}: our user has not the role {ROLE}; {REMEDY}", host.host()))?;
+        let what = format!("{region}: {}: our user has not the role {ROLE}", host.host());
+        findings.fail(CHECK, Message::new(what, REMEDY))?;
     }
     if is_sound {
         findings.ok(CHECK, &format!("{region}: {} lets it read what tenantd reads", host.host()))?;
@@ -104,7 +105,7 @@ fn is_refusal(kind: &FailureKind) -> bool {
 pub(super) async fn missing(store: &Store, findings: &mut Findings) -> anyhow::Result<()> {
     let missing = match store.missing_rights().await {
         Ok(missing) => missing,
-        Err(error) => return Ok(findings.fail(CHECK, &app::started(&error).to_string())?),
+        Err(error) => return Ok(findings.fail(CHECK, app::started(&error).message())?),
     };
     for right in missing {
         let since = right.since.format("%Y-%m-%d %H:%M UTC");
@@ -112,7 +113,7 @@ pub(super) async fn missing(store: &Store, findings: &mut Findings) -> anyhow::R
             "{}: lacks the right to {} since {since}, {} tenants wait: {}",
             right.region, right.effect, right.waiting, right.answer
         );
-        findings.fail(CHECK, &format!("{what}; {REMEDY}"))?;
+        findings.fail(CHECK, Message::new(what, REMEDY))?;
     }
     Ok(())
 }
