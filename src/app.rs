@@ -1,9 +1,10 @@
 //! The composition root: the room that puts settings, adapters and the engine together.
 //!
 //! It turns checked settings into a running daemon, and into what commands that ask Qlik
-//! work with. The rule: whatever cannot
-//! work is said before the first tenant is claimed, with its remedy; a database
-//! that is merely away is waited for.
+//! work with.
+//!
+//! The rule: whatever cannot work is said before the first tenant is claimed, with its
+//! remedy. The daemon waits for a database that is away; a command says so and ends.
 
 mod dial;
 mod start;
@@ -41,10 +42,6 @@ pub use start::{
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Qlik Cloud as the settings reach it. Consumes the regions' credentials.
-///
-/// # Errors
-///
-/// [`StartError::CaFile`], [`StartError::Qlik`].
 pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, StartError> {
     let ca_pem = settings.qlik.ca_file.as_ref().map(|path| {
         std::fs::read(path).map_err(|error| StartError::CaFile { path: path.display().to_string(), error })
@@ -64,10 +61,6 @@ pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, St
 }
 
 /// What commands that visit tenants at Qlik work with. Opens no connection.
-///
-/// # Errors
-///
-/// [`StartError::CaFile`], [`StartError::Qlik`].
 pub fn inspector(mut settings: Settings, store: Store) -> Result<Arc<Inspector<Cloud>>, StartError> {
     let terms = terms(&settings);
     let api = cloud(&mut settings, Arc::new(SystemClock::start()))?;
@@ -115,10 +108,6 @@ pub struct Parts {
 
 impl Parts {
     /// Loads the keyring and builds the HTTPS client. Takes the regions' credentials.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`].
     pub fn of(settings: &mut Settings) -> Result<Self, StartError> {
         let terms = terms(settings);
         let vault = Vault::new(Keyring::load(&settings.vault.keyring_file)?);
@@ -151,9 +140,9 @@ pub enum RunError {
 ///
 /// # Errors
 ///
-/// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
-/// waited out; in [`Mode::Once`] for any failed claim, and outages are not waited out.
-/// [`RunError::TaskEnded`].
+/// [`RunError::Store`] when the rows cannot be sorted by region, and in [`Mode::Once`] also
+/// when a claim fails. The daemon waits out an outage, [`Mode::Once`] does not.
+/// [`RunError::TaskEnded`] when a loop ended by itself.
 pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<Left, RunError> {
     adopt_regions(&engine, &stop, mode).await?;
     let wake = Arc::new(Notify::new());

@@ -36,10 +36,9 @@ pub trait Entropy: Send + Sync + 'static {
 
 /// A client just made, with the one sight of its secret.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewClient {
-    /// Its id.
     pub client_id: ClientId,
-    /// Its secret.
     pub secret: ClientSecret,
     /// The secret's hint, where the answer gave one.
     pub hint: Option<Hint>,
@@ -47,8 +46,8 @@ pub struct NewClient {
 
 /// A secret just minted, in its one sight.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewSecret {
-    /// The secret.
     pub secret: ClientSecret,
     /// Its hint, where the answer gave one.
     pub hint: Option<Hint>,

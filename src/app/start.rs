@@ -29,6 +29,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum StartError {
     /// `database.url` is no address.
     BadUrl,
@@ -42,10 +43,7 @@ pub enum StartError {
     /// The daemon's role may not do what it must.
     Forbidden(String),
     /// The database holds text in another encoding than ours.
-    Encoding {
-        /// Which.
-        encoding: String,
-    },
+    Encoding { encoding: String },
     /// It is not the database that was recognised.
     Elsewhere(String),
     /// A connection pooler is there that the settings do not tell of.
@@ -59,12 +57,7 @@ pub enum StartError {
     /// The keyring cannot be used.
     Keyring(#[from] KeyringError),
     /// `qlik.ca_file` cannot be read.
-    CaFile {
-        /// As configured.
-        path: String,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    CaFile { path: String, error: std::io::Error },
     /// The HTTPS client cannot be built.
     Qlik(#[from] InvalidOptions),
 }
@@ -115,20 +108,12 @@ impl fmt::Display for StartError {
 
 /// Connections to the configured database, for a command or for whoever only looks. Opens
 /// none yet.
-///
-/// # Errors
-///
-/// [`StartError::BadUrl`].
 pub fn connections(database: &Database) -> Result<Connections, StartError> {
     connections_for(database, Purpose::Command, FEW, connections::COMMAND)
 }
 
 /// The same for work on tenants: they exist on a recognised database only, and no
 /// statement on them can hang for ever.
-///
-/// # Errors
-///
-/// [`StartError::BadUrl`].
 pub fn work_connections(database: &Database) -> Result<Connections, StartError> {
     let most = usize::try_from(database.max_connections).unwrap_or(usize::MAX);
     connections_for(database, Purpose::Work, most, connections::ANSWER)
@@ -162,20 +147,12 @@ pub fn holder(entropy: &dyn Entropy) -> Holder {
 }
 
 /// Connects once, to see whether it can be done.
-///
-/// # Errors
-///
-/// [`StartError::Unreachable`], [`StartError::Refused`].
 pub async fn reach(connections: &Connections) -> Result<(), StartError> {
     let answered = sqlx::query("-- database.reach\nSELECT").execute(connections).await;
     answered.map(drop).map_err(|error| started(&error.into()))
 }
 
 /// Opens the store once, for a command.
-///
-/// # Errors
-///
-/// [`StartError`], one that names the remedy.
 pub async fn open_store(connections: &Connections) -> Result<Store, StartError> {
     check(connections).await?;
     Store::open(connections.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
@@ -183,10 +160,6 @@ pub async fn open_store(connections: &Connections) -> Result<Store, StartError> 
 
 /// Opens the store once, for work: on a database that takes writes, and that was
 /// recognised.
-///
-/// # Errors
-///
-/// [`StartError`], one that names the remedy.
 pub async fn open_for_work(database: &Database, settle: Duration) -> Result<Store, StartError> {
     let looking = connections(database)?;
     check(&looking).await?;
@@ -231,10 +204,6 @@ pub async fn wait_for_store(database: &Database, settle: Duration) -> Result<Sto
 }
 
 /// Whether the database takes no writes.
-///
-/// # Errors
-///
-/// The driver's.
 pub async fn is_read_only(connections: &Connections) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar::<_, bool>(
         "-- database.is_read_only\nSELECT current_setting('transaction_read_only')::bool",

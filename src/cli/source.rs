@@ -24,7 +24,6 @@ impl Source {
         Self { file }
     }
 
-    /// The merged layers.
     pub(super) fn layered(&self) -> Result<Layered, InvalidSettings> {
         Layered::of_this_process(self.file.as_deref())
     }

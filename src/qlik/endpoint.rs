@@ -26,7 +26,6 @@ pub(super) enum Tier {
 pub(super) struct Endpoint {
     /// Its name in metrics.
     pub(super) name: &'static str,
-    /// HTTP method.
     pub(super) method: Method,
     /// Path with `{placeholders}`, as traces show it.
     pub(super) path: &'static str,
@@ -70,7 +69,6 @@ endpoints! {
 
 /// A request to be sent, still without host and token.
 pub(super) struct Call {
-    /// What is asked for.
     pub(super) endpoint: &'static Endpoint,
     /// Path and query, escaped.
     pub(super) target: String,

@@ -54,10 +54,6 @@ pub struct Cloud {
 
 impl Cloud {
     /// A client with these options, acting on each region with its credential.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidOptions`], naming the setting and the remedy.
     pub fn new(
         options: &CloudOptions,
         credentials: HashMap<RegionName, RegionCredential>,

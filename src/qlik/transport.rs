@@ -77,10 +77,6 @@ impl Answer {
 
 impl Transport {
     /// Builds the client.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidOptions`].
     pub(super) fn new(options: &CloudOptions, clock: Arc<dyn Clock>) -> Result<Self, InvalidOptions> {
         Ok(Self {
             client: client(options)?,

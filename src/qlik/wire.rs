@@ -19,7 +19,6 @@ use serde_json::Value;
 /// Longest id or secret taken, in bytes. Qlik documents 512 and 64.
 const MAX_TEXT: usize = 4096;
 
-/// One page of a list.
 #[derive(Deserialize)]
 pub(super) struct Page<T> {
     pub(super) data: Vec<T>,

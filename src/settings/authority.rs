@@ -116,7 +116,6 @@ pub(super) fn decoded(part: &str) -> Result<String, Misfit> {
     Ok(text)
 }
 
-/// A port.
 pub(super) fn port(text: &str) -> Result<u16, Misfit> {
     let number = text.parse().ok().filter(|number| *number > 0 && text.bytes().all(|b| b.is_ascii_digit()));
     number.ok_or_else(|| {

@@ -21,34 +21,24 @@ use crate::telemetry::logs::Format;
 
 /// All of it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after its section")]
 pub struct Settings {
-    /// `[database]`
     pub database: Database,
-    /// `[worker]`
     pub worker: Worker,
-    /// `[retry]`
     pub retry: Retry,
-    /// `[qlik]`
     pub qlik: Qlik,
     /// `[[regions]]`, at least one, names and host patterns unique.
     pub regions: Vec<Region>,
     /// `[profiles.…]`; always has `default`.
     pub profiles: BTreeMap<ProfileName, Profile>,
-    /// `[vault]`
     pub vault: Vault,
-    /// `[prove]`
     pub prove: Prove,
-    /// `[rotation]`
     pub rotation: Rotation,
-    /// `[audit]`
     pub audit: Audit,
     /// `[budget]` and `[canary]`
     pub bounds: Bounds,
-    /// `[history]`
     pub history: History,
-    /// `[http]`
     pub http: Http,
-    /// `[log]`
     pub log: Log,
 }
 
@@ -147,8 +137,8 @@ pub struct Vault {
 
 /// `[prove]`: the last step before `ready`.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the keys of the section")]
 pub struct Prove {
-    /// How.
     pub method: Proof,
     /// How long a refusal may be lag.
     pub patience: Duration,
@@ -191,8 +181,8 @@ pub struct Http {
 
 /// `[log]`: what is logged and how.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the keys of the section")]
 pub struct Log {
-    /// How a line looks.
     pub format: Format,
     /// Directives that `tracing_subscriber::EnvFilter` accepts.
     pub level: String,

@@ -12,7 +12,6 @@ use super::ranges::MAX_CONNECTIONS;
 use super::reader::{Read, Reader};
 use super::secrets::Given;
 
-/// `[database]`
 pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
     let given = from.required_secret("database.url");
     let max_connections = from.required("database.max_connections", count(MAX_CONNECTIONS));

@@ -147,7 +147,6 @@ pub(super) fn share(value: &Value) -> Result<f64, Misfit> {
     })
 }
 
-/// `true` or `false`.
 pub(super) fn flag(value: &Value) -> Result<bool, Misfit> {
     match (&value.kind, is_variable(value)) {
         (ValueKind::Boolean(flag), _) => Ok(*flag),

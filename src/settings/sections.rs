@@ -92,7 +92,6 @@ fn proxy(from: &mut Reader<'_>) -> Read<Option<SecretString>> {
     }
 }
 
-/// `[vault]`
 pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
     if let Some(keyring_file) = from.optional("vault.keyring_file", path)? {
         return Ok(Vault { keyring_file });
@@ -108,7 +107,6 @@ fn prove(from: &mut Reader<'_>) -> Read<Prove> {
     Ok(Prove { method: method?, patience: patience? })
 }
 
-/// `[rotation]`
 pub(super) fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
     let every = from.required("rotation.every", interval(ROTATE_EVERY));
     let overlap = from.required("rotation.overlap", duration(OVERLAP));
@@ -158,7 +156,6 @@ fn http(from: &mut Reader<'_>) -> Read<Http> {
     Ok(Http { listen: listen?, token: token.map(|token| token.secret) })
 }
 
-/// `[log]`
 pub(super) fn log(from: &mut Reader<'_>) -> Read<Log> {
     let format = from.required("log.format", choice([("text", Format::Text), ("json", Format::Json)]));
     let level = from.required("log.level", log_filter);

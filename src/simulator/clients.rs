@@ -19,23 +19,21 @@ mod tests;
 
 /// A client in the one answer that shows its secret.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Created {
-    /// `clientId`.
     pub client_id: String,
     /// `None` for a client that has no use for one.
     pub secret: Option<Plaintext>,
-    /// The secret's hint.
     pub hint: Option<String>,
     /// Where the answer shows the hint.
     pub spelling: HintSpelling,
-    /// The rest.
     pub view: ClientView,
 }
 
 /// One page of clients.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ClientPage {
-    /// The clients.
     pub clients: Vec<ClientView>,
     /// The cursor of the page before.
     pub prev: Option<String>,

@@ -52,26 +52,19 @@ pub struct TenantLedger {
 /// One client ever made, with all that there is of it: two that are equal are the
 /// same to the last bit, their secrets included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ClientLedger {
-    /// Its id.
     pub client_id: String,
-    /// Its name.
     pub name: String,
-    /// Its description.
     pub description: String,
     /// All that a caller can set, name and description included.
     pub draft: Draft,
-    /// The user who made it.
     pub owner_id: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
     /// Set when it is disabled.
     pub disable_tag: Option<String>,
-    /// Its consent is trusted.
     pub is_trusted: bool,
     /// Most secrets it ever had at once.
     pub most_secrets: usize,
@@ -81,14 +74,11 @@ pub struct ClientLedger {
 
 /// One secret ever made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct SecretLedger {
-    /// Its hint.
     pub hint: String,
-    /// The user who made it.
     pub created_by: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     digest: [u8; 32],

@@ -85,20 +85,15 @@ pub(super) struct Client {
 
 /// A client as an administrator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ClientView {
-    /// `clientId`.
     pub client_id: String,
-    /// What a caller can set.
     pub draft: Draft,
     /// Its consent is `trusted`; lists show it, reading one client does not.
     pub is_trusted: bool,
-    /// Its live secrets.
     pub secrets: Vec<SecretView>,
-    /// The user who made it.
     pub owner_id: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
     /// It is only a tombstone.
     pub deleted_at: Option<DateTime<Utc>>,
@@ -174,12 +169,11 @@ pub(super) struct Secret {
 
 /// A secret as everybody may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct SecretView {
     /// At most five characters.
     pub hint: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// The user who made it.
     pub created_by: String,
 }
 
@@ -242,20 +236,17 @@ impl Token {
 
 /// A user of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct User {
-    /// Its id.
     pub id: String,
     /// The identity provider's name for it; unique in the tenant.
     pub subject: String,
-    /// Shown name.
     pub name: String,
     /// E-mail address, or empty.
     pub email: String,
     /// The client it is the bot of.
     pub client_id: Option<String>,
-    /// Role names.
     pub roles: Vec<String>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 

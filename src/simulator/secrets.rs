@@ -16,8 +16,8 @@ pub(super) const MOST_SECRETS: usize = 5;
 
 /// A secret in the one answer that shows it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Minted {
-    /// The secret.
     pub secret: Plaintext,
     /// What everybody may see of it.
     pub view: SecretView,

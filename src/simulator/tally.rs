@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::endpoint::Endpoint;
 
-/// Counters of requests.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     arrivals: HashMap<(String, Endpoint), u64>,

@@ -87,10 +87,6 @@ struct Shared {
 
 impl Server {
     /// Starts serving a world on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`], each with its remedy.
     pub async fn start<C: Clock>(world: World, clock: Arc<C>, options: Options) -> Result<Self, StartError> {
         let identity = certificates::identity_for(&options.suffixes)?;
         let refused = |source| StartError::Listen { address: options.listen, source };

@@ -28,12 +28,10 @@ const REGION_SCOPES: [&str; 4] =
 
 /// A request for a token with a client secret.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct TokenRequest<'a> {
-    /// Who asks.
     pub client_id: &'a str,
-    /// With which secret.
     pub secret: &'a str,
-    /// For whom.
     pub grant: Grant<'a>,
     /// Space separated; `None` means all that the client may have.
     pub scope: Option<&'a str>,
@@ -52,14 +50,13 @@ pub enum Grant<'a> {
 
 /// A token in the one answer that shows it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Granted {
-    /// The token.
     pub access_token: Plaintext,
     /// `bearer` in some casing.
     pub token_type: &'static str,
     /// Space separated.
     pub scope: String,
-    /// When it ends.
     pub expires_at: DateTime<Utc>,
     /// Whether the answer says `expires_in` too.
     pub shows_expires_in: bool,

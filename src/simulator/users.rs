@@ -12,10 +12,10 @@ use super::world::Moment;
 
 /// A user to be made.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewUser {
     /// Must be unique and not empty.
     pub subject: String,
-    /// Shown name.
     pub name: String,
     /// E-mail address, or empty.
     pub email: String,
@@ -23,8 +23,8 @@ pub struct NewUser {
 
 /// One page of users.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct UserPage {
-    /// The users.
     pub users: Vec<User>,
     /// The cursor of the page before.
     pub prev: Option<String>,
@@ -79,10 +79,6 @@ impl Moment<'_> {
     }
 
     /// Makes a user without asking who wants it, for tests and scripts.
-    ///
-    /// # Errors
-    ///
-    /// As [`Moment::create_user`].
     pub fn seed_user(&mut self, host: &str, new: NewUser) -> Result<User, Problem> {
         let (id, now) = (self.new_id(24), self.now);
         let tenant = self.tenant(host)?;
@@ -99,10 +95,6 @@ impl Moment<'_> {
     }
 
     /// Deletes a user; its tokens stop working.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn delete_user(&mut self, caller: Caller<'_>, id: &str) -> Result<(), Problem> {
         self.admit_admin(caller, Endpoint::DeleteUser)?;
         let tenant = self.tenant(caller.host)?;

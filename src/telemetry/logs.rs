@@ -61,10 +61,6 @@ pub enum InitError {
 /// Starts logging to standard error for the whole process.
 ///
 /// `level` is a level or a comma-separated list of `target=level`.
-///
-/// # Errors
-///
-/// [`InitError`]
 pub fn init(format: Format, level: &str) -> Result<(), InitError> {
     let is_coloured = colour::is_wanted(std::io::stderr().is_terminal());
     let subscriber = subscriber(format, level, is_coloured, std::io::stderr)?;

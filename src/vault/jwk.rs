@@ -38,6 +38,7 @@ pub(super) struct Jwk {
 
 /// What is wrong with one key of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum KeyFault {
     /// Without a name, no sealed secret could say which key it needs.
     NoKid,
@@ -60,15 +61,9 @@ pub enum KeyFault {
     /// A `use` that forbids encryption.
     WrongUse,
     /// An `alg` that forbids what this kind of key is used for.
-    WrongAlgorithm {
-        /// What `alg` must be.
-        expected: &'static str,
-    },
+    WrongAlgorithm { expected: &'static str },
     /// A `key_ops` that forbids what this kind of key is used for.
-    WrongOperations {
-        /// What `key_ops` must contain.
-        expected: &'static str,
-    },
+    WrongOperations { expected: &'static str },
 }
 
 impl KeyFault {

@@ -18,7 +18,6 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Readable by others, or writable by the group or by others.
 const TOO_OPEN: u32 = 0o026;
 
-/// The bytes of the file.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
     // Asked before opening, because opening a pipe waits for its writer.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {

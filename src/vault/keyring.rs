@@ -24,10 +24,9 @@ pub struct Keyring {
 
 /// What may be shown of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct KeyListing {
-    /// Its name.
     pub kid: KeyId,
-    /// What kind of key it is.
     pub kind: KeyKind,
     /// Whether it opens what it sealed.
     pub can_open: bool,
@@ -38,8 +37,8 @@ pub struct KeyListing {
 /// A symmetric key has no half that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {:?} is symmetric, so it has no public half; make a pair with `tenantd keys generate --type p256` for a daemon that only seals", kid.as_str())]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NoPublicHalf {
-    /// The key.
     pub kid: KeyId,
 }
 
@@ -104,7 +103,6 @@ impl Keyring {
         self.keys.first().expect("a keyring is never empty")
     }
 
-    /// The key of this name.
     pub(super) fn find(&self, kid: &KeyId) -> Option<&Key> {
         self.keys.iter().find(|key| key.id() == kid)
     }

@@ -12,32 +12,24 @@ use crate::domain::secret::closing;
 
 /// A keyring file that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct KeyringError {
-    /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
     pub fault: KeyringFault,
 }
 
 /// What is wrong with a keyring.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum KeyringFault {
     /// The operating system does not let us read it.
     Unreadable(std::io::ErrorKind),
     /// A directory, a pipe or a device.
     NotAFile,
     /// Others than its owner could read or change it.
-    TooOpen {
-        /// Its permission bits.
-        mode: u32,
-        /// Where the remedy applies.
-        path: PathBuf,
-    },
+    TooOpen { mode: u32, path: PathBuf },
     /// More bytes than any keyring has.
-    TooLarge {
-        /// As many as are read.
-        limit: usize,
-    },
+    TooLarge { limit: usize },
     /// Not JSON, or JSON of another shape. The parser's own words are left out:
     /// they quote the file.
     NotAKeySet {
@@ -47,24 +39,13 @@ pub enum KeyringFault {
         column: usize,
     },
     /// A character that nobody sees, and that JSON does not allow.
-    Unseen {
-        /// By its number and name.
-        character: String,
-    },
+    Unseen { character: String },
     /// A set without keys.
     Empty,
     /// One key is wrong.
-    Key {
-        /// Which one.
-        key: KeyName,
-        /// What is wrong with it.
-        fault: KeyFault,
-    },
+    Key { key: KeyName, fault: KeyFault },
     /// A sealed secret could not say which of two keys it needs.
-    SameKid {
-        /// The name they share.
-        kid: KeyId,
-    },
+    SameKid { kid: KeyId },
 }
 
 impl KeyringError {

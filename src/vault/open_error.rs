@@ -9,36 +9,24 @@ use crate::domain::message::Message;
 
 /// Why a sealed secret did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum OpenError {
     /// It is not a compact JWE of our kind.
     Malformed(&'static str),
     /// Its header asks for something that we never write: `crit`, `zip`, `apu` or `apv`.
-    UnexpectedHeader {
-        /// The header's name.
-        member: &'static str,
-    },
+    UnexpectedHeader { member: &'static str },
     /// Its header names another algorithm than the key is for.
     WrongAlgorithm {
-        /// The key it names.
         kid: KeyId,
         /// What that key is used with.
         expected: &'static str,
     },
     /// The keyring has no such key.
-    UnknownKey {
-        /// The key it names.
-        kid: KeyId,
-    },
+    UnknownKey { kid: KeyId },
     /// Only the public half of the key is here.
-    SealOnly {
-        /// The key it names.
-        kid: KeyId,
-    },
+    SealOnly { kid: KeyId },
     /// The text was changed, or the key is not the one that sealed it.
-    Refused {
-        /// The key it names.
-        kid: KeyId,
-    },
+    Refused { kid: KeyId },
     /// It opened, but what is inside is not a tenantd secret.
     NotASecret,
     /// It was sealed for another row and moved here.

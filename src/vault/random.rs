@@ -35,7 +35,6 @@ impl fmt::Display for UnusableRandomness {
 /// One draw fails with a chance of about 2⁻³²; eight in a row do not happen.
 const DRAWS: usize = 8;
 
-/// `N` random bytes.
 pub(super) fn bytes<const N: usize>(entropy: &dyn Entropy) -> Zeroizing<[u8; N]> {
     let mut array = Zeroizing::new([0; N]);
     for chunk in array.chunks_mut(size_of::<u128>()) {

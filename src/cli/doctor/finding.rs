@@ -8,7 +8,6 @@ use crate::cli::output::{self, Format};
 use crate::domain::message::Message;
 use crate::settings::Warning;
 
-/// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -17,7 +16,6 @@ pub(super) enum Verdict {
     Fail,
 }
 
-/// One line.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,

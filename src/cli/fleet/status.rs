@@ -30,7 +30,6 @@ struct FleetStatus {
     phases: BTreeMap<String, i64>,
 }
 
-/// A budget of an hour.
 #[derive(Serialize)]
 struct HourlyBudget {
     name: &'static str,

@@ -11,7 +11,6 @@ use crate::postgres::Store;
 use crate::postgres::inspect::Target;
 use crate::postgres::tenants::Status;
 
-/// The tenant of this key.
 pub(in crate::cli) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {
     let found = store.status(external_id).await?;
     found.ok_or_else(|| unknown(external_id))

@@ -38,10 +38,6 @@ pub struct PrivatePostgres {
 
 impl PrivatePostgres {
     /// Starts a server without durability; see [`PrivatePostgres::start_with`].
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start() -> Result<Self, StartError> {
         Self::start_with(Durability::None)
     }
@@ -60,19 +56,11 @@ impl PrivatePostgres {
     }
 
     /// The same, as somebody planned it. A standby is waited for until it accepts readers.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start_as(plan: Plan) -> Result<Self, StartError> {
         Self::prepare(plan)?.start()
     }
 
     /// Makes its data, and starts nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn prepare(plan: Plan) -> Result<Prepared, StartError> {
         let binaries = binaries::Binaries::find()?;
         let directory = Directory::create()?;
@@ -120,10 +108,6 @@ pub struct Prepared {
 
 impl Prepared {
     /// Starts it, and waits until it accepts connections.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start(self) -> Result<PrivatePostgres, StartError> {
         let Self { binaries, directory, owner, plan } = self;
         let mut server = Server::launch(&binaries, &directory, owner, &plan)?;

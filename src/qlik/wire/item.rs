@@ -10,7 +10,6 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// An item as it came.
 #[derive(Debug, Default)]
 pub(in crate::qlik) struct Item {
     /// Its fields, where it is an object.

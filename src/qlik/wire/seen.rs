@@ -21,7 +21,6 @@ const ONCE: [&str; 6] = ["clientId", "description", "createdAt", "deletedAt", "c
 /// What only administrators see of a client.
 const OF_ADMINISTRATORS: [&str; 4] = ["clientSecrets", "redirectUris", "publicKeys", "connectionConfig"];
 
-/// A client as it came.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(in crate::qlik) struct SeenItem(Item);

@@ -42,20 +42,12 @@ impl Moment<'_> {
     }
 
     /// Whether the client's consent is `trusted`; otherwise it is `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn is_trusted(&mut self, caller: Caller<'_>, id: &str) -> Result<bool, Problem> {
         self.admit_admin(caller, Endpoint::GetConsent)?;
         Ok(self.tenant(caller.host)?.live_client(id)?.is_trusted)
     }
 
     /// Sets the client's consent to `trusted` or back to `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn set_trusted(&mut self, caller: Caller<'_>, id: &str, is_trusted: bool) -> Result<(), Problem> {
         self.admit_admin(caller, Endpoint::SetConsent)?;
         let now = self.now;

@@ -142,7 +142,6 @@ impl Operation {
     }
 }
 
-/// The user to be made.
 pub(super) fn user(request: &Request) -> Result<NewUser, Problem> {
     let UserBody { subject, name, email } = json(request)?;
     Ok(NewUser { subject, name, email })
@@ -222,7 +221,6 @@ pub(super) fn list_query(request: &Request) -> Result<ListQuery, Problem> {
     })
 }
 
-/// The filter of any list.
 pub(super) fn filter(request: &Request, allowed: &[&str]) -> Result<Filter, Problem> {
     let parsed = request.parameter("filter").map(|text| Filter::parse(text, allowed)).transpose()?;
     Ok(parsed.unwrap_or_default())
