@@ -215,8 +215,8 @@ fn note_end(engine: &Engine<Cloud>, task: Result<Task, JoinError>, ended: &OnceL
     ended.get_or_init(|| name);
 }
 
-/// Counts the fleet once, so that whoever finds this process ready finds its numbers
-/// too. An outage is waited out; what waiting does not mend keeps nobody from work.
+/// Counts the fleet once, so that whoever finds this process ready finds its numbers too.
+/// It waits out an outage. Any other failure is noted, and keeps nobody from work.
 pub async fn count_fleet(engine: &Engine<Cloud>, stop: &Stop) {
     while let Some(Err(error)) = stop.drain.run_until_cancelled(engine.gauge()).await {
         engine.outage.note(&error);

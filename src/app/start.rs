@@ -1,8 +1,8 @@
 //! From an address in the configuration to a store that can be worked on, or to a
 //! sentence that says why not.
 //!
-//! The rule: what waiting mends is waited for by the daemon, and said once; what it
-//! does not mend ends the start, with its remedy.
+//! The rule: the daemon waits for what passes by itself, and says so once. Anything else
+//! ends the start, with its remedy.
 
 use std::fmt;
 use std::time::Duration;
@@ -112,7 +112,7 @@ pub fn connections(database: &Database) -> Result<Connections, StartError> {
     connections_for(database, Purpose::Command, FEW, connections::COMMAND)
 }
 
-/// The same for work on tenants: they exist on a recognised database only, and no
+/// The same for work on tenants. These are opened on a recognised database only, and no
 /// statement on them can hang for ever.
 pub fn work_connections(database: &Database) -> Result<Connections, StartError> {
     let most = usize::try_from(database.max_connections).unwrap_or(usize::MAX);

@@ -1,7 +1,7 @@
 //! The configuration together with the files it names.
 //!
-//! The rule: the faults of keyring and certificates are told in one round with all
-//! others and in the same form, so that nobody starts anew for each.
+//! The rule: faults of the keyring and of certificates are listed with all others and in
+//! the same form, so that nobody has to start again for each.
 
 use std::collections::HashMap;
 use std::path::Path;

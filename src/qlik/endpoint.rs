@@ -108,8 +108,8 @@ impl Call {
         Ok(self)
     }
 
-    /// With a JSON body. The bytes are wiped with their last reference where
-    /// the caller's owner wipes them.
+    /// With a JSON body. The bytes are wiped when the last reference to them goes, if their
+    /// owner wipes them.
     pub(super) fn with_body(mut self, body: Bytes) -> Self {
         self.body = Some(body);
         self

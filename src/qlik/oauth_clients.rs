@@ -1,8 +1,8 @@
 //! The OAuth clients API.
 //!
-//! The rules: any success that carries what was asked for is a success, whatever
-//! its number, and a body that was not asked for is not read; and a list that may hide
-//! our mark is no list, since it would let a second client be made.
+//! The rules: any success that carries what was asked for is a success, whatever its
+//! number, and a body that was not asked for is not read; and a list that may hide our
+//! mark counts as no list, because believing it could make a second client.
 
 use hyper::body::Bytes;
 
@@ -44,8 +44,8 @@ pub(super) async fn create(
 pub(super) async fn list(caller: &Caller, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
     let items = pages::all(caller, host, &CLIENTS, |client: SeenItem, _| Ok(Some(client))).await?;
     let is_reduced = items.iter().any(|client| client.is_reduced() && !client.is_deleted());
-    // Reduced items are all that somebody sees who is no administrator; among others, one is
-    // a client without anything that may be missing.
+    // Who is no administrator sees reduced clients only. A single one among others may just
+    // have nothing more to show.
     if is_reduced
         && !items.iter().any(SeenItem::is_of_administrators)
         && !users::is_administrator(caller, host).await?

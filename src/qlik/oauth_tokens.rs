@@ -1,8 +1,8 @@
 //! The OAuth tokens API: which tokens are out, and their end.
 //!
-//! The rules: a list for one user holds that user's tokens only, whatever the
-//! server makes of the condition; and the delete by client, which Qlik documents
-//! no more, tells the truth when it finds nothing to call.
+//! The rules: a list for one user holds that user's tokens only, whatever the server
+//! makes of the condition. The delete by client, which Qlik no longer documents, fails
+//! where Qlik does not have it, instead of passing for done.
 
 use super::caller::Caller;
 use super::endpoint::{Call, DELETE_TOKEN, DELETE_TOKENS, LIST_TOKENS};

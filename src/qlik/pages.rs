@@ -4,8 +4,8 @@
 //! hides would be taken for not there; and of a link to the next page only the
 //! cursor is used.
 //!
-//! A list that is longer than what may be asked at once waits for its turns here, since
-//! begun anew it would never come to its end.
+//! A list that needs more requests than the limits allow at once waits here between them.
+//! If it began anew each time, it would never reach its end.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub(super) async fn one<T: DeserializeOwned>(
     read_page(caller, host, list, at).await.map(|(_, page, next)| (page, next))
 }
 
-/// A page behind the first is waited for where only our own pacing says that it is too early.
+/// Waits for a page after the first, where only our own pacing says that it is too early.
 async fn in_turn<T: DeserializeOwned>(
     caller: &Caller,
     host: &AllowedHost,

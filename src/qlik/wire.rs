@@ -1,9 +1,8 @@
 //! Bodies of requests and answers, in Qlik's spelling.
 //!
-//! The rule: what we depend on must be there, once and of its type; what we can
-//! do without (hints, `expires_in`) may be missing or odd and never costs us an
-//! answer that holds a secret, nor a list the others of its items; and what is not ours
-//! may look as it likes.
+//! The rule: what we depend on must be there, once and of its type. What we can do
+//! without (hints, `expires_in`) may be missing or odd: neither an answer that holds a
+//! secret nor a whole list is lost for it. What is not ours may look as it likes.
 
 pub(super) mod clients;
 pub(super) mod item;

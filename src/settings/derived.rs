@@ -1,8 +1,8 @@
 //! Defaults that follow from what was written.
 //!
 //! The rule: **only what a person wrote can contradict.** A setting that nobody wrote
-//! gives way to those that somebody did: each keeps its usual value where that fits,
-//! and else takes the nearest sensible one. `config show` tells from which.
+//! gives way to those that somebody wrote: it keeps its usual value where that fits, and
+//! takes the nearest sensible one where not. `config show` says which setting it follows.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

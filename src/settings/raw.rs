@@ -60,8 +60,8 @@ impl Tree {
     }
 }
 
-/// Without the one form of a secret (`url`, `url_file`) where a later layer gives
-/// the other. Both forms in one layer stay, to be told.
+/// Drops one form of a secret (`url`, `url_file`) where a later layer gives the other.
+/// Where one layer gives both, both stay, so that the reader tells it.
 fn without_replaced(entries: Vec<Entry>) -> Vec<Entry> {
     let ranks: HashMap<String, u8> =
         entries.iter().map(|entry| (entry.key.clone(), rank(&entry.value))).collect();

@@ -1,9 +1,9 @@
 //! Whether a region's OAuth client may read what the daemon reads, and which rights it is
 //! known to lack.
 //!
-//! The rule: **only reading is tried.** Qlik tells by refusing, and a write that is not
-//! refused is a write; whether it would be shows in the role of our user and in what the
-//! daemons have met.
+//! The rule: **only reading is tried.** Qlik has no other way to ask for a right than to
+//! use it, and a write that is let through has written. Whether writes are allowed shows
+//! in the role of our user, and in what the daemons were refused.
 
 use super::finding::Findings;
 use crate::app;
@@ -57,7 +57,7 @@ async fn reads(cloud: &impl QlikApi, host: &AllowedHost) -> Vec<(&'static str, R
     let me = cloud.bot_user(host).await;
     let clients = cloud.list_clients(host).await;
     let mut reads = Vec::new();
-    // Any client tells as well as ours, if it is shown in full: what is read is thrown away.
+    // Any client that is shown in full will do, ours or not: what is read is thrown away.
     let is_whole = |client: &&SeenClient| {
         !client.is_deleted
             && client.fault.is_none()

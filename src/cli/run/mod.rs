@@ -1,7 +1,7 @@
 //! `tenantd run`: the daemon, from its settings to its last word.
 //!
-//! The rule: what cannot work is said before anything is waited for; a database
-//! that is away is waited for while the HTTP port already answers.
+//! The rule: a daemon that cannot work says so before it waits for anything. While it
+//! waits for a database that is away, its HTTP port already answers.
 
 mod once;
 mod readiness;

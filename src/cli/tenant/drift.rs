@@ -1,8 +1,8 @@
 //! `tenantd tenant drift`: how clients differ from what they should be, now.
 //!
 //! The rules: it changes nothing at Qlik; what can be mended is left to the daemon, and
-//! what cannot is named with its remedy. Differences win over tenants that could not be
-//! asked: those are said, and the exit code tells of what is known.
+//! what cannot is named with its remedy. Where some tenants differ and others could not
+//! be asked, the exit code tells of the differences, and the output of both.
 
 use anyhow::anyhow;
 use clap::Args;

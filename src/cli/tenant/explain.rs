@@ -1,7 +1,7 @@
 //! `tenantd tenant explain`: where a tenant stands, what is next, and what keeps it.
 //!
-//! The rule: the blockers are what the database says of the claim's own conditions;
-//! here they only get their words.
+//! The rule: the database says which of the claim's own conditions are not met. This file
+//! only puts them into words.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! What a private server is to be: how durable, how set, and of which data.
 //!
-//! The rule: what nobody asks for is an empty server that forgets, which is the fastest.
+//! The rule: unless more is asked for, it is an empty server that keeps nothing safe from
+//! a crash of the machine, which is the fastest.
 
 use std::path::PathBuf;
 

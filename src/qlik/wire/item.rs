@@ -1,8 +1,8 @@
 //! An item of a list, of whatever shape.
 //!
 //! The rule: **an item is never the reason why a list cannot be read.** What others made
-//! need only be countable; what is ours is judged by whoever knows what that is, for which
-//! an item says what is wrong with it instead of failing.
+//! only has to be counted. Whether an item is ours is for the caller to judge, so an item
+//! says what is wrong with it instead of failing.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! A client as a list or a read shows it to an administrator.
 //!
-//! The rule: what tells one client from another (id, description, secrets, and when it was
-//! made) must be there and of its type, or is named as the client's fault, which matters
-//! only where the client is ours; what is only compared with what it should be may be
-//! missing or odd, and then reads as empty or untold.
+//! The rule: what tells one client from another (id, description, secrets, and when it
+//! was made) must be there and of its type. Where it is not, it is named as the client's
+//! fault, which matters only if the client is ours. All else is only compared with what
+//! it should be: where it is missing or odd, it reads as empty or untold.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
