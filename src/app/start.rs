@@ -14,11 +14,11 @@ use super::dial;
 use crate::domain::ids::Holder;
 use crate::domain::message::Message;
 use crate::ports::Entropy;
-use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
+use crate::postgres::connections::{self, Connections, Purpose, Session};
 use crate::postgres::error::Meaning;
 use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
-use crate::settings::{self, Database, DatabaseUrl};
+use crate::settings::{Database, DatabaseUrl};
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
@@ -128,11 +128,8 @@ fn connections_for(
     let options = |url: &SecretString| {
         DatabaseUrl::parse(url.expose_secret()).map(|url| dial::options(&url)).ok_or(StartError::BadUrl)
     };
-    let pooler = match database.pooler {
-        settings::Pooler::None => Pooler::None,
-        settings::Pooler::Transaction => Pooler::Transaction,
-    };
-    let connections = Connections::new(options(&database.url)?, Session { purpose, pooler }, most, answer);
+    let session = Session { purpose, pooler: database.pooler };
+    let connections = Connections::new(options(&database.url)?, session, most, answer);
     Ok(match &database.listen_url {
         Some(url) => connections.listening_at(options(url)?),
         None => connections,

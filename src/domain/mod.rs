@@ -29,6 +29,7 @@ pub mod message;
 mod model;
 pub mod phase;
 pub mod place;
+pub mod pooler;
 pub mod profile;
 pub mod proof;
 pub mod reason;

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
+use crate::domain::pooler::Pooler;
 use crate::domain::profile::Profile;
 use crate::domain::proof::Proof;
 use crate::domain::rollout::Bounds;
@@ -61,16 +62,6 @@ impl Database {
     pub fn direct(url: SecretString, max_connections: u32) -> Self {
         Self { url, max_connections, pooler: Pooler::None, listen_url: None }
     }
-}
-
-/// What stands between us and the database's server (`database.pooler`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Pooler {
-    /// Nothing, or something that gives each client a server connection of its own.
-    #[default]
-    None,
-    /// A pooler in transaction mode, such as `PgBouncer`.
-    Transaction,
 }
 
 /// `[worker]`: how many tenants at a time, and how they are held.
