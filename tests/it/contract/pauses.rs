@@ -4,22 +4,17 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{Replica, Rig};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 async fn rig() -> (Rig, Replica) {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(&rig, "UPDATE tenantd.tenants SET region = 'us'").await;
+    rig.write("UPDATE tenantd.tenants SET region = 'us'").await;
     (rig, replica)
-}
-
-async fn write(rig: &Rig, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(rig.pool()).await.unwrap();
 }
 
 /// Whether it is paused, the reason, and seconds since the beginning and until the next attempt.
@@ -43,8 +38,7 @@ async fn is_claimed(rig: &Rig, replica: &Replica) -> bool {
     let is_any = claims.rows.iter().any(|claimed| !claimed.tenant.is_resting);
     if let Some(claimed) = claims.rows.first() {
         replica.store.give_back(claimed.tenant_id, claimed.fence).await.unwrap();
-        write(
-            rig,
+        rig.write(
             "UPDATE tenantd.tenants SET phase = 'pending', unanswered = NULL, due_at = tenantd.clock()",
         )
         .await;
@@ -78,7 +72,7 @@ async fn whatever_pauses_a_row_keeps_the_daemon_away_and_is_told() {
     ] {
         let (rig, replica) = rig().await;
         for pause in &pauses {
-            write(&rig, pause).await;
+            rig.write(*pause).await;
         }
         rig.advance(MINUTE).await;
 
@@ -90,8 +84,8 @@ async fn whatever_pauses_a_row_keeps_the_daemon_away_and_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
     let (rig, replica) = rig().await;
-    write(&rig, ROW_FOR_5_MINUTES).await;
-    write(&rig, FLEET_FOR_9_MINUTES).await;
+    rig.write(ROW_FOR_5_MINUTES).await;
+    rig.write(FLEET_FOR_9_MINUTES).await;
     assert!(message(&rig).await.contains("paused by an operator: audit"));
 
     rig.advance(MINUTE * 5).await;
@@ -101,16 +95,16 @@ async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
     assert_eq!(stand(&rig).await.1, "Queued");
     assert!(is_claimed(&rig, &replica).await);
 
-    write(&rig, REGION).await;
+    rig.write(REGION).await;
     assert!(!is_claimed(&rig, &replica).await);
-    write(&rig, "DELETE FROM tenantd.pauses").await;
+    rig.write("DELETE FROM tenantd.pauses").await;
     assert!(is_claimed(&rig, &replica).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_regions_pause_is_none_of_this_ones() {
     let (rig, replica) = rig().await;
-    write(&rig, "INSERT INTO tenantd.pauses (region, reason) VALUES ('eu', 'incident')").await;
+    rig.write("INSERT INTO tenantd.pauses (region, reason) VALUES ('eu', 'incident')").await;
 
     assert!(!stand(&rig).await.0);
     assert!(is_claimed(&rig, &replica).await);
@@ -120,8 +114,7 @@ async fn another_regions_pause_is_none_of_this_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_worker_stops_at_the_next_step_and_goes_on_after_it() {
     let (rig, replica) = rig().await;
-    write(
-        &rig,
+    rig.write(
         "CREATE FUNCTION tenantd_test.pause() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN NEW.paused_at := tenantd.clock(); NEW.pause_reason := 'audit'; RETURN NEW; END $$;
          CREATE TRIGGER pause BEFORE UPDATE ON tenantd.tenants
@@ -137,7 +130,7 @@ async fn a_paused_worker_stops_at_the_next_step_and_goes_on_after_it() {
         .await
         .unwrap();
     assert_eq!(row, ("created".into(), true));
-    write(&rig, "UPDATE tenantd.tenants SET paused_at = NULL, pause_reason = NULL").await;
+    rig.write("UPDATE tenantd.tenants SET paused_at = NULL, pause_reason = NULL").await;
     rig.work_until_quiet(&replica).await;
     let is_ready: bool =
         sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();
@@ -170,7 +163,7 @@ async fn a_worker_stops_at_the_next_step_when_its_region_or_the_fleet_is_paused(
             .unwrap();
         assert_eq!(row, ("created".into(), true), "{whom}");
         assert!(!is_claimed(&rig, &replica).await);
-        write(&rig, "DELETE FROM tenantd.pauses").await;
+        rig.write("DELETE FROM tenantd.pauses").await;
         rig.work_until_quiet(&replica).await;
         let is_ready: bool =
             sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();
