@@ -39,6 +39,13 @@ CREATE FUNCTION tenantd.version_of(at timestamptz)
  IMMUTABLE PARALLEL SAFE
 RETURN (GREATEST((1)::numeric, LEAST((EXTRACT(epoch FROM at) - (1767225600)::numeric), (2147000000)::numeric)))::integer;
 
+-- Which of 256 slots the tenant's share of tenantd.spread falls into: 0 for the earliest.
+CREATE FUNCTION tenantd.slot_of(tenant_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((hashtextextended((tenant_id)::text, (0)::bigint) & (1048575)::bigint) >> 12))::integer;
+
 -- Tables ------------------------------------------------------------------------------------
 
 -- Who we are to Qlik: one row, made once.
@@ -121,6 +128,7 @@ CREATE TABLE tenantd.tenants (
     right_refused_at      timestamptz,                                   -- Since when that right is refused here; null where it was not asked for.
     claim_rank            timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00'::timestamptz,  -- Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).
     turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
+    is_under_way          boolean NOT NULL DEFAULT true,                 -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -168,6 +176,11 @@ CREATE INDEX tenants_credential_refused ON tenantd.tenants USING btree (region, 
 CREATE INDEX tenants_awaits_right ON tenantd.tenants USING btree (region, awaits_right) WHERE awaits_right IS NOT NULL;
 CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (turned_at) WHERE desired_state = 'absent' AND removal_admitted_at IS NULL;
+CREATE INDEX tenants_under_way ON tenantd.tenants USING btree (tenant_id) WHERE is_under_way;
+CREATE INDEX tenants_parked ON tenantd.tenants USING btree (external_id) INCLUDE (parked_reason) WHERE parked_reason IS NOT NULL;
+CREATE INDEX tenants_absent ON tenantd.tenants USING btree (external_id) WHERE desired_state = 'absent';
+CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE drift <> '{}'::text[];
+CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -192,6 +205,7 @@ CREATE TABLE tenantd.secrets (
     CONSTRAINT version_is_positive CHECK (version >= 1),
     CONSTRAINT sealed_is_a_compact_jwe CHECK (sealed ~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]*){4}$')
 );
+CREATE INDEX secrets_by_age ON tenantd.secrets USING btree (tenantd.slot_of(tenant_id), proven_at) WHERE standing = 'current';
 
 -- What was tried, when, and what came of it.
 CREATE TABLE tenantd.attempts (
@@ -257,7 +271,7 @@ CREATE INDEX changes_open ON tenantd.changes USING btree (kind) WHERE ended_at I
 
 -- What is done for the whole fleet from time to time, by whichever replica comes first.
 CREATE TABLE tenantd.schedules (
-    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs).
+    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts.
     due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it is to be done next.
     taken_at timestamptz,                                   -- When it was last taken.
     holder   uuid,                                          -- By whom.
@@ -294,6 +308,35 @@ CREATE TABLE tenantd.rights (
     CONSTRAINT rights_pkey PRIMARY KEY (region, effect),
     CONSTRAINT a_missing_right_is_asked_for
         CHECK ((missing_since IS NULL) = (ask_at IS NULL) AND (missing_since IS NULL) = (answer IS NULL))
+);
+
+-- How many tenants there were when the deltas were last folded. Read it through tenantd.totals.
+CREATE TABLE tenantd.counts (
+    only_row  boolean NOT NULL DEFAULT true,  -- Always true: keeps the table at one row.
+    tenants   bigint NOT NULL,                -- All rows.
+    ready     bigint NOT NULL,                -- Those that are at rest as ready.
+    under_way bigint NOT NULL,                -- Those that are under way.
+    removed   bigint NOT NULL,                -- Those in the phase removed, whether or not they are looked at once more.
+    CONSTRAINT counts_pkey PRIMARY KEY (only_row),
+    CONSTRAINT counts_has_one_row CHECK (only_row)
+);
+
+-- What changed since: appended by triggers of tenantd.tenants, folded into tenantd.counts by the job fold_counts.
+CREATE TABLE tenantd.count_deltas (
+    tenants   bigint NOT NULL,  -- How many rows more.
+    ready     bigint NOT NULL,  -- How many more are at rest as ready.
+    under_way bigint NOT NULL,  -- How many more are under way.
+    removed   bigint NOT NULL   -- How many more are in the phase removed.
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=10000, autovacuum_vacuum_insert_threshold=-1);
+
+-- Walks over all tenants in slices, after a change of the configuration.
+CREATE TABLE tenantd.passes (
+    pass         text NOT NULL,         -- sort_regions, or plan_audits.
+    asked        text NOT NULL,         -- The settings by which every row is or was asked.
+    since        timestamptz NOT NULL,  -- When rows were first asked by these settings.
+    resume_after uuid,                  -- The last tenant that was asked; null at the beginning.
+    ended_at     timestamptz,           -- When the last of them was asked; null while the pass goes on.
+    CONSTRAINT passes_pkey PRIMARY KEY (pass)
 );
 
 -- All other functions -----------------------------------------------------------------------
@@ -662,7 +705,7 @@ CREATE FUNCTION tenantd.default_removals()
  RETURNS bigint
  LANGUAGE sql
  STABLE
-RETURN (SELECT GREATEST((5)::bigint, (ceil(((count(*))::numeric / 10.0)))::bigint) AS "greatest" FROM (SELECT t.tenant_id FROM tenantd.tenants t WHERE (t.phase <> 'removed') UNION SELECT c.tenant_id FROM tenantd.changes c WHERE ((c.kind = 'removal') AND (c.started_at > (tenantd.clock() - '01:00:00'::interval)))) fleet);
+RETURN GREATEST((5)::bigint, (ceil((((((SELECT (c.tenants - c.removed) FROM tenantd.counts c))::numeric + (SELECT COALESCE(sum((d.tenants - d.removed)), (0)::numeric) AS "coalesce" FROM tenantd.count_deltas d)) + ((SELECT count(DISTINCT g.tenant_id) AS count FROM tenantd.changes g WHERE ((g.kind = 'removal') AND (g.started_at > (tenantd.clock() - '01:00:00'::interval)) AND (NOT (EXISTS (SELECT FROM tenantd.tenants t WHERE ((t.tenant_id = g.tenant_id) AND (t.phase <> 'removed'))))))))::numeric) / 10.0)))::bigint);
 
 CREATE FUNCTION tenantd.refuse_host_of_removed()
  RETURNS trigger
@@ -856,6 +899,96 @@ BEGIN
 END
 $function$;
 
+CREATE FUNCTION tenantd.count_class()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    VALUES (0,
+            (NOT NEW.is_under_way AND NEW.phase = 'ready')::integer - (NOT OLD.is_under_way AND OLD.phase = 'ready')::integer,
+            NEW.is_under_way::integer - OLD.is_under_way::integer,
+            (NEW.phase = 'removed')::integer - (OLD.phase = 'removed')::integer);
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.count_rows()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    sign CONSTANT integer := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END;
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    SELECT sign * count(*),
+           sign * count(*) FILTER (WHERE NOT c.is_under_way AND c.phase = 'ready'),
+           sign * count(*) FILTER (WHERE c.is_under_way),
+           sign * count(*) FILTER (WHERE c.phase = 'removed')
+      FROM changed AS c
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.count_none()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    SELECT -t.tenants, -t.ready, -t.under_way, -t.removed FROM tenantd.totals AS t;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.turn_under_way()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.is_under_way := NOT NEW.is_under_way;
+    RETURN NEW;
+END
+$function$;
+
+-- Counts everything anew, for whoever has loaded rows past the triggers. Writers wait meanwhile.
+CREATE FUNCTION tenantd.recount()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    LOCK TABLE tenantd.tenants IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE tenantd.tenants AS t SET is_under_way = NOT t.is_under_way
+     WHERE t.is_under_way IS DISTINCT FROM
+           (t.parked_reason IS NOT NULL
+            OR (t.phase <> 'ready' OR t.desired_state <> 'present') AND (t.phase <> 'removed' OR t.recheck_at IS NOT NULL));
+    DELETE FROM tenantd.count_deltas;
+    INSERT INTO tenantd.counts AS c (tenants, ready, under_way, removed)
+    SELECT count(*), count(*) FILTER (WHERE NOT t.is_under_way AND t.phase = 'ready'),
+           count(*) FILTER (WHERE t.is_under_way), count(*) FILTER (WHERE t.phase = 'removed')
+      FROM tenantd.tenants AS t
+    ON CONFLICT (only_row) DO UPDATE
+       SET tenants = excluded.tenants, ready = excluded.ready, under_way = excluded.under_way, removed = excluded.removed;
+END
+$function$;
+
+-- Those of which tenantd.is_region_stopped is true, asked once instead of for every row.
+CREATE FUNCTION tenantd.stopped_regions()
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ARRAY(SELECT r.region FROM (SELECT '' AS region UNION ALL SELECT b.region FROM tenantd.regions b) r WHERE tenantd.is_region_stopped(r.region));
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -995,6 +1128,23 @@ CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
      JOIN tenantd.tenants t ON t.tenant_id = s.tenant_id
   WHERE (s.standing IN ('current', 'previous')) AND t.desired_state = 'present' AND t.phase <> 'removing';
 
+-- How many tenants there are, without counting them.
+--   tenants    All rows.
+--   ready      At rest as ready: nothing is done but audits.
+--   under_way  Neither ready and desired present nor removed for good, or parked.
+--   removed    In the phase removed, whether or not they are looked at once more.
+CREATE VIEW tenantd.totals AS
+ SELECT c.tenants + d.tenants AS tenants,
+    c.ready + d.ready AS ready,
+    c.under_way + d.under_way AS under_way,
+    c.removed + d.removed AS removed
+   FROM tenantd.counts c
+     CROSS JOIN ( SELECT COALESCE(sum(x.tenants), 0::numeric)::bigint AS tenants,
+            COALESCE(sum(x.ready), 0::numeric)::bigint AS ready,
+            COALESCE(sum(x.under_way), 0::numeric)::bigint AS under_way,
+            COALESCE(sum(x.removed), 0::numeric)::bigint AS removed
+           FROM tenantd.count_deltas x) d;
+
 -- Triggers: those of one kind run in the order of their names -------------------------------
 
 CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.installation
@@ -1008,6 +1158,14 @@ CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
 CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
     FOR EACH ROW EXECUTE FUNCTION tenantd.accept_update();
+CREATE TRIGGER count_class AFTER UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way <> old.is_under_way OR (new.phase = 'removed') <> (old.phase = 'removed')) EXECUTE FUNCTION tenantd.count_class();
+CREATE TRIGGER count_deleted AFTER DELETE ON tenantd.tenants REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
+CREATE TRIGGER count_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
+CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
 CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
 CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
@@ -1024,6 +1182,10 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
+CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
@@ -1047,4 +1209,10 @@ CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.former_tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.rights
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.counts
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.count_deltas
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

@@ -280,13 +280,20 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
         r#"
         -- rotations.are_due
         SELECT EXISTS (
-               SELECT FROM tenantd.secrets AS s
-                 JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
-                WHERE s.standing = 'current'
-                  AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
-                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.desired_version <= t.current_version AND t.current_version < 2147483647
-                  AND NOT tenantd.is_region_stopped(t.region)) AS "is_due!"
+               SELECT FROM generate_series(0, 255) AS slot
+                CROSS JOIN LATERAL (
+                      SELECT FROM tenantd.secrets AS s
+                       WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
+                         -- No sooner than by the first share of the slot: there the index ends.
+                         AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
+                         AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
+                         -- Asked one by one, in the order of the index: a join would fetch all.
+                         AND (SELECT true FROM tenantd.tenants AS t
+                               WHERE t.tenant_id = s.tenant_id
+                                 AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                                 AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                                 AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
+                       LIMIT 1) AS due) AS "is_due!"
         "#,
         interval(every)
     )
@@ -299,17 +306,32 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
     let admitted = sqlx::query!(
         r#"
         -- rotations.admit
-        WITH next AS (
+        WITH oldest AS (
+            -- Of each slot more than its share of the room, so that the oldest of all are among them.
+            SELECT due.tenant_id, due.proven_at
+              FROM generate_series(0, 255) AS slot
+             CROSS JOIN LATERAL (
+                   SELECT s.tenant_id, s.proven_at
+                     FROM tenantd.secrets AS s
+                    WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
+                      AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
+                      AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
+                      AND (SELECT true FROM tenantd.tenants AS t
+                            WHERE t.tenant_id = s.tenant_id
+                              AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                              AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                              AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
+                    ORDER BY s.proven_at
+                    LIMIT $2::bigint / 32 + 8) AS due
+        ), next AS (
             SELECT t.tenant_id
-              FROM tenantd.secrets AS s
-              JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
-             WHERE s.standing = 'current'
-               AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
-               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.desired_version <= t.current_version AND t.current_version < 2147483647
-               AND NOT tenantd.is_region_stopped(t.region)
-             ORDER BY s.proven_at
-             LIMIT $2
+              FROM oldest
+              JOIN tenantd.tenants AS t ON t.tenant_id = oldest.tenant_id
+             -- As it is once its lock is had.
+             WHERE t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.desired_version <= t.current_version
+             ORDER BY oldest.proven_at
+             LIMIT $2::bigint
                FOR NO KEY UPDATE OF t SKIP LOCKED
         ), admitted AS (
             UPDATE tenantd.tenants AS t
@@ -336,10 +358,10 @@ async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool
         -- repairs.are_due
         SELECT EXISTS (
                SELECT FROM tenantd.tenants AS t
-                WHERE t.drift && $1::text[]
+                WHERE t.drift <> '{}' AND t.drift && $1::text[]
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                   AND t.repair_scope IS NULL
-                  AND NOT tenantd.is_region_stopped(t.region)
+                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
                   -- What a repair did not mend is not tried again at once.
                   AND NOT EXISTS (
                       SELECT FROM tenantd.changes AS c
@@ -360,10 +382,10 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
         WITH next AS (
             SELECT t.tenant_id
               FROM tenantd.tenants AS t
-             WHERE t.drift && $1::text[]
+             WHERE t.drift <> '{}' AND t.drift && $1::text[]
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.repair_scope IS NULL
-                  AND NOT tenantd.is_region_stopped(t.region)
+                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
                -- What a repair did not mend is not tried again at once.
                AND NOT EXISTS (
                    SELECT FROM tenantd.changes AS c
