@@ -47,8 +47,8 @@ schema: ## Refresh docs/schema.sql after a change of the schema
 	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents
 
 .PHONY: bench
-bench: install-postgres ## Measure CPU and wall time per tenant beside a bare floor
-	cargo bench --bench provision $(ARGS)
+bench: install-postgres ## Measure one row of docs/benchmarks.md: ARGS="flat --fleet 1000000"
+	cargo bench --bench provision -- $(ARGS)
 
 .PHONY: interop
 interop: export INTEROP_DIR := $(or $(INTEROP_DIR),$(CURDIR)/target/interop)

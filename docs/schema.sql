@@ -223,7 +223,7 @@ CREATE TABLE tenantd.attempts (
     holder      uuid NOT NULL,                                 -- Who did it.
     CONSTRAINT attempts_pkey PRIMARY KEY (tenant_id, attempt_id)
 );
-CREATE INDEX attempts_by_age ON tenantd.attempts USING brin (started_at);
+CREATE INDEX attempts_by_start ON tenantd.attempts USING btree (started_at);
 
 -- One row per [[regions]] entry that was ever used, with its breaker.
 CREATE TABLE tenantd.regions (
