@@ -267,6 +267,11 @@ impl Stage {
         }
     }
 
+    /// Waits until so many tenants are ready, without counting them.
+    pub(crate) fn wait_until_ready(&self, database: &str, tenants: u32) {
+        self.wait_until(database, &format!("SELECT ready >= {tenants} FROM tenantd.totals"));
+    }
+
     /// Runs what is asynchronous.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)

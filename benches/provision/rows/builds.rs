@@ -62,7 +62,7 @@ fn one(stage: &Stage, tenants: u32, build: &mut Build) {
     build.idle.push(daemon.memory().0);
     let before = daemon.cpu();
     stage.insert(&database, 1, tenants);
-    stage.wait_until(&database, &format!("SELECT count(*) = {tenants} FROM tenantd.status WHERE ready"));
+    stage.wait_until_ready(&database, tenants);
     build.cpu.push(daemon.cpu().saturating_sub(before).as_secs_f64() * 1000.0 / f64::from(tenants));
     std::thread::sleep(Duration::from_secs(10));
     let (now, most) = daemon.memory();

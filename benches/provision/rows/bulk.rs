@@ -45,11 +45,11 @@ pub(super) fn run(options: &Options) {
     let plain = statements("plain", "bulk").map(|statement| stage.time_write(&database, &statement));
 
     let daemon = stage.spawn(&database);
-    stage.wait_until(&database, "SELECT count(*) = 100 FROM tenantd.status WHERE ready");
+    stage.wait_until_ready(&database, 100);
     let before = daemon.memory().0;
     let ours = statements("tenantd.tenants", "bulk").map(|statement| {
         let took = stage.time_write(&database, &statement);
-        let ready: i64 = stage.one(&database, "SELECT count(*) FROM tenantd.status WHERE ready");
+        let ready: i64 = stage.one(&database, "SELECT ready FROM tenantd.totals");
         (took, ready - 100)
     });
     let (after, most) = daemon.memory();

@@ -28,10 +28,7 @@ pub(super) fn run(options: &Options) {
     let idle = daemon.memory().0;
 
     stage.insert(&database, 1, flight);
-    let all = format!(
-        "SELECT count(*) = {flight} FROM tenantd.status WHERE ready AND external_id LIKE 'customer-%'"
-    );
-    stage.wait_until(&database, &all);
+    stage.wait_until_ready(&database, fleet + flight);
     let (worked, most) = daemon.memory();
     report.line(&format!(
         "{fleet} ready tenants, nothing due; over {} s. Then {flight} tenants at a time.\n",

@@ -29,7 +29,7 @@ pub(super) fn run(options: &Options) {
     for replicas in [1_u32, 2, 4] {
         let database = stage.fresh_database(tenants);
         let daemons: Vec<_> = (0..replicas).map(|_| stage.spawn(&database)).collect();
-        stage.wait_until(&database, &format!("SELECT count(*) = {tenants} FROM tenantd.status WHERE ready"));
+        stage.wait_until_ready(&database, tenants);
         drop(daemons);
         let rate: f64 = stage.one(&database, RATE);
         if replicas == 1 {
