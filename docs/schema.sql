@@ -989,6 +989,13 @@ CREATE FUNCTION tenantd.stopped_regions()
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN ARRAY(SELECT r.region FROM (SELECT '' AS region UNION ALL SELECT b.region FROM tenantd.regions b) r WHERE tenantd.is_region_stopped(r.region));
 
+-- Whether a region whose breaker is open may be probed with this tenant.
+CREATE FUNCTION tenantd.may_be_probed(t tenantd.tenants)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN ((((t).lease_holder IS NULL) OR (((t).lease_expires_at <= tenantd.clock()) AND (((t).unanswered IS NULL) OR ((t).settles_at IS NOT NULL)))) AND ((t).parked_reason IS NULL) AND (((t).paused_at IS NULL) OR ((t).paused_until <= tenantd.clock())) AND ((t).desired_state = 'present') AND (((t).phase <> 'pending') OR ((t).not_before IS NULL) OR ((t).not_before <= tenantd.clock())));
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.

@@ -76,6 +76,8 @@ GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenant
 
 -- What a rollout leaves out.
 GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text), tenantd.stopped_regions() TO tenantd_daemon;
+-- Whom a region is probed with.
+GRANT EXECUTE ON FUNCTION tenantd.may_be_probed(tenantd.tenants) TO tenantd_daemon;
 -- The index of secrets by age calls it.
 GRANT EXECUTE ON FUNCTION tenantd.slot_of(uuid) TO tenantd_daemon;
 

@@ -228,30 +228,51 @@ impl Store {
                        SELECT FROM tenantd.pauses AS p
                         WHERE p.region IN ('*', $1) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                    FOR UPDATE SKIP LOCKED
+            ), last AS (
+                -- Where the round stands: class and tenant.
+                SELECT (t.ready_at IS NULL)::integer * 2 + (t.credential_refused_at IS NOT NULL)::integer AS class,
+                       t.tenant_id
+                  FROM turn JOIN tenantd.tenants AS t ON t.tenant_id = turn.probed_tenant_id
+            ), begun AS (
+                -- After whom each class is looked through: in what is left of this round, then in the next.
+                SELECT round, ARRAY(SELECT CASE WHEN round = 1 OR class > coalesce((SELECT class FROM last), -1)
+                                                THEN '00000000-0000-0000-0000-000000000000'
+                                                WHEN class = (SELECT class FROM last) THEN (SELECT tenant_id FROM last)
+                                                ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END
+                                      FROM generate_series(0, 3) AS class ORDER BY class) AS after
+                  FROM turn CROSS JOIN generate_series(0, 1) AS round
             ), chosen AS (
+                -- In this order, and each class by the index that knows it.
+                SELECT begun.round, coalesce(
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[1]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NOT NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[2]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NULL AND t.is_under_way
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[3]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NOT NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[4]
+                         ORDER BY t.tenant_id LIMIT 1)) AS tenant_id
+                  FROM begun
+            ), next AS (
                 SELECT t.tenant_id, t.host
-                  FROM turn
-                  JOIN tenantd.tenants AS t ON t.region = turn.region
-                  LEFT JOIN tenantd.tenants AS last ON last.tenant_id = turn.probed_tenant_id
-                 WHERE (t.lease_holder IS NULL
-                        OR t.lease_expires_at <= tenantd.clock()
-                           AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
-                   AND t.parked_reason IS NULL
-                   AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
-                   AND t.desired_state = 'present'
-                   AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock())
-                 ORDER BY last.tenant_id IS NOT NULL
-                          AND (t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id)
-                              <= (last.ready_at IS NULL, last.credential_refused_at IS NOT NULL, last.tenant_id),
-                          t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id
+                  FROM chosen JOIN tenantd.tenants AS t ON t.tenant_id = chosen.tenant_id
+                 ORDER BY chosen.round
                  LIMIT 1
             )
             UPDATE tenantd.regions AS r
                SET probe_at = tenantd.clock() + $2::interval,
-                   probed_tenant_id = (SELECT tenant_id FROM chosen)
+                   probed_tenant_id = (SELECT tenant_id FROM next)
               FROM turn
              WHERE r.region = turn.region
-            RETURNING r.probed_tenant_id, (SELECT host FROM chosen) AS host
+            RETURNING r.probed_tenant_id, (SELECT host FROM next) AS host
             "#,
                 region.as_str(),
                 interval(probe_every)
