@@ -163,12 +163,20 @@ async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result
     let row = sqlx::query!(
         r#"
         -- rollouts.progress
-        SELECT count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
-               count(*) FILTER (WHERE c.outcome = 'done') AS "done!",
-               count(*) FILTER (WHERE c.outcome = 'failed') AS "failed!"
+        SELECT (SELECT count(*) FROM tenantd.changes AS c
+                 WHERE c.kind = r.kind AND c.ended_at IS NULL AND c.started_at >= r.started_at) AS "open!",
+               count(*) FILTER (WHERE latest.outcome = 'done') AS "done!",
+               count(*) FILTER (WHERE latest.outcome = 'failed') AS "failed!"
           FROM tenantd.rollouts AS r
-          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at >= r.started_at
+          -- Twice as many as a canary may have: where a rollout never ends, what went well long
+          -- ago must neither be counted for ever nor hide what fails now.
+          LEFT JOIN LATERAL (
+               SELECT c.outcome FROM tenantd.changes AS c
+                WHERE c.kind = r.kind AND c.started_at >= r.started_at AND c.outcome IN ('done', 'failed')
+                ORDER BY c.started_at DESC
+                LIMIT 20000) AS latest ON true
          WHERE r.kind = $1
+         GROUP BY r.kind, r.started_at
         "#,
         kind.as_str()
     )
@@ -209,17 +217,28 @@ async fn earlier(
     let row = sqlx::query!(
         r#"
         -- rollouts.earlier
+        WITH present AS MATERIALIZED (
+            SELECT r.kind, r.started_at, coalesce(r.judged_from, '-infinity') AS judged_from,
+                   ARRAY(SELECT x.tenant_id FROM tenantd.changes AS x
+                          WHERE x.kind = r.kind AND x.started_at >= r.started_at
+                          ORDER BY x.started_at DESC
+                          LIMIT 1000) AS tenants
+              FROM tenantd.rollouts AS r
+             WHERE r.kind = $1
+        )
         SELECT count(*) FILTER (WHERE latest.outcome = 'done') AS "done!",
                count(*) FILTER (WHERE latest.outcome = 'failed') AS "failed!"
           FROM (SELECT last.outcome
                   FROM (SELECT DISTINCT ON (c.tenant_id) c.tenant_id, c.outcome, c.started_at
-                          FROM tenantd.rollouts AS r
-                          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at < r.started_at
-                         WHERE r.kind = $1 AND c.outcome IN ('done', 'failed')
-                           AND c.started_at >= coalesce(r.judged_from, '-infinity')
-                           AND NOT EXISTS (
-                               SELECT FROM tenantd.changes AS x
-                                WHERE x.kind = r.kind AND x.started_at >= r.started_at AND x.tenant_id = c.tenant_id)
+                          FROM present
+                         -- Few are asked for: whoever lies behind so many is no witness any more.
+                         CROSS JOIN LATERAL (
+                               SELECT b.tenant_id, b.outcome, b.started_at FROM tenantd.changes AS b
+                                WHERE b.kind = present.kind AND b.started_at < present.started_at
+                                  AND b.started_at >= present.judged_from AND b.outcome IN ('done', 'failed')
+                                ORDER BY b.started_at DESC
+                                LIMIT 1000) AS c
+                         WHERE c.tenant_id <> ALL (present.tenants)
                          ORDER BY c.tenant_id, c.started_at DESC) AS last
                   LEFT JOIN tenantd.tenants AS t ON t.tenant_id = last.tenant_id
                  WHERE last.outcome = 'done' OR t.parked_reason IS NOT NULL OR t.failures > 0 OR t.drift && $2::text[]
