@@ -212,6 +212,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
+    #[expect(clippy::too_many_lines, reason = "one statement: a look for each class of tenants")]
     pub async fn take_probe(
         &self,
         region: &RegionName,
