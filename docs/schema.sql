@@ -996,6 +996,52 @@ CREATE FUNCTION tenantd.may_be_probed(t tenantd.tenants)
  STABLE PARALLEL SAFE
 RETURN ((((t).lease_holder IS NULL) OR (((t).lease_expires_at <= tenantd.clock()) AND (((t).unanswered IS NULL) OR ((t).settles_at IS NOT NULL)))) AND ((t).parked_reason IS NULL) AND (((t).paused_at IS NULL) OR ((t).paused_until <= tenantd.clock())) AND ((t).desired_state = 'present') AND (((t).phase <> 'pending') OR ((t).not_before IS NULL) OR ((t).not_before <= tenantd.clock())));
 
+CREATE FUNCTION tenantd.look_back()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM set_config('tenantd.has_former', (EXISTS (SELECT FROM tenantd.former_tenants))::text, true),
+            set_config('tenantd.has_absent', (EXISTS (SELECT FROM tenantd.tenants WHERE desired_state = 'absent'))::text, true);
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.refuse_forgotten_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    known text;
+BEGIN
+    SELECT i.external_id INTO known
+      FROM inserted AS i JOIN tenantd.former_tenants AS f ON f.external_id = i.external_id
+     WHERE i.desired_version < f.next_version
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'tenant % was deleted while it was inserted anew', known
+            USING ERRCODE = 'serialization_failure', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen.';
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.note_edit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.updated_at := tenantd.clock();
+    RETURN NEW;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -1158,13 +1204,13 @@ CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.installation
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
 
 CREATE TRIGGER accept_checked_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.check_wants();
+    FOR EACH ROW WHEN (NOT COALESCE(octet_length(new.external_id) >= 1 AND octet_length(new.external_id) <= 200 AND octet_length(new.host) <= 63 AND new.host ~ '^[a-z0-9]+(-[a-z0-9]+)*([.][a-z0-9]+(-[a-z0-9]+)*)+[.][a-z]+$' AND new.profile = 'default' AND new.client_name IS NULL AND new.redirect_uris IS NULL AND new.desired_state = 'present' AND new.desired_version = 1 AND new.priority = 0 AND new.not_before IS NULL AND jsonb_typeof(new.labels) = 'object' AND octet_length(new.labels::text) < 100, false)) EXECUTE FUNCTION tenantd.check_wants();
 CREATE TRIGGER accept_checked_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
-    FOR EACH ROW WHEN (new.desired_version < 1 OR new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.priority IS DISTINCT FROM old.priority OR new.not_before IS DISTINCT FROM old.not_before OR new.labels IS DISTINCT FROM old.labels) EXECUTE FUNCTION tenantd.check_wants();
+    FOR EACH ROW WHEN (new.desired_version < 1 OR new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.priority IS DISTINCT FROM old.priority OR new.not_before IS DISTINCT FROM old.not_before OR new.labels IS DISTINCT FROM old.labels AND NOT COALESCE(jsonb_typeof(new.labels) = 'object' AND octet_length(new.labels::text) < 100, false)) EXECUTE FUNCTION tenantd.check_wants();
 CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
-CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_update();
+    FOR EACH ROW WHEN (new.desired_state IS DISTINCT FROM 'present' OR new.desired_version IS DISTINCT FROM 1 OR new.not_before IS NOT NULL OR current_setting('tenantd.has_former', true) IS DISTINCT FROM 'false') EXECUTE FUNCTION tenantd.accept_insert();
+CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, not_before ON tenantd.tenants
+    FOR EACH ROW WHEN (new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.desired_version IS DISTINCT FROM old.desired_version OR new.not_before IS DISTINCT FROM old.not_before) EXECUTE FUNCTION tenantd.accept_update();
 CREATE TRIGGER count_class AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way <> old.is_under_way OR (new.phase = 'removed') <> (old.phase = 'removed')) EXECUTE FUNCTION tenantd.count_class();
 CREATE TRIGGER count_deleted AFTER DELETE ON tenantd.tenants REFERENCING OLD TABLE AS changed
@@ -1175,14 +1221,20 @@ CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
 CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
+CREATE TRIGGER look_back BEFORE INSERT ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.look_back();
+CREATE TRIGGER note_edit BEFORE UPDATE OF priority, labels ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.note_edit();
 CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
 CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
+CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_forgotten_versions();
 CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+    FOR EACH ROW WHEN (current_setting('tenantd.has_absent', true) IS DISTINCT FROM 'false') EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd.tenants
     FOR EACH ROW WHEN (new.host <> old.host) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants

@@ -194,3 +194,38 @@ async fn a_tenant_that_never_had_a_secret_begins_at_the_number_that_was_asked_fo
     rig.given_tenant("acme").await;
     assert_eq!(text(&rig, desired).await, "3", "inserted anew");
 }
+
+/// The statement looked back when it began, and knew of no key that was there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_deleted_while_a_statement_inserts_it_anew_gives_no_version_twice() {
+    let db = test_db().await;
+    let given = "INSERT INTO tenantd.tenants (external_id, host, desired_state, desired_version)
+                 VALUES ('acme', 'acme.us.qlikcloud.com', 'absent', 3)";
+    said(&db.pool, given).await.unwrap();
+    let mut gate = db.pool.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(7)").execute(&mut *gate).await.unwrap();
+    let anew = "INSERT INTO tenantd.tenants (external_id, host)
+                SELECT 'acme', 'other.us.qlikcloud.com' FROM (SELECT pg_advisory_lock(7)) AS gate";
+    let pool = db.pool.clone();
+    let inserting = tokio::spawn(async move { sqlx::query(anew).execute(&pool).await });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&db.pool).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+
+    assert_eq!(said(&db.pool, DELETE).await, Ok(1));
+    sqlx::query("SELECT pg_advisory_unlock(7)").execute(&mut *gate).await.unwrap();
+    let error = inserting.await.unwrap().unwrap_err().into_database_error().unwrap();
+
+    assert_eq!(error.code().as_deref(), Some("40001"), "{error}");
+    said(&db.pool, "SELECT pg_advisory_unlock_all()").await.unwrap();
+    said(
+        &db.pool,
+        "INSERT INTO tenantd.tenants (external_id, host) VALUES ('acme', 'other.us.qlikcloud.com')",
+    )
+    .await
+    .unwrap();
+    let version: i32 =
+        sqlx::query_scalar("SELECT desired_version FROM tenantd.tenants").fetch_one(&db.pool).await.unwrap();
+    assert_eq!(version, 3, "repeated, it goes on behind what was seen");
+}
