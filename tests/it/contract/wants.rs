@@ -322,7 +322,7 @@ async fn a_row_that_is_plainly_right_calls_no_function_and_any_other_those_that_
 
     let many = format!(", jsonb_build_object('a', '{}')", "x".repeat(100));
     let checked = ("check_wants".to_owned(), 9);
-    assert_eq!(called(&db, &insert("c", ", labels", &many)).await, [checked.clone()]);
+    assert_eq!(called(&db, &insert("c", ", labels", &many)).await, std::slice::from_ref(&checked));
     let asked = called(&db, &insert("d", ", desired_version", ", 2")).await;
     assert!(asked.contains(&checked) && asked.contains(&("accept_insert".to_owned(), 9)), "{asked:?}");
     run(&db.pool, "INSERT INTO tenantd.former_tenants (external_id, next_version) VALUES ('e3', 5)")
