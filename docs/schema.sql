@@ -23,7 +23,7 @@ CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer)
  RETURNS timestamptz
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN (due_at - make_interval(mins => priority));
+RETURN timezone('UTC', (timezone('UTC', due_at) - make_interval(mins => priority)));
 
 -- The interval less up to a tenth of it, always the same for a tenant.
 CREATE FUNCTION tenantd.spread(every interval, tenant_id uuid)

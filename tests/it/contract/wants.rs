@@ -289,8 +289,7 @@ const PLAIN: [&str; 10] = [
     "labels jsonb",
 ];
 
-/// Functions of ours that a statement called for each row, but for that of the index of the
-/// due; of each how often.
+/// Functions of ours that a statement called for each row; of each how often.
 async fn called(db: &TestDb, statement: &str) -> Vec<(String, i64)> {
     // A session counts on until it has told the server.
     let mut connection = PgConnection::connect(&db.url).await.unwrap();
@@ -298,7 +297,7 @@ async fn called(db: &TestDb, statement: &str) -> Vec<(String, i64)> {
     sqlx::query("SET LOCAL track_functions = 'all'").execute(&mut *transaction).await.unwrap();
     sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut *transaction).await.unwrap();
     let calls = "SELECT funcname::text, calls FROM pg_stat_xact_user_functions
-                  WHERE schemaname = 'tenantd' AND calls > 1 AND funcname <> 'rank_of' ORDER BY 1";
+                  WHERE schemaname = 'tenantd' AND calls > 1 ORDER BY 1";
     let called = sqlx::query_as(calls).fetch_all(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
     called
