@@ -137,7 +137,10 @@ impl StoreError {
     pub fn message(&self) -> Message {
         match self {
             Self::Driver(error) => said(error),
-            Self::LeaseLost(_) | Self::Inconsistent { .. } => Message::bare(self.to_string()),
+            Self::Shared(error) => error.message(),
+            Self::LeaseLost(_) | Self::Superseded(_) | Self::Inconsistent { .. } => {
+                Message::bare(self.to_string())
+            }
         }
     }
 
