@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use sqlx::postgres::PgDatabaseError;
 
-use super::connections::{SetBack, Swallowed};
+use super::raised::{SetBack, Swallowed};
 use crate::domain::ids::TenantId;
 use crate::domain::message::Message;
 
