@@ -11,8 +11,10 @@
 pub mod adopt;
 pub mod breaker;
 pub mod census;
+pub mod committer;
 mod defects;
 pub mod dispatch;
+pub mod held;
 mod hold;
 mod in_hand;
 pub mod inspect;
@@ -87,6 +89,8 @@ impl Terms {
 pub struct Engine<Q> {
     /// Qlik Cloud.
     pub api: Q,
+    /// Sends what workers decide.
+    pub committer: committer::Committer,
     /// What must survive.
     pub store: Store,
     /// Where secrets are sealed.
@@ -130,6 +134,7 @@ impl<Q: QlikApi> Engine<Q> {
         let (midway, committed) = (midway::Midway::default(), defects::Committed::default());
         Self {
             api,
+            committer: committer::Committer::new(store.clone()),
             store,
             vault,
             clock,

@@ -6,6 +6,7 @@
 //! and counted against no tenant.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -22,6 +23,12 @@ pub enum StoreError {
     /// Another holder has the row now; nothing was written.
     #[error("the lease on tenant {0} was lost")]
     LeaseLost(TenantId),
+    /// What was to be done was decided on less than is known by now; nothing was written.
+    #[error("what was decided for tenant {0} is out of date")]
+    Superseded(TenantId),
+    /// The same error of a statement that wrote for others, too.
+    #[error("{0}")]
+    Shared(Arc<StoreError>),
     /// A row says something that no version of this program writes.
     #[error(
         "{table} of tenant {tenant} is unreadable: {what}; was it written by hand, or by a newer version?"
@@ -130,7 +137,10 @@ impl StoreError {
     pub fn message(&self) -> Message {
         match self {
             Self::Driver(error) => said(error),
-            Self::LeaseLost(_) | Self::Inconsistent { .. } => Message::bare(self.to_string()),
+            Self::Shared(error) => error.message(),
+            Self::LeaseLost(_) | Self::Superseded(_) | Self::Inconsistent { .. } => {
+                Message::bare(self.to_string())
+            }
         }
     }
 
@@ -139,7 +149,8 @@ impl StoreError {
     pub fn meaning(&self) -> Option<Meaning> {
         match self {
             Self::Driver(error) => Some(Meaning::of(error)),
-            Self::LeaseLost(_) | Self::Inconsistent { .. } => None,
+            Self::Shared(error) => error.meaning(),
+            Self::LeaseLost(_) | Self::Superseded(_) | Self::Inconsistent { .. } => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an owner's edits do: corrections take effect, and what is fixed stays fixed.
 
+use tenantd::ports::Clock;
+
 use crate::support::postgres::test_db;
 use crate::support::rig::Rig;
 use crate::support::roles::Refused;
@@ -80,13 +82,14 @@ async fn an_edit_never_costs_a_worker_its_lease_once_something_may_have_been_sen
     rig.given_tenant("acme").await;
     let claimed = rig.claim(&replica).await.unwrap();
 
-    rig.write(
-        "UPDATE tenantd.tenants SET profile = 'other', client_name = 'Portal', not_before = 'tomorrow'",
-    )
-    .await;
+    rig.write("UPDATE tenantd.tenants SET client_name = 'Portal', not_before = 'tomorrow'").await;
     rig.work_on(&replica, claimed).await;
 
+    // What it has done counts, and whoever goes on has heard the edit.
+    assert_eq!(stand(&rig, "acme").await.0, "created");
+    rig.work_until_quiet(&replica).await;
     assert_eq!(stand(&rig, "acme").await.0, "ready");
+    assert_eq!(rig.world.at(rig.clock.now()).ledger().secrets_made, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

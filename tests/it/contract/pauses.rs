@@ -35,6 +35,7 @@ async fn message(rig: &Rig) -> String {
 
 async fn is_claimed(rig: &Rig, replica: &Replica) -> bool {
     let claims = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap();
+    let is_any = claims.rows.iter().any(|claimed| !claimed.tenant.is_resting);
     if let Some(claimed) = claims.rows.first() {
         replica.store.give_back(claimed.tenant_id, claimed.fence).await.unwrap();
         rig.write(
@@ -42,7 +43,7 @@ async fn is_claimed(rig: &Rig, replica: &Replica) -> bool {
         )
         .await;
     }
-    !claims.rows.is_empty()
+    is_any
 }
 
 const ROW: &str = "UPDATE tenantd.tenants SET paused_at = tenantd.clock(), pause_reason = 'audit'";
@@ -148,19 +149,19 @@ async fn a_worker_stops_at_the_next_step_when_its_region_or_the_fleet_is_paused(
                  RETURN NULL;
              END $$;
              CREATE TRIGGER pause AFTER UPDATE ON tenantd.tenants
-                 FOR EACH ROW WHEN (NEW.phase = 'created' AND OLD.phase = 'creating')
+                 FOR EACH ROW WHEN (NEW.phase = 'creating' AND OLD.phase = 'pending')
                  EXECUTE FUNCTION tenantd_test.pause()"
         );
         sqlx::raw_sql(AssertSqlSafe(trigger)).execute(rig.pool()).await.unwrap();
 
         rig.work_once(&replica).await;
 
-        // The pause began with the commit of `created`, so the next commit was told.
+        // The pause began with the claim, so the next commit was told.
         let row: (String, bool) = sqlx::query_as("SELECT phase, lease_holder IS NULL FROM tenantd.tenants")
             .fetch_one(rig.pool())
             .await
             .unwrap();
-        assert_eq!(row, ("trusted".into(), true), "{whom}");
+        assert_eq!(row, ("created".into(), true), "{whom}");
         assert!(!is_claimed(&rig, &replica).await);
         rig.write("DELETE FROM tenantd.pauses").await;
         rig.work_until_quiet(&replica).await;
