@@ -47,8 +47,8 @@ schema: ## Refresh docs/schema.sql after a change of the schema
 	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents
 
 .PHONY: bench
-bench: install-postgres ## Measure CPU and wall time per tenant beside a bare floor
-	cargo bench --bench provision $(ARGS)
+bench: install-postgres ## Measure one row of docs/benchmarks.md: ARGS="flat --fleet 1000000"
+	cargo bench --bench provision -- $(ARGS)
 
 .PHONY: interop
 interop: export INTEROP_DIR := $(or $(INTEROP_DIR),$(CURDIR)/target/interop)
@@ -74,11 +74,11 @@ PREFIX ?= /usr/local
 # Where cargo builds, unless its own configuration says otherwise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 .PHONY: install
-install: ## Build for release; install program and manual pages to PREFIX (/usr/local; the unit wants /usr)
-	cargo build --release --locked --bin tenantd
+install: ## Build what is shipped; install program and manual pages to PREFIX (/usr/local; the unit wants /usr)
+	cargo build --profile dist --locked --bin tenantd
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
-	install -m 0755 "$(TARGET)/release/tenantd" "$(DESTDIR)$(PREFIX)/bin/tenantd"
-	"$(TARGET)/release/tenantd" man --out "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -m 0755 "$(TARGET)/dist/tenantd" "$(DESTDIR)$(PREFIX)/bin/tenantd"
+	"$(TARGET)/dist/tenantd" man --out "$(DESTDIR)$(PREFIX)/share/man/man1"
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -23,7 +23,7 @@ CREATE FUNCTION tenantd.rank_of(due_at timestamptz, priority integer)
  RETURNS timestamptz
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN (due_at - make_interval(mins => priority));
+RETURN timezone('UTC', (timezone('UTC', due_at) - make_interval(mins => priority)));
 
 -- The interval less up to a tenth of it, always the same for a tenant.
 CREATE FUNCTION tenantd.spread(every interval, tenant_id uuid)
@@ -38,6 +38,13 @@ CREATE FUNCTION tenantd.version_of(at timestamptz)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (GREATEST((1)::numeric, LEAST((EXTRACT(epoch FROM at) - (1767225600)::numeric), (2147000000)::numeric)))::integer;
+
+-- Which of 256 slots the tenant's share of tenantd.spread falls into: 0 for the earliest.
+CREATE FUNCTION tenantd.slot_of(tenant_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((hashtextextended((tenant_id)::text, (0)::bigint) & (1048575)::bigint) >> 12))::integer;
 
 -- Tables ------------------------------------------------------------------------------------
 
@@ -123,6 +130,7 @@ CREATE TABLE tenantd.tenants (
     turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
     generation            bigint NOT NULL DEFAULT 0,                     -- Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.
     backoff_at            timestamptz,                                   -- Until then it waits after a failure, whoever wakes it.
+    is_under_way          boolean NOT NULL DEFAULT true,                 -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -170,6 +178,11 @@ CREATE INDEX tenants_credential_refused ON tenantd.tenants USING btree (region, 
 CREATE INDEX tenants_awaits_right ON tenantd.tenants USING btree (region, awaits_right) WHERE awaits_right IS NOT NULL;
 CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (turned_at) WHERE desired_state = 'absent' AND removal_admitted_at IS NULL;
+CREATE INDEX tenants_under_way ON tenantd.tenants USING btree (tenant_id) WHERE is_under_way;
+CREATE INDEX tenants_parked ON tenantd.tenants USING btree (external_id) INCLUDE (parked_reason) WHERE parked_reason IS NOT NULL;
+CREATE INDEX tenants_absent ON tenantd.tenants USING btree (external_id) WHERE desired_state = 'absent';
+CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE drift <> '{}'::text[];
+CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -194,6 +207,7 @@ CREATE TABLE tenantd.secrets (
     CONSTRAINT version_is_positive CHECK (version >= 1),
     CONSTRAINT sealed_is_a_compact_jwe CHECK (sealed ~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]*){4}$')
 );
+CREATE INDEX secrets_by_age ON tenantd.secrets USING btree (tenantd.slot_of(tenant_id), proven_at) WHERE standing = 'current';
 
 -- What was tried, when, and what came of it.
 CREATE TABLE tenantd.attempts (
@@ -211,7 +225,7 @@ CREATE TABLE tenantd.attempts (
     holder      uuid NOT NULL,                                 -- Who did it.
     CONSTRAINT attempts_pkey PRIMARY KEY (tenant_id, attempt_id)
 );
-CREATE INDEX attempts_by_age ON tenantd.attempts USING brin (started_at);
+CREATE INDEX attempts_by_start ON tenantd.attempts USING btree (started_at);
 
 -- One row per [[regions]] entry that was ever used, with its breaker.
 CREATE TABLE tenantd.regions (
@@ -259,7 +273,7 @@ CREATE INDEX changes_open ON tenantd.changes USING btree (kind) WHERE ended_at I
 
 -- What is done for the whole fleet from time to time, by whichever replica comes first.
 CREATE TABLE tenantd.schedules (
-    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs).
+    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts.
     due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it is to be done next.
     taken_at timestamptz,                                   -- When it was last taken.
     holder   uuid,                                          -- By whom.
@@ -296,6 +310,35 @@ CREATE TABLE tenantd.rights (
     CONSTRAINT rights_pkey PRIMARY KEY (region, effect),
     CONSTRAINT a_missing_right_is_asked_for
         CHECK ((missing_since IS NULL) = (ask_at IS NULL) AND (missing_since IS NULL) = (answer IS NULL))
+);
+
+-- How many tenants there were when the deltas were last folded. Read it through tenantd.totals.
+CREATE TABLE tenantd.counts (
+    only_row  boolean NOT NULL DEFAULT true,  -- Always true: keeps the table at one row.
+    tenants   bigint NOT NULL,                -- All rows.
+    ready     bigint NOT NULL,                -- Those that are at rest as ready.
+    under_way bigint NOT NULL,                -- Those that are under way.
+    removed   bigint NOT NULL,                -- Those in the phase removed, whether or not they are looked at once more.
+    CONSTRAINT counts_pkey PRIMARY KEY (only_row),
+    CONSTRAINT counts_has_one_row CHECK (only_row)
+);
+
+-- What changed since: appended by triggers of tenantd.tenants, folded into tenantd.counts by the job fold_counts.
+CREATE TABLE tenantd.count_deltas (
+    tenants   bigint NOT NULL,  -- How many rows more.
+    ready     bigint NOT NULL,  -- How many more are at rest as ready.
+    under_way bigint NOT NULL,  -- How many more are under way.
+    removed   bigint NOT NULL   -- How many more are in the phase removed.
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=10000, autovacuum_vacuum_insert_threshold=-1);
+
+-- Walks over all tenants in slices, after a change of the configuration.
+CREATE TABLE tenantd.passes (
+    pass         text NOT NULL,         -- sort_regions, or plan_audits.
+    asked        text NOT NULL,         -- The settings by which every row is or was asked.
+    since        timestamptz NOT NULL,  -- When rows were first asked by these settings.
+    resume_after uuid,                  -- The last tenant that was asked; null at the beginning.
+    ended_at     timestamptz,           -- When the last of them was asked; null while the pass goes on.
+    CONSTRAINT passes_pkey PRIMARY KEY (pass)
 );
 
 -- All other functions -----------------------------------------------------------------------
@@ -639,7 +682,7 @@ CREATE FUNCTION tenantd.default_removals()
  RETURNS bigint
  LANGUAGE sql
  STABLE
-RETURN (SELECT GREATEST((5)::bigint, (ceil(((count(*))::numeric / 10.0)))::bigint) AS "greatest" FROM (SELECT t.tenant_id FROM tenantd.tenants t WHERE (t.phase <> 'removed') UNION SELECT c.tenant_id FROM tenantd.changes c WHERE ((c.kind = 'removal') AND (c.started_at > (tenantd.clock() - '01:00:00'::interval)))) fleet);
+RETURN GREATEST((5)::bigint, (ceil((((((SELECT (c.tenants - c.removed) FROM tenantd.counts c))::numeric + (SELECT COALESCE(sum((d.tenants - d.removed)), (0)::numeric) AS "coalesce" FROM tenantd.count_deltas d)) + ((SELECT count(DISTINCT g.tenant_id) AS count FROM tenantd.changes g WHERE ((g.kind = 'removal') AND (g.started_at > (tenantd.clock() - '01:00:00'::interval)) AND (NOT (EXISTS (SELECT FROM tenantd.tenants t WHERE ((t.tenant_id = g.tenant_id) AND (t.phase <> 'removed'))))))))::numeric) / 10.0)))::bigint);
 
 CREATE FUNCTION tenantd.refuse_host_of_removed()
  RETURNS trigger
@@ -847,6 +890,149 @@ BEGIN
 END
 $function$;
 
+CREATE FUNCTION tenantd.count_class()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    VALUES (0,
+            (NOT NEW.is_under_way AND NEW.phase = 'ready')::integer - (NOT OLD.is_under_way AND OLD.phase = 'ready')::integer,
+            NEW.is_under_way::integer - OLD.is_under_way::integer,
+            (NEW.phase = 'removed')::integer - (OLD.phase = 'removed')::integer);
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.count_rows()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    sign CONSTANT integer := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END;
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    SELECT sign * count(*),
+           sign * count(*) FILTER (WHERE NOT c.is_under_way AND c.phase = 'ready'),
+           sign * count(*) FILTER (WHERE c.is_under_way),
+           sign * count(*) FILTER (WHERE c.phase = 'removed')
+      FROM changed AS c
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.count_none()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.count_deltas (tenants, ready, under_way, removed)
+    SELECT -t.tenants, -t.ready, -t.under_way, -t.removed FROM tenantd.totals AS t;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.turn_under_way()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.is_under_way := NOT NEW.is_under_way;
+    RETURN NEW;
+END
+$function$;
+
+-- Counts everything anew, for whoever has loaded rows past the triggers. Writers wait meanwhile.
+CREATE FUNCTION tenantd.recount()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    LOCK TABLE tenantd.tenants IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE tenantd.tenants AS t SET is_under_way = NOT t.is_under_way
+     WHERE t.is_under_way IS DISTINCT FROM
+           (t.parked_reason IS NOT NULL
+            OR (t.phase <> 'ready' OR t.desired_state <> 'present') AND (t.phase <> 'removed' OR t.recheck_at IS NOT NULL));
+    DELETE FROM tenantd.count_deltas;
+    INSERT INTO tenantd.counts AS c (tenants, ready, under_way, removed)
+    SELECT count(*), count(*) FILTER (WHERE NOT t.is_under_way AND t.phase = 'ready'),
+           count(*) FILTER (WHERE t.is_under_way), count(*) FILTER (WHERE t.phase = 'removed')
+      FROM tenantd.tenants AS t
+    ON CONFLICT (only_row) DO UPDATE
+       SET tenants = excluded.tenants, ready = excluded.ready, under_way = excluded.under_way, removed = excluded.removed;
+END
+$function$;
+
+-- Those of which tenantd.is_region_stopped is true, asked once instead of for every row.
+CREATE FUNCTION tenantd.stopped_regions()
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ARRAY(SELECT r.region FROM (SELECT '' AS region UNION ALL SELECT b.region FROM tenantd.regions b) r WHERE tenantd.is_region_stopped(r.region));
+
+-- Whether a region whose breaker is open may be probed with this tenant.
+CREATE FUNCTION tenantd.may_be_probed(t tenantd.tenants)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN ((((t).lease_holder IS NULL) OR (((t).lease_expires_at <= tenantd.clock()) AND (((t).unanswered IS NULL) OR ((t).settles_at IS NOT NULL)))) AND ((t).parked_reason IS NULL) AND (((t).paused_at IS NULL) OR ((t).paused_until <= tenantd.clock())) AND ((t).desired_state = 'present') AND (((t).phase <> 'pending') OR ((t).not_before IS NULL) OR ((t).not_before <= tenantd.clock())));
+
+CREATE FUNCTION tenantd.look_back()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM set_config('tenantd.has_former', (EXISTS (SELECT FROM tenantd.former_tenants))::text, true),
+            set_config('tenantd.has_absent', (EXISTS (SELECT FROM tenantd.tenants WHERE desired_state = 'absent'))::text, true);
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.refuse_forgotten_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    known text;
+BEGIN
+    SELECT i.external_id INTO known
+      FROM inserted AS i JOIN tenantd.former_tenants AS f ON f.external_id = i.external_id
+     WHERE i.desired_version < f.next_version
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'tenant % was deleted while it was inserted anew', known
+            USING ERRCODE = 'serialization_failure', SCHEMA = 'tenantd', TABLE = 'tenants',
+                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen.';
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.note_edit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.updated_at := tenantd.clock();
+    RETURN NEW;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -988,35 +1174,70 @@ CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
      JOIN tenantd.tenants t ON t.tenant_id = s.tenant_id
   WHERE (s.standing IN ('current', 'previous')) AND t.desired_state = 'present' AND t.phase <> 'removing';
 
+-- How many tenants there are, without counting them.
+--   tenants    All rows.
+--   ready      At rest as ready: nothing is done but audits.
+--   under_way  Neither ready and desired present nor removed for good, or parked.
+--   removed    In the phase removed, whether or not they are looked at once more.
+CREATE VIEW tenantd.totals AS
+ SELECT c.tenants + d.tenants AS tenants,
+    c.ready + d.ready AS ready,
+    c.under_way + d.under_way AS under_way,
+    c.removed + d.removed AS removed
+   FROM tenantd.counts c
+     CROSS JOIN ( SELECT COALESCE(sum(x.tenants), 0::numeric)::bigint AS tenants,
+            COALESCE(sum(x.ready), 0::numeric)::bigint AS ready,
+            COALESCE(sum(x.under_way), 0::numeric)::bigint AS under_way,
+            COALESCE(sum(x.removed), 0::numeric)::bigint AS removed
+           FROM tenantd.count_deltas x) d;
+
 -- Triggers: those of one kind run in the order of their names -------------------------------
 
 CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.installation
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
 
 CREATE TRIGGER accept_checked_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.check_wants();
+    FOR EACH ROW WHEN (NOT COALESCE(octet_length(new.external_id) >= 1 AND octet_length(new.external_id) <= 200 AND octet_length(new.host) <= 63 AND new.host ~ '^[a-z0-9]+(-[a-z0-9]+)*([.][a-z0-9]+(-[a-z0-9]+)*)+[.][a-z]+$' AND new.profile = 'default' AND new.client_name IS NULL AND new.redirect_uris IS NULL AND new.desired_state = 'present' AND new.desired_version = 1 AND new.priority = 0 AND new.not_before IS NULL AND jsonb_typeof(new.labels) = 'object' AND octet_length(new.labels::text) < 100, false)) EXECUTE FUNCTION tenantd.check_wants();
 CREATE TRIGGER accept_checked_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
-    FOR EACH ROW WHEN (new.desired_version < 1 OR new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.priority IS DISTINCT FROM old.priority OR new.not_before IS DISTINCT FROM old.not_before OR new.labels IS DISTINCT FROM old.labels) EXECUTE FUNCTION tenantd.check_wants();
+    FOR EACH ROW WHEN (new.desired_version < 1 OR new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.priority IS DISTINCT FROM old.priority OR new.not_before IS DISTINCT FROM old.not_before OR new.labels IS DISTINCT FROM old.labels AND NOT COALESCE(jsonb_typeof(new.labels) = 'object' AND octet_length(new.labels::text) < 100, false)) EXECUTE FUNCTION tenantd.check_wants();
 CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_insert();
-CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, priority, not_before, labels ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.accept_update();
+    FOR EACH ROW WHEN (new.desired_state IS DISTINCT FROM 'present' OR new.desired_version IS DISTINCT FROM 1 OR new.not_before IS NOT NULL OR current_setting('tenantd.has_former', true) IS DISTINCT FROM 'false') EXECUTE FUNCTION tenantd.accept_insert();
+CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, not_before ON tenantd.tenants
+    FOR EACH ROW WHEN (new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.desired_version IS DISTINCT FROM old.desired_version OR new.not_before IS DISTINCT FROM old.not_before) EXECUTE FUNCTION tenantd.accept_update();
+CREATE TRIGGER count_class AFTER UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way <> old.is_under_way OR (new.phase = 'removed') <> (old.phase = 'removed')) EXECUTE FUNCTION tenantd.count_class();
+CREATE TRIGGER count_deleted AFTER DELETE ON tenantd.tenants REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
+CREATE TRIGGER count_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
+CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
 CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
+CREATE TRIGGER look_back BEFORE INSERT ON tenantd.tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.look_back();
+CREATE TRIGGER note_edit BEFORE UPDATE OF priority, labels ON tenantd.tenants
+    FOR EACH ROW EXECUTE FUNCTION tenantd.note_edit();
 CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
 CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
+CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_forgotten_versions();
 CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants
-    FOR EACH ROW EXECUTE FUNCTION tenantd.refuse_host_of_removed();
+    FOR EACH ROW WHEN (current_setting('tenantd.has_absent', true) IS DISTINCT FROM 'false') EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd.tenants
     FOR EACH ROW WHEN (new.host <> old.host) EXECUTE FUNCTION tenantd.refuse_host_of_removed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
+CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 
@@ -1042,4 +1263,10 @@ CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.former_tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.rights
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.counts
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.count_deltas
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

@@ -1,4 +1,4 @@
-//! CPU time from `/proc`: of children that ended, and of a Postgres server.
+//! CPU time and memory from `/proc`: of children, and of a Postgres server.
 
 use std::fs;
 use std::time::Duration;
@@ -12,6 +12,23 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn of_ended_children() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
     TICK * (field(&stat, FIRST_TIME + 2) + field(&stat, FIRST_TIME + 3))
+}
+
+/// CPU used so far by a process.
+pub(crate) fn of_process(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    TICK * (field(&stat, FIRST_TIME) + field(&stat, FIRST_TIME + 1))
+}
+
+/// Memory of a process in MB: now, and at the most.
+pub(crate) fn memory_of_process(pid: u32) -> (f64, f64) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let megabytes = |key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        let kilobytes: f64 = line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0.0);
+        kilobytes / 1024.0
+    };
+    (megabytes("VmRSS:"), megabytes("VmHWM:"))
 }
 
 /// CPU used so far by the server whose socket is in this directory, and all its backends.

@@ -4,6 +4,7 @@
 //! The rule: **it carries none of our weight**. Its table is a plain one of its own, without
 //! a check, trigger or index of ours.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,7 @@ pub(crate) fn main(arguments: &[String]) {
     let [database, simulator, ca, tenants, concurrency] = arguments else { panic!("five arguments") };
     let tenants: u32 = tenants.parse().expect("a number");
     let concurrency: u32 = concurrency.parse().expect("a number");
-    let ca = std::fs::read(ca).expect("the certificate is there");
-    let client = client(&ca, simulator.parse().expect("an address"));
+    let calls = Calls::new(Path::new(ca), simulator.parse().expect("an address"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let pool = PgPoolOptions::new()
@@ -30,7 +30,7 @@ pub(crate) fn main(arguments: &[String]) {
             .connect(database)
             .await
             .expect("the database");
-        let floor = Arc::new(Floor { client, pool });
+        let floor = Arc::new(Floor { calls, pool });
         let mut loops = JoinSet::new();
         for first in 1..=concurrency {
             let floor = Arc::clone(&floor);
@@ -46,27 +46,8 @@ pub(crate) fn main(arguments: &[String]) {
     });
 }
 
-#[expect(clippy::disallowed_methods, reason = "the floor is what the adapter is measured against")]
-fn client(ca: &[u8], simulator: std::net::SocketAddr) -> Client {
-    struct Everywhere(std::net::SocketAddr);
-    impl reqwest::dns::Resolve for Everywhere {
-        fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
-            let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
-            Box::pin(std::future::ready(Ok(addresses)))
-        }
-    }
-    Client::builder()
-        .tls_certs_merge([Certificate::from_pem(ca).expect("a certificate")])
-        .dns_resolver(Everywhere(simulator))
-        .http1_only()
-        .no_proxy()
-        .timeout(Duration::from_secs(20))
-        .build()
-        .expect("a client")
-}
-
 struct Floor {
-    client: Client,
+    calls: Calls,
     pool: PgPool,
 }
 
@@ -79,23 +60,58 @@ impl Floor {
             .await
             .expect("the row is there");
         debug_assert!(host.ends_with(SUFFIX));
-        let token = self.token(&host, CLIENT_ID, SECRET).await;
-        let wanted = json!({
-            "appType": "web", "clientName": "bench", "allowedScopes": ["user_default"],
-            "allowedGrantTypes": ["client_credentials", "urn:qlik:oauth:user-impersonation"],
-        });
-        let made = self.send("POST", &host, "/api/v1/oauth-clients", Some(&token), &wanted).await;
-        let (client, secret) = (text(&made, "clientId"), text(&made, "clientSecret"));
-        let consent = json!([{"op": "replace", "path": "/consentMethod", "value": "trusted"}]);
-        let path = format!("/api/v1/oauth-clients/{client}/connection-configs/me");
-        self.send("PATCH", &host, &path, Some(&token), &consent).await;
-        self.token(&host, &client, &secret).await;
+        let secret = self.calls.make(&host).await;
         sqlx::query("UPDATE floor SET secret = $2 WHERE external_id = $1")
             .bind(&external_id)
             .bind(secret)
             .execute(&self.pool)
             .await
             .expect("the row can be written");
+    }
+}
+
+/// The four calls alone.
+pub(crate) struct Calls {
+    client: Client,
+}
+
+impl Calls {
+    /// To the simulator at this address, whose certificate authority is in this file.
+    #[expect(clippy::disallowed_methods, reason = "the floor is what the adapter is measured against")]
+    pub(crate) fn new(ca_file: &Path, simulator: std::net::SocketAddr) -> Self {
+        struct Everywhere(std::net::SocketAddr);
+        impl reqwest::dns::Resolve for Everywhere {
+            fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+                let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
+                Box::pin(std::future::ready(Ok(addresses)))
+            }
+        }
+        let ca = std::fs::read(ca_file).expect("the certificate is there");
+        let client = Client::builder()
+            .tls_certs_merge([Certificate::from_pem(&ca).expect("a certificate")])
+            .dns_resolver(Everywhere(simulator))
+            .http1_only()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        Self { client }
+    }
+
+    /// Makes a client on this host; returns its secret.
+    pub(crate) async fn make(&self, host: &str) -> String {
+        let token = self.token(host, CLIENT_ID, SECRET).await;
+        let wanted = json!({
+            "appType": "web", "clientName": "bench", "allowedScopes": ["user_default"],
+            "allowedGrantTypes": ["client_credentials", "urn:qlik:oauth:user-impersonation"],
+        });
+        let made = self.send("POST", host, "/api/v1/oauth-clients", Some(&token), &wanted).await;
+        let (client, secret) = (text(&made, "clientId"), text(&made, "clientSecret"));
+        let consent = json!([{"op": "replace", "path": "/consentMethod", "value": "trusted"}]);
+        let path = format!("/api/v1/oauth-clients/{client}/connection-configs/me");
+        self.send("PATCH", host, &path, Some(&token), &consent).await;
+        self.token(host, &client, &secret).await;
+        secret
     }
 
     async fn token(&self, host: &str, client: &str, secret: &str) -> String {

@@ -1,77 +1,54 @@
-//! What a tenant costs: `make bench`.
+//! What tenantd costs, and how it grows: `make bench ARGS=ROW`, or
+//! `cargo bench --bench provision -- ROW`.
 //!
-//! Two questions, each answered as a ratio within one run, because machines are noisy:
+//! Each row answers one question as a ratio within one run, because machines are noisy, and
+//! writes its section of `docs/benchmarks.md`. Without a row, `cost` is run.
 //!
-//! * **CPU**: seconds of CPU per 1,000 tenants, daemon and Postgres together, beside
-//!   a *floor*: a bare loop of the same four HTTPS calls with one SELECT and one
-//!   UPDATE a tenant of a plain table. The simulator is a process of its own and is not counted.
-//! * **Wall**: 1,000 tenants at 50 ms per call and 64 at a time, beside
-//!   `ceil(1000 / 64) × 4 calls × 50 ms`.
-//!
-//! `cargo bench -- --tenants 300 --rounds 1` for a quick look.
+//! The simulator is a process of its own, so that its CPU is not counted.
 
 mod cpu;
 mod floor;
+mod report;
+mod rows;
 mod simulator;
 mod stage;
 
 use std::time::Duration;
 
-use stage::{Run, Stage};
-
-/// At most so many tenants at a time, in daemon and floor alike.
+/// At most so many tenants at a time where a row says nothing else, in daemon and floor alike.
 const CONCURRENCY: u32 = 64;
 /// Token, create, consent, proof.
 const CALLS: u32 = 4;
-/// Of the wall-time run.
+/// What a call takes at a Qlik Cloud that is far away.
 const LATENCY: Duration = Duration::from_millis(50);
 
 fn main() {
     rustls::crypto::ring::default_provider().install_default().ok();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds this by itself.
+    let arguments: Vec<String> = arguments.into_iter().filter(|argument| argument != "--bench").collect();
+    let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {
-        Some("simulator") => simulator::main(&arguments[1..]),
-        Some("floor") => floor::main(&arguments[1..]),
-        _ => measure(number(&arguments, "--tenants", 1000), number(&arguments, "--rounds", 3)),
+        Some("simulator") => simulator::main(rest),
+        Some("floor") => floor::main(rest),
+        None => rows::run("cost", &Options(Vec::new())),
+        Some(option) if option.starts_with("--") => rows::run("cost", &Options(arguments.clone())),
+        Some(row) => rows::run(row, &Options(rest.to_vec())),
     }
 }
 
-fn number(arguments: &[String], name: &str, default: u32) -> u32 {
-    let value = arguments.iter().skip_while(|argument| *argument != name).nth(1);
-    value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} wants a number")))
-}
+/// `--name number` and `name=word`, in any order.
+pub(crate) struct Options(Vec<String>);
 
-fn measure(tenants: u32, rounds: u32) {
-    let stage = Stage::new(Duration::ZERO);
-    println!("CPU seconds per 1,000 tenants ({tenants} a run, {CONCURRENCY} at a time)\n");
-    println!(
-        "{:>5}  {:>22}  {:>22}  {:>6}",
-        "round", "floor (client + pg)", "tenantd (client + pg)", "ratio"
-    );
-    let mut ratios = Vec::new();
-    for round in 1..=rounds {
-        let floor = stage.floor(tenants);
-        let daemon = stage.daemon(tenants);
-        let ratio = daemon.cpu().as_secs_f64() / floor.cpu().as_secs_f64();
-        println!("{round:>5}  {}  {}  {ratio:>6.2}", shown(&floor, tenants), shown(&daemon, tenants));
-        ratios.push(ratio);
+impl Options {
+    /// The number after this name.
+    pub(crate) fn number(&self, name: &str, default: u32) -> u32 {
+        let value = self.0.iter().skip_while(|argument| *argument != name).nth(1);
+        value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} wants a number")))
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("\nCPU ratio, median of {rounds}: {:.2}\n", ratios[ratios.len() / 2]);
-    drop(stage);
 
-    let ideal = tenants.div_ceil(CONCURRENCY) * CALLS * LATENCY;
-    let wall = Stage::new(LATENCY).daemon(tenants).wall;
-    let ratio = wall.as_secs_f64() / ideal.as_secs_f64();
-    println!("Wall time at {LATENCY:?} a call: {wall:.2?}, ideal {ideal:.2?}, ratio {ratio:.2}");
-}
-
-fn shown(run: &Run, tenants: u32) -> String {
-    let per_thousand = |cpu: Duration| cpu.as_secs_f64() * 1000.0 / f64::from(tenants);
-    format!(
-        "{:>6.2} ({:>5.2} + {:>5.2})",
-        per_thousand(run.cpu()),
-        per_thousand(run.client),
-        per_thousand(run.postgres)
-    )
+    /// Every name with its word.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|argument| argument.split_once('='))
+    }
 }

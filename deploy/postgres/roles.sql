@@ -75,7 +75,11 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
 
 -- What a rollout leaves out.
-GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text) TO tenantd_daemon;
+GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text), tenantd.stopped_regions() TO tenantd_daemon;
+-- Whom a region is probed with.
+GRANT EXECUTE ON FUNCTION tenantd.may_be_probed(tenantd.tenants) TO tenantd_daemon;
+-- The index of secrets by age calls it.
+GRANT EXECUTE ON FUNCTION tenantd.slot_of(uuid) TO tenantd_daemon;
 
 -- How many removals an hour may have where nobody said.
 GRANT EXECUTE ON FUNCTION tenantd.default_removals() TO tenantd_daemon;
@@ -164,6 +168,12 @@ GRANT UPDATE (ended_at, outcome) ON tenantd.changes TO tenantd_daemon;
 -- Its rows are there from the start.
 GRANT SELECT ON tenantd.schedules TO tenantd_daemon;
 GRANT UPDATE (due_at, taken_at, holder) ON tenantd.schedules TO tenantd_daemon;
+-- How many tenants there are: triggers append what changes, with their owner's rights.
+GRANT SELECT ON tenantd.counts, tenantd.totals TO tenantd_daemon;
+GRANT UPDATE (tenants, ready, under_way, removed) ON tenantd.counts TO tenantd_daemon;
+GRANT SELECT, DELETE ON tenantd.count_deltas TO tenantd_daemon;
+-- How far a walk over all tenants came.
+GRANT SELECT, INSERT, UPDATE ON tenantd.passes TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.
 GRANT SELECT, DELETE ON tenantd.pauses TO tenantd_daemon;
 GRANT INSERT (region, reason, paused_at, paused_until) ON tenantd.pauses TO tenantd_daemon;
@@ -175,7 +185,7 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rights, tenantd.rollouts,
                 tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
-                tenantd._sqlx_migrations
+                tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.passes, tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

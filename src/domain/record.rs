@@ -23,6 +23,7 @@ use super::ids::{ClientId, Hint};
 use super::mark::Mark;
 use super::phase::Phase;
 use super::place::Hold;
+use super::retry::Policy;
 use super::rights::MissingRights;
 use super::setback;
 use super::tenant::{Due, RepairScope, State, Tenant, Unanswered};
@@ -232,6 +233,7 @@ impl Record {
         decision: &Decision,
         tried: Option<Tried>,
         seen: &Seen,
+        policy: &Policy,
     ) -> Result<Self, VersionsUsedUp> {
         if decision.rest == Rest::Still {
             return Ok(Self { due: due::awaited(self, seen).and_then(due::Awaited::until), ..self.clone() });
@@ -282,6 +284,9 @@ impl Record {
         if let AuditChange::Done { next } = decision.audit {
             (record.audit, record.audited) = (next.map(When::After), Some(When::NOW));
             (record.edited, record.repair) = (None, None);
+        }
+        if record.phase == Phase::Ready && record.audit.is_none() {
+            record.audit = policy.audit_every.map(|every| When::After(first_audit(&tenant.mark, every)));
         }
         record.note_progress(self, decision, tried);
         record.note_reason(self, decision, seen);
@@ -396,6 +401,12 @@ impl Record {
             ..self
         }
     }
+}
+
+/// Spread evenly, so that a fleet that is provisioned in an hour is not audited in one.
+fn first_audit(mark: &Mark, every: Duration) -> Duration {
+    let [.., high, low] = *mark.tenant.0.as_bytes();
+    every.mul_f64(f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX))
 }
 
 /// A secret as it is stored: only what is proven has a number, and only what was replaced

@@ -6,6 +6,7 @@
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
 use crate::domain::record::{Record, Seen, Tried, VersionsUsedUp};
+use crate::domain::retry::Policy;
 use crate::domain::transition::{Decision, Rest};
 use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Committed, SealedSecret, Write};
@@ -46,8 +47,13 @@ impl Held {
     /// # Errors
     ///
     /// [`VersionsUsedUp`].
-    pub fn after(&self, decision: &Decision, tried: Option<Tried>) -> Result<Record, VersionsUsedUp> {
-        self.record.after(decision, tried, &self.seen)
+    pub fn after(
+        &self,
+        decision: &Decision,
+        tried: Option<Tried>,
+        policy: &Policy,
+    ) -> Result<Record, VersionsUsedUp> {
+        self.record.after(decision, tried, &self.seen, policy)
     }
 
     /// Whether the record's intent is new: something is sent on it that cannot be undone.

@@ -76,6 +76,9 @@ impl<Q: QlikApi> Engine<Q> {
                     self.store.plan_audits(self.terms.policy.audit_every).await?;
                 }
                 Job::RollOut => self.roll_out().await?,
+                Job::FoldCounts => {
+                    self.store.fold_counts().await?;
+                }
             }
         }
         Ok(())
@@ -115,11 +118,8 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`StoreError`].
     pub async fn gauge(&self) -> Result<(), StoreError> {
         telemetry::report_fleet(
-            self.store
-                .counts()
-                .await?
-                .into_iter()
-                .map(|c| (c.phase, c.reason.filter(|_| c.parked), c.tenants)),
+            self.store.phases().await?.into_iter().map(|of| (of.phase, of.tenants)),
+            self.store.parked_reasons().await?.into_iter().map(|of| (of.reason, of.tenants)),
         );
         telemetry::report_care(
             self.store.drifted().await?,

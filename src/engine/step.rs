@@ -294,7 +294,11 @@ impl<Q: QlikApi> Engine<Q> {
             }
         };
         let effect = acted.effect.kind();
-        let record = work.held.after(&decision, Some(Tried { effect, is_done: outcome == DONE }))?;
+        let record = work.held.after(
+            &decision,
+            Some(Tried { effect, is_done: outcome == DONE }),
+            &self.terms.policy,
+        )?;
         let (phase, began_ago, took) = (record.phase, acted.took, acted.took);
         let attempt = Attempt { effect, phase, outcome, evidence, message, began_ago, took };
         Ok(Judged { decision, record: Box::new(record), sealed: acted.sealed, attempt, keeps_the_place })

@@ -217,7 +217,8 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`StoreError`]
     pub async fn send(&self, held: &Held, decision: &Decision) -> Result<Committed, StoreError> {
         // Only a proof gives a number, and it has an effect behind it.
-        let record = held.after(decision, None).map_err(|_| StoreError::LeaseLost(held.tenant))?;
+        let record =
+            held.after(decision, None, &self.terms.policy).map_err(|_| StoreError::LeaseLost(held.tenant))?;
         self.committer.write(held.write(decision, record, None, None)).await
     }
 

@@ -81,11 +81,13 @@ impl Store {
             r#"
             -- attempts.prune
             DELETE FROM tenantd.attempts
-             WHERE (tenant_id, attempt_id) IN (
-                   SELECT tenant_id, attempt_id
+             -- An attempt is never updated, so that it stays where it is.
+             WHERE ctid = ANY (ARRAY(
+                   SELECT ctid
                      FROM tenantd.attempts
                     WHERE started_at < tenantd.clock() - $1::interval
-                    LIMIT $2)
+                    ORDER BY started_at
+                    LIMIT $2))
             "#,
             interval(keep),
             i64::from(limit)

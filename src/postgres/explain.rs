@@ -186,10 +186,11 @@ impl Store {
                    t.parked_reason, t.wait_reason, t.message, t.reason_since,
                    t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
                        AND t.phase NOT IN ('removing', 'removed') AS "awaits_budget!",
+                   CASE WHEN t.desired_state = 'absent' THEN
                    (SELECT count(*) FROM tenantd.tenants AS a
                      WHERE a.desired_state = 'absent' AND a.removal_admitted_at IS NULL
                        AND a.phase NOT IN ('removing', 'removed')
-                       AND a.turned_at < t.turned_at) AS "removals_ahead!",
+                       AND a.turned_at < t.turned_at) ELSE 0 END AS "removals_ahead!",
                    t.phase = ANY ($6::text[]) AS "is_phase_known!",
                    NOT coalesce(t.paused_at IS NULL OR t.paused_until <= tenantd.clock(), false) AS "is_paused!",
                    t.paused_at, t.paused_until, t.pause_reason,

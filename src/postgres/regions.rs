@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
+use sqlx::types::Uuid;
+
 use super::claim::ClaimTerms;
+use super::passes::{CHANGES, Pass};
 use super::{Store, StoreError, interval};
 use crate::domain::ids::{RegionName, TenantId};
-
-/// Most rows sorted anew by one statement, so that none takes long.
-const SORT_BATCH: i64 = 20_000;
 
 /// A breaker as operators see it.
 #[derive(Debug, Clone)]
@@ -30,21 +30,70 @@ impl Store {
     /// allowed their host go on if one does now, as if new. A breaker of a region
     /// that is no longer configured is closed: nobody would ever probe it.
     ///
-    /// May be repeated at any time. Returns how many rows it touched.
+    /// May be repeated at any time: all rows are asked only when the configuration is another
+    /// than before, those that wait for a region every time. Returns how many rows it touched.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
     pub async fn adopt_regions(&self, terms: &ClaimTerms) -> Result<u64, StoreError> {
         self.close_forgotten_breakers(terms).await?;
+        self.know_regions(terms).await?;
         let mut sorted = 0;
+        let mut after = None;
         loop {
-            let batch = self.sort_rows(terms).await?;
-            sorted += batch;
-            if batch < SORT_BATCH.unsigned_abs() {
-                return Ok(sorted);
+            let waiting = self.without_region(after).await?;
+            sorted += self.sort_rows(terms, &waiting).await?;
+            after = waiting.last().copied();
+            if i64::try_from(waiting.len()).is_ok_and(|found| found < CHANGES) {
+                break;
             }
         }
+        let (patterns, regions) = terms.patterns();
+        let asked: Vec<String> =
+            patterns.iter().zip(regions).map(|(pattern, region)| format!("{pattern} {region}")).collect();
+        let asked = asked.join(", ");
+        while let Some(slice) = self.next_slice(Pass::SortRegions, &asked).await? {
+            let now = self.sort_rows(terms, &slice.tenants).await?;
+            self.end_slice(Pass::SortRegions, &asked, slice, now).await?;
+            sorted += now;
+        }
+        Ok(sorted)
+    }
+
+    async fn know_regions(&self, terms: &ClaimTerms) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            -- regions.know
+            INSERT INTO tenantd.regions (region)
+            SELECT DISTINCT p.region FROM unnest($1::text[]) AS p (region)
+             WHERE NOT EXISTS (SELECT FROM tenantd.regions AS r WHERE r.region = p.region)
+            ON CONFLICT DO NOTHING
+            "#,
+            terms.patterns().1
+        )
+        .execute(&self.connections)
+        .await?;
+        Ok(())
+    }
+
+    /// The next rows that are parked because no region allowed their host.
+    async fn without_region(&self, after: Option<Uuid>) -> Result<Vec<Uuid>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            -- regions.without
+            SELECT tenant_id
+              FROM tenantd.tenants
+             WHERE parked_reason = 'HostNotAllowed'
+               AND tenant_id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000')
+             ORDER BY tenant_id
+             LIMIT $2
+            "#,
+            after,
+            CHANGES
+        )
+        .fetch_all(&self.connections)
+        .await?)
     }
 
     async fn close_forgotten_breakers(&self, terms: &ClaimTerms) -> Result<(), StoreError> {
@@ -57,16 +106,11 @@ impl Store {
         Ok(())
     }
 
-    async fn sort_rows(&self, terms: &ClaimTerms) -> Result<u64, StoreError> {
+    async fn sort_rows(&self, terms: &ClaimTerms, tenants: &[Uuid]) -> Result<u64, StoreError> {
         let (patterns, pattern_regions) = terms.patterns();
         let sorted = sqlx::query!(
                 r#"
             -- regions.adopt
-            WITH known AS (
-                INSERT INTO tenantd.regions (region)
-                SELECT DISTINCT region FROM unnest($2::text[]) AS p (region)
-                ON CONFLICT DO NOTHING
-            )
             UPDATE tenantd.tenants AS t
                SET region = m.region,
                    parked_reason = CASE WHEN m.is_allowed THEN NULL ELSE t.parked_reason END,
@@ -86,7 +130,8 @@ impl Store {
                             WHERE p.pattern IN (host, '*' || substr(host, strpos(host, '.')))
                             ORDER BY p.place
                             LIMIT 1) AS matched ON true
-                     WHERE (tenants.region <> '' OR parked_reason = 'HostNotAllowed')
+                     WHERE tenant_id = ANY ($4::uuid[])
+                       AND (tenants.region <> '' OR parked_reason = 'HostNotAllowed')
                        AND (tenants.region <> coalesce(matched.region, '')
                             OR matched.region IS NOT NULL AND parked_reason = 'HostNotAllowed')
                      LIMIT $3) AS m
@@ -94,7 +139,8 @@ impl Store {
             "#,
                 patterns,
                 pattern_regions,
-                SORT_BATCH
+                CHANGES,
+                tenants
             )
             .execute(&self.connections)
         .await?;
@@ -165,6 +211,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
+    #[expect(clippy::too_many_lines, reason = "one statement: a look for each class of tenants")]
     pub async fn take_probe(
         &self,
         region: &RegionName,
@@ -181,30 +228,51 @@ impl Store {
                        SELECT FROM tenantd.pauses AS p
                         WHERE p.region IN ('*', $1) AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                    FOR UPDATE SKIP LOCKED
+            ), last AS (
+                -- Where the round stands: class and tenant.
+                SELECT (t.ready_at IS NULL)::integer * 2 + (t.credential_refused_at IS NOT NULL)::integer AS class,
+                       t.tenant_id
+                  FROM turn JOIN tenantd.tenants AS t ON t.tenant_id = turn.probed_tenant_id
+            ), begun AS (
+                -- After whom each class is looked through: in what is left of this round, then in the next.
+                SELECT round, ARRAY(SELECT CASE WHEN round = 1 OR class > coalesce((SELECT class FROM last), -1)
+                                                THEN '00000000-0000-0000-0000-000000000000'
+                                                WHEN class = (SELECT class FROM last) THEN (SELECT tenant_id FROM last)
+                                                ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END
+                                      FROM generate_series(0, 3) AS class ORDER BY class) AS after
+                  FROM turn CROSS JOIN generate_series(0, 1) AS round
             ), chosen AS (
+                -- In this order, and each class by the index that knows it.
+                SELECT begun.round, coalesce(
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[1]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NOT NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[2]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NULL AND t.is_under_way
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[3]
+                         ORDER BY t.tenant_id LIMIT 1),
+                       (SELECT t.tenant_id FROM tenantd.tenants AS t
+                         WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NOT NULL
+                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[4]
+                         ORDER BY t.tenant_id LIMIT 1)) AS tenant_id
+                  FROM begun
+            ), next AS (
                 SELECT t.tenant_id, t.host
-                  FROM turn
-                  JOIN tenantd.tenants AS t ON t.region = turn.region
-                  LEFT JOIN tenantd.tenants AS last ON last.tenant_id = turn.probed_tenant_id
-                 WHERE (t.lease_holder IS NULL
-                        OR t.lease_expires_at <= tenantd.clock()
-                           AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
-                   AND t.parked_reason IS NULL
-                   AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
-                   AND t.desired_state = 'present'
-                   AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock())
-                 ORDER BY last.tenant_id IS NOT NULL
-                          AND (t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id)
-                              <= (last.ready_at IS NULL, last.credential_refused_at IS NOT NULL, last.tenant_id),
-                          t.ready_at IS NULL, t.credential_refused_at IS NOT NULL, t.tenant_id
+                  FROM chosen JOIN tenantd.tenants AS t ON t.tenant_id = chosen.tenant_id
+                 ORDER BY chosen.round
                  LIMIT 1
             )
             UPDATE tenantd.regions AS r
                SET probe_at = tenantd.clock() + $2::interval,
-                   probed_tenant_id = (SELECT tenant_id FROM chosen)
+                   probed_tenant_id = (SELECT tenant_id FROM next)
               FROM turn
              WHERE r.region = turn.region
-            RETURNING r.probed_tenant_id, (SELECT host FROM chosen) AS host
+            RETURNING r.probed_tenant_id, (SELECT host FROM next) AS host
             "#,
                 region.as_str(),
                 interval(probe_every)
@@ -241,6 +309,8 @@ impl Store {
                    generation = t.generation + 1
               FROM was
              WHERE t.region = was.region
+               -- Whoever waits for that was refused: the index knows them.
+               AND t.credential_refused_at IS NOT NULL
                AND t.wait_reason = 'CredentialRefused'
                AND t.due_at IS NOT NULL
             "#,

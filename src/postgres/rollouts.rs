@@ -163,12 +163,20 @@ async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result
     let row = sqlx::query!(
         r#"
         -- rollouts.progress
-        SELECT count(*) FILTER (WHERE c.ended_at IS NULL) AS "open!",
-               count(*) FILTER (WHERE c.outcome = 'done') AS "done!",
-               count(*) FILTER (WHERE c.outcome = 'failed') AS "failed!"
+        SELECT (SELECT count(*) FROM tenantd.changes AS c
+                 WHERE c.kind = r.kind AND c.ended_at IS NULL AND c.started_at >= r.started_at) AS "open!",
+               count(*) FILTER (WHERE latest.outcome = 'done') AS "done!",
+               count(*) FILTER (WHERE latest.outcome = 'failed') AS "failed!"
           FROM tenantd.rollouts AS r
-          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at >= r.started_at
+          -- Twice as many as a canary may have: where a rollout never ends, what went well long
+          -- ago must neither be counted for ever nor hide what fails now.
+          LEFT JOIN LATERAL (
+               SELECT c.outcome FROM tenantd.changes AS c
+                WHERE c.kind = r.kind AND c.started_at >= r.started_at AND c.outcome IN ('done', 'failed')
+                ORDER BY c.started_at DESC
+                LIMIT 20000) AS latest ON true
          WHERE r.kind = $1
+         GROUP BY r.kind, r.started_at
         "#,
         kind.as_str()
     )
@@ -209,17 +217,28 @@ async fn earlier(
     let row = sqlx::query!(
         r#"
         -- rollouts.earlier
+        WITH present AS MATERIALIZED (
+            SELECT r.kind, r.started_at, coalesce(r.judged_from, '-infinity') AS judged_from,
+                   ARRAY(SELECT x.tenant_id FROM tenantd.changes AS x
+                          WHERE x.kind = r.kind AND x.started_at >= r.started_at
+                          ORDER BY x.started_at DESC
+                          LIMIT 1000) AS tenants
+              FROM tenantd.rollouts AS r
+             WHERE r.kind = $1
+        )
         SELECT count(*) FILTER (WHERE latest.outcome = 'done') AS "done!",
                count(*) FILTER (WHERE latest.outcome = 'failed') AS "failed!"
           FROM (SELECT last.outcome
                   FROM (SELECT DISTINCT ON (c.tenant_id) c.tenant_id, c.outcome, c.started_at
-                          FROM tenantd.rollouts AS r
-                          JOIN tenantd.changes AS c ON c.kind = r.kind AND c.started_at < r.started_at
-                         WHERE r.kind = $1 AND c.outcome IN ('done', 'failed')
-                           AND c.started_at >= coalesce(r.judged_from, '-infinity')
-                           AND NOT EXISTS (
-                               SELECT FROM tenantd.changes AS x
-                                WHERE x.kind = r.kind AND x.started_at >= r.started_at AND x.tenant_id = c.tenant_id)
+                          FROM present
+                         -- Few are asked for: whoever lies behind so many is no witness any more.
+                         CROSS JOIN LATERAL (
+                               SELECT b.tenant_id, b.outcome, b.started_at FROM tenantd.changes AS b
+                                WHERE b.kind = present.kind AND b.started_at < present.started_at
+                                  AND b.started_at >= present.judged_from AND b.outcome IN ('done', 'failed')
+                                ORDER BY b.started_at DESC
+                                LIMIT 1000) AS c
+                         WHERE c.tenant_id <> ALL (present.tenants)
                          ORDER BY c.tenant_id, c.started_at DESC) AS last
                   LEFT JOIN tenantd.tenants AS t ON t.tenant_id = last.tenant_id
                  WHERE last.outcome = 'done' OR t.parked_reason IS NOT NULL OR t.failures > 0 OR t.drift && $2::text[]
@@ -280,13 +299,20 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
         r#"
         -- rotations.are_due
         SELECT EXISTS (
-               SELECT FROM tenantd.secrets AS s
-                 JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
-                WHERE s.standing = 'current'
-                  AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
-                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.desired_version <= t.current_version AND t.current_version < 2147483647
-                  AND NOT tenantd.is_region_stopped(t.region)) AS "is_due!"
+               SELECT FROM generate_series(0, 255) AS slot
+                CROSS JOIN LATERAL (
+                      SELECT FROM tenantd.secrets AS s
+                       WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
+                         -- No sooner than by the first share of the slot: there the index ends.
+                         AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
+                         AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
+                         -- Asked one by one, in the order of the index: a join would fetch all.
+                         AND (SELECT true FROM tenantd.tenants AS t
+                               WHERE t.tenant_id = s.tenant_id
+                                 AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                                 AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                                 AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
+                       LIMIT 1) AS due) AS "is_due!"
         "#,
         interval(every)
     )
@@ -299,17 +325,32 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
     let admitted = sqlx::query!(
         r#"
         -- rotations.admit
-        WITH next AS (
+        WITH oldest AS (
+            -- Of each slot more than its share of the room, so that the oldest of all are among them.
+            SELECT due.tenant_id, due.proven_at
+              FROM generate_series(0, 255) AS slot
+             CROSS JOIN LATERAL (
+                   SELECT s.tenant_id, s.proven_at
+                     FROM tenantd.secrets AS s
+                    WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
+                      AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
+                      AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
+                      AND (SELECT true FROM tenantd.tenants AS t
+                            WHERE t.tenant_id = s.tenant_id
+                              AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+                              AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                              AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
+                    ORDER BY s.proven_at
+                    LIMIT $2::bigint / 32 + 8) AS due
+        ), next AS (
             SELECT t.tenant_id
-              FROM tenantd.secrets AS s
-              JOIN tenantd.tenants AS t ON t.tenant_id = s.tenant_id
-             WHERE s.standing = 'current'
-               AND s.proven_at <= tenantd.clock() - tenantd.spread($1, t.tenant_id)
-               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.desired_version <= t.current_version AND t.current_version < 2147483647
-               AND NOT tenantd.is_region_stopped(t.region)
-             ORDER BY s.proven_at
-             LIMIT $2
+              FROM oldest
+              JOIN tenantd.tenants AS t ON t.tenant_id = oldest.tenant_id
+             -- As it is once its lock is had.
+             WHERE t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
+               AND t.desired_version <= t.current_version
+             ORDER BY oldest.proven_at
+             LIMIT $2::bigint
                FOR NO KEY UPDATE OF t SKIP LOCKED
         ), admitted AS (
             UPDATE tenantd.tenants AS t
@@ -336,10 +377,10 @@ async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool
         -- repairs.are_due
         SELECT EXISTS (
                SELECT FROM tenantd.tenants AS t
-                WHERE t.drift && $1::text[]
+                WHERE t.drift <> '{}' AND t.drift && $1::text[]
                   AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                   AND t.repair_scope IS NULL
-                  AND NOT tenantd.is_region_stopped(t.region)
+                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
                   -- What a repair did not mend is not tried again at once.
                   AND NOT EXISTS (
                       SELECT FROM tenantd.changes AS c
@@ -360,10 +401,10 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
         WITH next AS (
             SELECT t.tenant_id
               FROM tenantd.tenants AS t
-             WHERE t.drift && $1::text[]
+             WHERE t.drift <> '{}' AND t.drift && $1::text[]
                AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
                AND t.repair_scope IS NULL
-                  AND NOT tenantd.is_region_stopped(t.region)
+                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
                -- What a repair did not mend is not tried again at once.
                AND NOT EXISTS (
                    SELECT FROM tenantd.changes AS c

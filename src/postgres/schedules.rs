@@ -16,11 +16,13 @@ pub enum Job {
     PlanAudits,
     /// Moves the rollouts on.
     RollOut,
+    /// Adds what changed to the kept counts.
+    FoldCounts,
 }
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 3] = [Self::Prune, Self::PlanAudits, Self::RollOut];
+    pub const ALL: [Self; 4] = [Self::Prune, Self::PlanAudits, Self::RollOut, Self::FoldCounts];
 
     /// The spelling in SQL.
     #[must_use]
@@ -29,6 +31,7 @@ impl Job {
             Self::Prune => "prune",
             Self::PlanAudits => "plan_audits",
             Self::RollOut => "roll_out",
+            Self::FoldCounts => "fold_counts",
         }
     }
 
@@ -38,7 +41,7 @@ impl Job {
         match self {
             Self::Prune => Duration::from_hours(1),
             Self::PlanAudits => Duration::from_mins(1),
-            Self::RollOut => Duration::from_secs(10),
+            Self::RollOut | Self::FoldCounts => Duration::from_secs(10),
         }
     }
 }

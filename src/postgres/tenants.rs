@@ -83,19 +83,6 @@ pub struct Filter {
     pub parked: bool,
 }
 
-/// A number of tenants that stand alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// Their phase.
-    pub phase: String,
-    /// Why they are not ready; `None` when they are.
-    pub reason: Option<String>,
-    /// Whether they wait for somebody.
-    pub parked: bool,
-    /// How many.
-    pub tenants: i64,
-}
-
 /// What is left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
@@ -105,6 +92,10 @@ pub struct Rest {
     pub next_at: Option<DateTime<Utc>>,
     /// Tenants that are not ready and wait for somebody.
     pub parked: i64,
+    /// Tenants that have a credential and wait for nobody.
+    pub ready: i64,
+    /// All tenants.
+    pub tenants: i64,
 }
 
 /// What may keep the daemon from a repair that was let through.
@@ -114,6 +105,21 @@ pub struct Allowed {
     pub parked: Option<String>,
     /// Why it is paused.
     pub paused: Option<String>,
+}
+
+impl Filter {
+    /// Who can match at all: of those at rest, the ready have no reason and the removed only
+    /// one of their own.
+    fn among(&self) -> &'static str {
+        let removed = self.phase.as_deref() == Some("removed") || self.reason.as_deref() == Some("Removed");
+        match (&self.phase, &self.reason) {
+            _ if self.parked => "all",
+            _ if removed => "absent",
+            (_, Some(_)) => "under way",
+            (Some(phase), None) if phase != "ready" => "under way",
+            (Some(_) | None, None) => "all",
+        }
+    }
 }
 
 impl Store {
@@ -143,11 +149,14 @@ impl Store {
             Rest,
             r#"
             -- status.rest
-            SELECT count(*) FILTER (WHERE NOT parked AND next_attempt_at IS NOT NULL) AS "waiting!",
-                   min(next_attempt_at) FILTER (WHERE NOT parked) AS next_at,
-                   count(*) FILTER (WHERE parked) AS "parked!"
-              FROM tenantd.status
-             WHERE NOT ready
+            SELECT count(*) FILTER (WHERE NOT s.ready AND NOT s.parked AND s.next_attempt_at IS NOT NULL) AS "waiting!",
+                   min(s.next_attempt_at) FILTER (WHERE NOT s.ready AND NOT s.parked) AS next_at,
+                   count(*) FILTER (WHERE NOT s.ready AND s.parked) AS "parked!",
+                   count(*) FILTER (WHERE s.ready AND NOT s.parked) + (SELECT w.ready FROM tenantd.totals AS w) AS "ready!",
+                   (SELECT w.tenants FROM tenantd.totals AS w) AS "tenants!"
+              FROM tenantd.tenants AS t
+              JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
+             WHERE t.is_under_way
             "#
         )
         .fetch_one(&self.connections)
@@ -213,48 +222,34 @@ impl Store {
             Status,
             r#"
             -- status.list
-            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
-                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
-                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!",
-                   version, paused AS "paused!", drift AS "drift!", audited_at
-              FROM tenantd.status
-             WHERE ($1::text IS NULL OR phase = $1)
-               AND ($2::text IS NULL OR reason = $2)
-               AND (NOT $3 OR parked)
-             ORDER BY external_id
+            SELECT s.tenant_id AS "tenant_id!", s.external_id AS "external_id!", s.host AS "host!", s.phase AS "phase!",
+                   s.ready AS "ready!", s.parked AS "parked!", s.reason, s.message, s.since, s.next_attempt_at,
+                   s.failures AS "failures!", s.client_id, s.created_at AS "created_at!", s.ready_at,
+                   s.updated_at AS "updated_at!", s.labels AS "labels!",
+                   s.version, s.paused AS "paused!", s.drift AS "drift!", s.audited_at
+              FROM tenantd.tenants AS t
+              JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
+             WHERE ($1::text IS NULL OR s.phase = $1)
+               AND ($2::text IS NULL OR s.reason = $2)
+               AND (NOT $3 OR t.parked_reason IS NOT NULL)
+               -- Among whom they are, so that an index of these few serves it.
+               AND ($5 <> 'under way' OR t.is_under_way)
+               AND ($5 <> 'absent' OR t.desired_state = 'absent')
+             ORDER BY t.external_id
              LIMIT $4
             "#,
             filter.phase,
             filter.reason,
             filter.parked,
-            i64::from(limit)
+            i64::from(limit),
+            filter.among()
         )
         .fetch_all(&self.connections)
         .await?)
     }
 
-    /// How many tenants stand where.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn counts(&self) -> Result<Vec<Count>, StoreError> {
-        Ok(sqlx::query_as!(
-            Count,
-            r#"
-            -- status.counts
-            SELECT phase AS "phase!", reason, parked AS "parked!", count(*) AS "tenants!"
-              FROM tenantd.status
-             GROUP BY phase, reason, parked
-             ORDER BY phase, reason
-            "#
-        )
-        .fetch_all(&self.connections)
-        .await?)
-    }
-
-    /// How long the longest waiting row has been due without anybody working on it.
+    /// How long the longest waiting row has been due without anybody working on it: of the
+    /// next 10,000 of each region, in the order in which they are claimed.
     ///
     /// # Errors
     ///
@@ -263,15 +258,22 @@ impl Store {
         let oldest = sqlx::query_scalar!(
             r#"
             -- tenants.oldest_due
-            SELECT (extract(epoch FROM tenantd.clock() - min(due_at)) * 1000)::bigint AS oldest_ms
-              FROM tenantd.tenants
-             WHERE due_at <= tenantd.clock()
-               AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+            SELECT (extract(epoch FROM tenantd.clock() - min(d.due_at)) * 1000)::bigint AS oldest_ms
+              FROM (SELECT '' AS region UNION ALL SELECT region FROM tenantd.regions) AS r
+             CROSS JOIN LATERAL (
+                   SELECT due_at, lease_expires_at, paused_at, paused_until
+                     FROM tenantd.tenants
+                    WHERE region = r.region
+                      AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
+                      AND due_at <= tenantd.clock()
+                    ORDER BY tenantd.rank_of(due_at, priority)
+                    LIMIT 10000) AS d
+             WHERE (d.lease_expires_at IS NULL OR d.lease_expires_at <= tenantd.clock())
                -- Nobody falls behind on what an operator paused.
-               AND (paused_at IS NULL OR paused_until <= tenantd.clock())
+               AND (d.paused_at IS NULL OR d.paused_until <= tenantd.clock())
                AND NOT EXISTS (
                    SELECT FROM tenantd.pauses AS p
-                    WHERE p.region IN ('*', tenants.region)
+                    WHERE p.region IN ('*', r.region)
                       AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
             "#
         )

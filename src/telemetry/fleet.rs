@@ -13,17 +13,16 @@ use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::reason::ParkReason;
 
-/// Sets the gauges to `counts`: the phase, the reason for those who wait for
-/// somebody, and how many. Groups that share a phase or a reason are added up.
-pub fn report_fleet(counts: impl IntoIterator<Item = (String, Option<String>, i64)>) {
+/// Sets the gauges: how many tenants are in each phase, and how many wait for somebody, by
+/// reason.
+pub fn report_fleet(
+    in_phases: impl IntoIterator<Item = (String, i64)>,
+    parked: impl IntoIterator<Item = (String, i64)>,
+) {
     let mut phases = zeroes(Phase::ALL.map(Phase::as_str));
+    phases.extend(in_phases);
     let mut reasons = zeroes(ParkReason::ALL.map(ParkReason::as_str));
-    for (phase, parked, tenants) in counts {
-        *phases.entry(phase).or_default() += tenants;
-        if let Some(reason) = parked {
-            *reasons.entry(reason).or_default() += tenants;
-        }
-    }
+    reasons.extend(parked);
     for (phase, tenants) in phases {
         metrics::gauge!(TENANTS, "phase" => phase).set(gauged(tenants));
     }
@@ -67,8 +66,8 @@ mod tests {
     use super::super::metrics::Metrics;
     use super::*;
 
-    fn count(phase: &str, parked: Option<&str>, tenants: i64) -> (String, Option<String>, i64) {
-        (phase.to_owned(), parked.map(str::to_owned), tenants)
+    fn counts(of: &[(&str, i64)]) -> Vec<(String, i64)> {
+        of.iter().map(|(what, tenants)| ((*what).to_owned(), *tenants)).collect()
     }
 
     #[test]
@@ -99,18 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_added_up_and_what_is_empty_again_goes_back_to_zero() {
+    fn what_is_empty_again_goes_back_to_zero() {
         let (recorder, metrics) = Metrics::local();
 
         ::metrics::with_local_recorder(&recorder, || {
-            report_fleet([
-                count("pending", None, 2),
-                count("creating", Some("NameTaken"), 3),
-                count("created", Some("NameTaken"), 4),
-            ]);
+            report_fleet(counts(&[("pending", 2), ("creating", 7)]), counts(&[("NameTaken", 7)]));
         });
         let before = metrics.render();
-        ::metrics::with_local_recorder(&recorder, || report_fleet([count("ready", None, 9)]));
+        ::metrics::with_local_recorder(&recorder, || report_fleet(counts(&[("ready", 9)]), counts(&[])));
         let after = metrics.render();
 
         for (text, line) in [

@@ -96,7 +96,13 @@ const fn metric(
 
 /// Every metric.
 pub const ALL: [Metric; 19] = [
-    metric(TENANTS, Kind::Gauge, &["phase"], Unit::Count, "Tenants in each phase."),
+    metric(
+        TENANTS,
+        Kind::Gauge,
+        &["phase"],
+        Unit::Count,
+        "Tenants in each phase; estimated from a sample while more than 20,000 are under way, their sum exact.",
+    ),
     metric(PARKED, Kind::Gauge, &["reason"], Unit::Count, "Tenants that wait until somebody acts."),
     metric(
         EFFECTS_TOTAL,
@@ -153,7 +159,7 @@ pub const ALL: [Metric; 19] = [
         Kind::Gauge,
         &[],
         Unit::Seconds,
-        "How long the tenant that is due longest has been due.",
+        "How long the tenant that is due longest has been due, of the next 10,000 of each region.",
     ),
     metric(DRIFTED, Kind::Gauge, &["kind"], Unit::Count, "Tenants whose client differed at its last audit."),
     metric(

@@ -83,11 +83,7 @@ async fn budgets(
 }
 
 async fn phases(store: &Store) -> anyhow::Result<BTreeMap<String, i64>> {
-    let mut phases = BTreeMap::new();
-    for count in store.counts().await? {
-        *phases.entry(count.phase).or_default() += count.tenants;
-    }
-    Ok(phases)
+    Ok(store.phases().await?.into_iter().map(|of| (of.phase, of.tenants)).collect())
 }
 
 fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {

@@ -51,12 +51,9 @@ pub(super) async fn of(store: &Store) -> Result<(Rest, String), StoreError> {
         0 => String::new(),
         parked => format!(", {parked} parked (`tenantd tenant list --parked` says why)"),
     };
-    let counts = store.counts().await?;
-    let ready: i64 = counts.iter().filter(|like| like.reason.is_none()).map(|like| like.tenants).sum();
-    let all: i64 = counts.iter().map(|like| like.tenants).sum();
     let waiting = match rest.waiting {
         0 => "none waits".to_owned(),
         waiting => format!("{waiting} {verb}{next}"),
     };
-    Ok((rest, format!("{ready} of {} ready, {waiting}{parked}", count(all, "tenant"))))
+    Ok((rest, format!("{} of {} ready, {waiting}{parked}", rest.ready, count(rest.tenants, "tenant"))))
 }

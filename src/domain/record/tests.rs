@@ -1,9 +1,11 @@
 //! What is written can be taken up, and nothing of it is lost on the way.
 
-use super::super::model::{MARK, Step, many_walks, walk};
+use super::super::model::{MARK, POLICY, Step, many_walks, walk};
 use super::super::tenant::{Check, State};
 use super::super::transition::hold;
 use super::*;
+
+const WITHOUT_AUDITS: Policy = Policy { audit_every: None, ..POLICY };
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -91,7 +93,8 @@ fn judge(step: &Step) {
     let is_present = !matches!(decided.state, State::Removing(_) | State::Removed { .. });
     let seen = Seen { is_present, is_admitted: !is_present, hold: decided.hold, ..seen() };
 
-    let record = inserted().after(&step.decision, None, &seen).unwrap().written(seen.now, Some(7));
+    let record =
+        inserted().after(&step.decision, None, &seen, &WITHOUT_AUDITS).unwrap().written(seen.now, Some(7));
     let taken_up = record.tenant(MARK, &seen).unwrap();
 
     assert_eq!(unchecked(taken_up.state.clone()), expected(decided, &taken_up), "{step:?}\n{record:?}");
@@ -155,10 +158,13 @@ fn a_ready_tenant_is_due_when_the_first_thing_is() {
         (Record { repair: Some(RepairScope::All), ..ready() }, Some(When::NOW)),
     ] {
         let decision = settled(&record, &seen());
-        assert_eq!(record.after(&decision, None, &seen()).unwrap().due, due, "{record:?}");
+        assert_eq!(record.after(&decision, None, &seen(), &WITHOUT_AUDITS).unwrap().due, due, "{record:?}");
     }
     let newer = Seen { desired_version: 4, ..seen() };
-    assert_eq!(ready().after(&settled(&ready(), &seen()), None, &newer).unwrap().due, Some(When::NOW));
+    assert_eq!(
+        ready().after(&settled(&ready(), &seen()), None, &newer, &WITHOUT_AUDITS).unwrap().due,
+        Some(When::NOW)
+    );
 }
 
 #[test]
@@ -166,10 +172,10 @@ fn what_would_delete_wakes_nobody_while_deletions_are_held() {
     let held = Seen { hold: Some(Hold::Deletions), ..seen() };
     let record = Record { recheck: Some(When::At(now())), ..ready() };
 
-    let due = record.after(&settled(&record, &held), None, &held).unwrap().due;
+    let due = record.after(&settled(&record, &held), None, &held, &WITHOUT_AUDITS).unwrap().due;
 
     assert_eq!(due, Some(When::After(Duration::from_mins(15))));
-    assert_eq!(ready().after(&settled(&ready(), &held), None, &held).unwrap().due, None);
+    assert_eq!(ready().after(&settled(&ready(), &held), None, &held, &WITHOUT_AUDITS).unwrap().due, None);
 }
 
 #[test]
@@ -178,8 +184,8 @@ fn a_removal_waits_for_the_budget_and_goes_once_it_was_let_through() {
     let admitted = Seen { is_admitted: true, ..waiting.clone() };
     let decision = settled(&ready(), &seen());
 
-    assert_eq!(ready().after(&decision, None, &waiting).unwrap().due, None);
-    assert_eq!(ready().after(&decision, None, &admitted).unwrap().due, Some(When::NOW));
+    assert_eq!(ready().after(&decision, None, &waiting, &WITHOUT_AUDITS).unwrap().due, None);
+    assert_eq!(ready().after(&decision, None, &admitted, &WITHOUT_AUDITS).unwrap().due, Some(When::NOW));
 }
 
 #[test]

@@ -201,6 +201,7 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "INSERT INTO tenantd.former_tenants (external_id, next_version) VALUES ('x', 0)",
     ),
     ("installation_has_one_row", "23514", "UPDATE tenantd.installation SET only_row = false"),
+    ("counts_has_one_row", "23514", "UPDATE tenantd.counts SET only_row = false"),
 ];
 
 #[tokio::test]

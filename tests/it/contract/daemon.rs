@@ -171,7 +171,9 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
 
     assert!(store.status("added").await.unwrap().is_some());
     assert_eq!(store.list(&Filter::default(), 10).await.unwrap().len(), 1);
-    assert_eq!(store.counts().await.unwrap().len(), 1);
+    assert_eq!(store.phases().await.unwrap().iter().map(|of| of.tenants).sum::<i64>(), 1);
+    assert!(store.parked_reasons().await.unwrap().is_empty());
+    store.fold_counts().await.unwrap();
     store.oldest_due().await.unwrap();
     assert!(store.parked(None).await.unwrap().is_empty());
     assert!(!store.retry("nobody").await.unwrap());

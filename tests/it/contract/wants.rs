@@ -287,3 +287,54 @@ const PLAIN: [&str; 10] = [
     "not_before timestamp with time zone",
     "labels jsonb",
 ];
+
+/// Functions of ours that a statement called for each row; of each how often.
+async fn called(db: &TestDb, statement: &str) -> Vec<(String, i64)> {
+    // A session counts on until it has told the server.
+    let mut connection = PgConnection::connect(&db.url).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    sqlx::query("SET LOCAL track_functions = 'all'").execute(&mut *transaction).await.unwrap();
+    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut *transaction).await.unwrap();
+    let calls = "SELECT funcname::text, calls FROM pg_stat_xact_user_functions
+                  WHERE schemaname = 'tenantd' AND calls > 1 ORDER BY 1";
+    let called = sqlx::query_as(calls).fetch_all(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    called
+}
+
+/// A million of them would call as many.
+#[tokio::test]
+async fn a_row_that_is_plainly_right_calls_no_function_and_any_other_those_that_it_needs() {
+    let db = test_db().await;
+    let insert = |name: &str, columns: &str, values: &str| {
+        format!(
+            "INSERT INTO tenantd.tenants (external_id, host{columns})
+             SELECT '{name}' || n, '{name}-' || n || '.us.qlikcloud.com'{values} FROM generate_series(1, 9) AS n"
+        )
+    };
+
+    assert_eq!(called(&db, &insert("a", "", "")).await, []);
+    assert_eq!(called(&db, &insert("b", ", labels", ", '{\"plan\": \"gold\"}'")).await, []);
+    let edit = "UPDATE tenantd.tenants SET labels = '{\"plan\": \"tin\"}'";
+    assert_eq!(called(&db, edit).await, [("note_edit".to_owned(), 18)]);
+
+    let many = format!(", jsonb_build_object('a', '{}')", "x".repeat(100));
+    let checked = ("check_wants".to_owned(), 9);
+    assert_eq!(called(&db, &insert("c", ", labels", &many)).await, std::slice::from_ref(&checked));
+    let asked = called(&db, &insert("d", ", desired_version", ", 2")).await;
+    assert!(asked.contains(&checked) && asked.contains(&("accept_insert".to_owned(), 9)), "{asked:?}");
+    run(&db.pool, "INSERT INTO tenantd.former_tenants (external_id, next_version) VALUES ('e3', 5)")
+        .await
+        .unwrap();
+    let asked = called(&db, &insert("e", "", "")).await;
+    assert!(asked.contains(&("accept_insert".to_owned(), 9)), "{asked:?}");
+    let versions =
+        "SELECT desired_version FROM tenantd.tenants WHERE external_id IN ('e2', 'e3') ORDER BY external_id";
+    let versions: Vec<i32> = sqlx::query_scalar(versions).fetch_all(&db.pool).await.unwrap();
+    assert_eq!(versions, [1, 5]);
+    run(&db.pool, "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'a1'")
+        .await
+        .unwrap();
+    let asked = called(&db, &insert("f", "", "")).await;
+    assert!(asked.contains(&("refuse_host_of_removed".to_owned(), 9)), "{asked:?}");
+}
