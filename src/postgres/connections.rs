@@ -8,6 +8,7 @@
 //! The rule: **a connection goes back into the pool only after its statement was
 //! answered**; whatever ends otherwise is dropped, and the server rolls back.
 
+mod checks;
 mod link;
 mod opener;
 mod session;
@@ -22,16 +23,12 @@ use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeout
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
-pub use link::Link;
+pub use link::{ACQUIRE, Link};
 use opener::Opener;
-pub(super) use opener::SetBack;
-pub(super) use session::Swallowed;
 pub use session::{Pooler, Purpose, Session};
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Execute, Executor, Postgres, SqlStr};
 
-/// Longest wait for a free place in the pool, and for a new connection.
-pub const ACQUIRE: Duration = Duration::from_secs(5);
 /// Longest wait for the answer to a statement of the daemon's work.
 pub const ANSWER: Duration = Duration::from_secs(8);
 /// The same for what is done for the whole fleet from time to time, and may take longer.
@@ -109,7 +106,7 @@ impl Connections {
     /// The driver's; one that means [`super::error::Meaning::Elsewhere`] where it is not.
     pub async fn look_around(&self) -> Result<(), sqlx::Error> {
         let before = self.written();
-        let written = session::written(self).await?;
+        let written = checks::written(self).await?;
         self.pool.manager().note(before, written)
     }
 

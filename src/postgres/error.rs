@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgDatabaseError;
 
-use super::connections::{SetBack, Swallowed};
+use super::raised::{SetBack, Swallowed};
 use crate::domain::ids::TenantId;
 use crate::domain::message::Message;
 

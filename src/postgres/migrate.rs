@@ -8,15 +8,14 @@
 //! The rule: **everything that could not be mended afterwards is looked at before the
 //! first change**: the database's encoding, and whether a pooler stands in between.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{Connection, PgConnection};
 
 use super::connections::{Connections, Link, Pooler};
 use super::error::Meaning;
-use super::schema::{self, Step};
+use super::schema::{self, Step, migrator};
 
 /// The transaction's lock: any number that is nobody else's.
 const LOCK: i64 = 0x7465_6e61_6e74_6400;
@@ -100,14 +99,6 @@ async fn in_one_transaction(
     migrator().run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(before.into_iter().filter(|step| !step.is_applied).collect())
-}
-
-/// The migrations of this version.
-pub(super) fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations");
-    migrator.set_ignore_missing(true).set_locking(false);
-    migrator.table_name = Cow::Borrowed("tenantd._sqlx_migrations");
-    migrator
 }
 
 async fn examine(connection: &mut Link) -> Result<(), NotMigrated> {

@@ -4,10 +4,12 @@
 //! during an upgrade; a missing migration is not. The migrator's own table lives
 //! in `tenantd` too.
 
+use std::borrow::Cow;
+
 use sqlx::PgExecutor;
+use sqlx::migrate::Migrator;
 
 use super::error::Meaning;
-use super::migrate::migrator;
 
 /// One migration of this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,14 @@ pub struct Step {
     pub description: String,
     /// Whether the database has it.
     pub is_applied: bool,
+}
+
+/// The migrations of this version.
+pub(super) fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("./migrations");
+    migrator.set_ignore_missing(true).set_locking(false);
+    migrator.table_name = Cow::Borrowed("tenantd._sqlx_migrations");
+    migrator
 }
 
 /// Every migration of this version, and whether the database has it.

@@ -4,6 +4,8 @@
 //! that is prepared under a name outlives its transaction there, and would meet the next
 //! client's. So it is sent without a name, each time anew.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::error::BoxDynError;
@@ -11,6 +13,9 @@ use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo}
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
 
 use super::session::{Pooler, Purpose, Session};
+
+/// Longest wait for a free place in the pool, for a new connection, and for its good-bye.
+pub const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// See the file's head.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl Link {
 
     /// Says good-bye, if it is heard: what was asked was answered.
     pub async fn close(self) {
-        tokio::time::timeout(super::ACQUIRE, self.connection.close()).await.ok();
+        tokio::time::timeout(ACQUIRE, self.connection.close()).await.ok();
     }
 
     fn named<E>(&self, query: E) -> Named<E> {

@@ -11,9 +11,11 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use super::checks::{check_settings, examine};
 use super::link::Link;
 use super::session::Session;
 use crate::domain::place::Written;
+use crate::postgres::raised::SetBack;
 
 /// A connection that nobody used for longer is closed: what stands between us and the
 /// server may have forgotten it.
@@ -39,11 +41,6 @@ pub(super) struct Opener {
     written: Mutex<Option<Written>>,
 }
 
-/// The server has written less than it had before: it was set back.
-#[derive(Debug, thiserror::Error)]
-#[error("the database was set back to an earlier state")]
-pub(in super::super) struct SetBack;
-
 impl Opener {
     pub(super) fn new(options: PgConnectOptions, session: Session) -> Self {
         let options = session.applied_to(options);
@@ -53,7 +50,7 @@ impl Opener {
     /// A connection that has our settings, and nothing else is known of.
     pub(super) async fn open(&self) -> Result<Link, sqlx::Error> {
         let mut link = Link::new(self.options.connect().await?, self.session.pooler);
-        self.session.check_settings(&mut link).await?;
+        check_settings(self.session, &mut link).await?;
         Ok(link)
     }
 
@@ -106,7 +103,7 @@ impl Manager for Opener {
         // Before: what is suspected meanwhile includes this one.
         let (generation, before) = (self.generation(), self.written());
         let mut link = self.open().await?;
-        self.note(before, self.session.examine(&mut link).await?)?;
+        self.note(before, examine(self.session, &mut link).await?)?;
         Ok(Opened { link, generation })
     }
 

@@ -1,4 +1,4 @@
-//! What a session is opened with, and what it must show before it is used.
+//! What a session is opened with; what it must show before it is used is in `checks`.
 //!
 //! Nothing of a role's or database's own defaults may change what our statements mean:
 //! they are written for `read committed`, and a commit that was answered must be on disk.
@@ -7,13 +7,8 @@
 //! asked when a connection is opened, because a server does not move under one, and within
 //! every transaction where a pooler may.
 
-use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Executor, PgExecutor, Row};
 
-use super::super::error::Meaning;
-use super::link::Link;
-use crate::domain::place::{Position, Written};
 pub use crate::domain::pooler::Pooler;
 
 /// What a connection is for.
@@ -24,12 +19,6 @@ pub enum Purpose {
     /// A person's command, or the schema's owner.
     Command,
 }
-
-/// A pooler was told to ignore what it does not know at the start of a session
-/// (`PgBouncer`'s `ignore_startup_parameters`), and so our settings got lost.
-#[derive(Debug, thiserror::Error)]
-#[error("the settings of a session do not reach the database")]
-pub(in super::super) struct Swallowed;
 
 /// How sessions are opened.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +49,6 @@ const WORK: [(&str, &str); 11] = [
 const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
 /// Nobody else sets it: where a session does not have it, the others are missing too.
 const MARK: &str = "tenantd.session";
-/// Whether the settings have arrived. Not prepared: a pooler that nobody told us of may
-/// be there.
-const HAVE_ARRIVED: &str = "SELECT coalesce(current_setting('tenantd.session', true), '') <> ''";
-/// A role's or database's default may be to let a crash lose what was committed.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-
 /// The same for each transaction through a pooler, which keeps no session of ours.
 const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '4s';
@@ -94,57 +77,4 @@ impl Session {
             (Pooler::Transaction, Purpose::Command) => POOLED_COMMAND,
         }
     }
-
-    /// Whether a new connection has the settings that it was opened with.
-    ///
-    /// # Errors
-    ///
-    /// The driver's; [`Swallowed`].
-    pub(super) async fn check_settings(self, link: &mut Link) -> Result<(), sqlx::Error> {
-        match self.pooler {
-            // It was not opened with any: each transaction makes its own.
-            Pooler::Transaction => Ok(()),
-            Pooler::None => {
-                let have_arrived: bool = link.fetch_one(HAVE_ARRIVED).await?.try_get(0)?;
-                if have_arrived { Ok(()) } else { Err(sqlx::Error::AnyDriverError(Box::new(Swallowed))) }
-            }
-        }
-    }
-
-    /// Whether a new connection leads to the recognised database. Returns how far the
-    /// server has written, where that was asked and is known.
-    ///
-    /// # Errors
-    ///
-    /// The driver's; [`Meaning::Elsewhere`] where it does not.
-    pub(super) async fn examine(self, link: &mut Link) -> Result<Option<Written>, sqlx::Error> {
-        match (self.pooler, self.purpose) {
-            (Pooler::Transaction, _) | (Pooler::None, Purpose::Command) => return Ok(None),
-            (Pooler::None, Purpose::Work) => {}
-        }
-        link.say(DURABLE).await?;
-        match written(link).await {
-            // A schema that is missing is said by whoever looks at the schema.
-            Err(error) if Meaning::of(&error) == Meaning::SchemaMissing => Ok(None),
-            other => other,
-        }
-    }
-}
-
-/// How far the recognised server has written.
-///
-/// # Errors
-///
-/// The driver's; [`Meaning::Elsewhere`] where it is not the recognised one.
-pub(super) async fn written<'c>(executor: impl PgExecutor<'c>) -> Result<Option<Written>, sqlx::Error> {
-    let (written, rejoined_at): (Option<i64>, Option<DateTime<Utc>>) = sqlx::query_as(
-        "-- installation.written
-         SELECT (p.written_to - '0/0'::pg_lsn)::bigint, i.rejoined_at
-           FROM tenantd.place() AS p, tenantd.installation AS i
-          WHERE tenantd.assert_recognised()",
-    )
-    .fetch_one(executor)
-    .await?;
-    let position = written.and_then(|written| u64::try_from(written).ok()).map(Position);
-    Ok(position.map(|position| Written { position, rejoined_at }))
 }
