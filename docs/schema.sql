@@ -128,6 +128,8 @@ CREATE TABLE tenantd.tenants (
     right_refused_at      timestamptz,                                   -- Since when that right is refused here; null where it was not asked for.
     claim_rank            timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00'::timestamptz,  -- Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).
     turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
+    generation            bigint NOT NULL DEFAULT 0,                     -- Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.
+    backoff_at            timestamptz,                                   -- Until then it waits after a failure, whoever wakes it.
     is_under_way          boolean NOT NULL DEFAULT true,                 -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
@@ -139,7 +141,6 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT reasons_are_pascal_case
         CHECK (wait_reason ~ '^[A-Z][A-Za-z]+$' AND parked_reason ~ '^[A-Z][A-Za-z]+$'),
     CONSTRAINT parked_says_what_to_do CHECK (parked_reason IS NULL OR message IS NOT NULL),
-    CONSTRAINT parked_is_not_due CHECK (parked_reason IS NULL OR due_at IS NULL),
     CONSTRAINT failures_are_counted_from_0 CHECK (failures >= 0),
     CONSTRAINT lease_is_whole
         CHECK ((lease_holder IS NULL) = (leased_at IS NULL) AND (lease_holder IS NULL) = (lease_expires_at IS NULL)),
@@ -168,6 +169,7 @@ CREATE TABLE tenantd.tenants (
     CONSTRAINT nothing_waits_for_ever_in_silence
         CHECK (due_at IS NOT NULL
                OR parked_reason IS NOT NULL
+               OR paused_at IS NOT NULL
                OR phase = 'removed'
                OR phase = 'ready' AND desired_state = 'present'
                OR desired_state = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing')
@@ -212,7 +214,7 @@ CREATE TABLE tenantd.attempts (
     tenant_id   uuid NOT NULL,                                 -- For which tenant.
     attempt_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Orders the attempts of a tenant.
     phase       text NOT NULL,                                 -- The phase after the attempt.
-    effect      text NOT NULL,                                 -- create, look, compare, mint, tidy, trust, prove, recheck, dedupe, reveal.
+    effect      text NOT NULL,                                 -- Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget.
     outcome     text NOT NULL,                                 -- done, or the retry class of the failure.
     http_status smallint,                                      -- Status of Qlik's answer, where there was one.
     error_code  text,                                          -- The first errors[].code of Qlik's answer.
@@ -365,15 +367,8 @@ BEGIN
     -- Nobody needs the previous ones any more: their time is over now.
     UPDATE tenantd.secrets AS s
        SET retire_at = tenantd.clock()
-     WHERE s.tenant_id = acknowledged AND s.standing = 'previous' AND s.retire_at > tenantd.clock();
-    IF FOUND THEN
-        UPDATE tenantd.tenants AS t
-           SET retire_at = tenantd.clock(),
-               due_at = CASE WHEN t.phase = 'ready' AND t.parked_reason IS NULL
-                             THEN least(t.due_at, tenantd.clock()) ELSE t.due_at END
-         WHERE t.tenant_id = acknowledged;
-        PERFORM pg_notify('tenantd_work', '');
-    END IF;
+     WHERE s.tenant_id = acknowledged AND s.standing = 'previous' AND s.version < acknowledge.version
+       AND s.retire_at > tenantd.clock();
 END
 $function$;
 
@@ -457,6 +452,7 @@ BEGIN
         NEW.wait_reason := NULL;
         NEW.message := NULL;
         NEW.failures := 0;
+        NEW.backoff_at := NULL;
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
         PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
@@ -472,7 +468,9 @@ BEGIN
     IF is_turned THEN
         NEW.turned_at := tenantd.clock();
     END IF;
-    IF is_turned AND NEW.desired_state = 'absent' AND OLD.phase = 'pending' THEN
+    IF is_turned AND NEW.desired_state = 'absent' AND OLD.phase IN ('removing', 'removed') THEN
+        NEW.removal_admitted_at := tenantd.clock();  -- It was let through before.
+    ELSIF is_turned AND NEW.desired_state = 'absent' AND OLD.phase = 'pending' THEN
         -- Nothing was sent in this life, so there is nothing to ask Qlik for.
         NEW.phase := 'removed';
         NEW.removal_admitted_at := tenantd.clock();
@@ -485,30 +483,9 @@ BEGIN
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
-        -- Later than any claim that read the row before this.
-        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
+        NEW.edited_at := tenantd.clock();
     END IF;
-    -- Any other edit leaves the row its place in the queue.
-    NEW.due_at := CASE
-        WHEN NEW.phase = 'removed' THEN CASE WHEN NEW.parked_reason IS NULL THEN NEW.recheck_at END
-        -- What its owner turned is looked at now, whatever it waited for.
-        WHEN NEW.phase = 'removing' THEN CASE WHEN NEW.parked_reason IS NOT NULL THEN NULL
-                                              WHEN is_turned THEN tenantd.clock()
-                                              ELSE coalesce(NEW.due_at, tenantd.clock()) END
-        WHEN NEW.parked_reason IS NOT NULL THEN NULL
-        -- It waits for the removal budget; once let through it stays due.
-        WHEN NEW.desired_state = 'absent' AND NEW.removal_admitted_at IS NULL THEN NULL
-        WHEN NEW.phase = 'pending' AND (is_corrected OR is_turned OR NEW.not_before IS DISTINCT FROM OLD.not_before)
-            THEN greatest(tenantd.clock(), NEW.not_before)
-        WHEN is_corrected OR is_turned THEN tenantd.clock()
-        -- What waits after a failure keeps its backoff.
-        WHEN NEW.phase = 'ready' AND (is_edited OR NEW.desired_version > NEW.current_version)
-            THEN CASE WHEN NEW.failures = 0 THEN least(NEW.due_at, tenantd.clock())
-                      ELSE coalesce(NEW.due_at, tenantd.clock()) END
-        ELSE NEW.due_at
-    END;
     NEW.updated_at := tenantd.clock();
-    PERFORM pg_notify('tenantd_work', '');
     RETURN NEW;
 END
 $function$;
@@ -899,6 +876,20 @@ BEGIN
 END
 $function$;
 
+CREATE FUNCTION tenantd.wake()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.generation := greatest(NEW.generation, OLD.generation + 1);
+    -- What is due keeps its place in the queue.
+    NEW.due_at := greatest(least(NEW.due_at, tenantd.clock()), CASE WHEN NEW.phase = 'pending' THEN NEW.not_before END);
+    PERFORM pg_notify('tenantd_work', '');
+    RETURN NEW;
+END
+$function$;
+
 CREATE FUNCTION tenantd.count_class()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1115,6 +1106,8 @@ CREATE VIEW tenantd.status AS
         CASE
             WHEN r.is_held THEN NULL::timestamptz
             WHEN t.due_at IS NULL THEN NULL::timestamptz
+            WHEN t.parked_reason IS NOT NULL OR r.awaits_budget THEN NULL::timestamptz
+            WHEN t.phase = 'removed' AND t.recheck_at IS NULL THEN NULL::timestamptz
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
             ELSE GREATEST(t.due_at, b.probe_at,
@@ -1245,6 +1238,8 @@ CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

@@ -1,9 +1,10 @@
 //! The composition root: the room that puts settings, adapters and the engine together.
 //!
 //! It turns checked settings into a running daemon, and into what commands that ask Qlik
-//! work with. The rule: whatever cannot
-//! work is said before the first tenant is claimed, with its remedy; a database
-//! that is merely away is waited for.
+//! work with.
+//!
+//! The rule: whatever cannot work is said before the first tenant is claimed, with its
+//! remedy. The daemon waits for a database that is away; a command says so and ends.
 
 mod dial;
 mod start;
@@ -19,16 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
-use crate::domain::tenant::RepairScope;
 use crate::engine::dispatch::{Left, Mode};
 use crate::engine::inspect::Inspector;
 use crate::engine::pulse::Task;
 use crate::engine::shutdown::Stop;
-use crate::engine::{Bounds, Engine, Proof, Terms};
+use crate::engine::{Engine, Terms};
 use crate::ports::Clock;
 use crate::postgres::{Store, StoreError, listener};
 use crate::qlik::{Cloud, CloudOptions};
-use crate::settings::{ProofMethod, Settings};
+use crate::settings::Settings;
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, Vault};
 
@@ -42,10 +42,6 @@ pub use start::{
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Qlik Cloud as the settings reach it. Consumes the regions' credentials.
-///
-/// # Errors
-///
-/// [`StartError::CaFile`], [`StartError::Qlik`].
 pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, StartError> {
     let ca_pem = settings.qlik.ca_file.as_ref().map(|path| {
         std::fs::read(path).map_err(|error| StartError::CaFile { path: path.display().to_string(), error })
@@ -65,10 +61,6 @@ pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, St
 }
 
 /// What commands that visit tenants at Qlik work with. Opens no connection.
-///
-/// # Errors
-///
-/// [`StartError::CaFile`], [`StartError::Qlik`].
 pub fn inspector(mut settings: Settings, store: Store) -> Result<Arc<Inspector<Cloud>>, StartError> {
     let terms = terms(&settings);
     let api = cloud(&mut settings, Arc::new(SystemClock::start()))?;
@@ -94,19 +86,11 @@ pub fn terms(settings: &Settings) -> Terms {
             overlap: settings.rotation.overlap,
             audit_every: settings.audit.every,
         },
-        proof: match settings.prove.method {
-            ProofMethod::ClientCredentials => Proof::Token,
-            ProofMethod::None => Proof::Waived,
-        },
+        proof: settings.prove.method,
         revoke_by_filter: settings.qlik.revoke_by_filter,
-        bounds: Bounds {
-            removals_per_hour: settings.budget.removals_per_hour,
-            changes_per_hour: settings.budget.changes_per_hour,
-            canary: settings.canary.size,
-            max_failure_ratio: settings.canary.max_failure_ratio,
-        },
+        bounds: settings.bounds,
         rotate_every: settings.rotation.every,
-        repair: if settings.audit.repair { RepairScope::All } else { RepairScope::Consent },
+        repair: settings.audit.repair,
         concurrency: settings.worker.concurrency,
         lease: settings.worker.lease,
         poll: settings.worker.poll,
@@ -124,10 +108,6 @@ pub struct Parts {
 
 impl Parts {
     /// Loads the keyring and builds the HTTPS client. Takes the regions' credentials.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`].
     pub fn of(settings: &mut Settings) -> Result<Self, StartError> {
         let terms = terms(settings);
         let vault = Vault::new(Keyring::load(&settings.vault.keyring_file)?);
@@ -160,9 +140,9 @@ pub enum RunError {
 ///
 /// # Errors
 ///
-/// [`StoreError`] when the regions cannot be adopted, except for an outage, which is
-/// waited out; in [`Mode::Once`] for any failed claim, and outages are not waited out.
-/// [`RunError::TaskEnded`].
+/// [`RunError::Store`] when the rows cannot be sorted by region, and in [`Mode::Once`] also
+/// when a claim fails. The daemon waits out an outage, [`Mode::Once`] does not.
+/// [`RunError::TaskEnded`] when a loop ended by itself.
 pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<Left, RunError> {
     adopt_regions(&engine, &stop, mode).await?;
     let wake = Arc::new(Notify::new());
@@ -235,8 +215,8 @@ fn note_end(engine: &Engine<Cloud>, task: Result<Task, JoinError>, ended: &OnceL
     ended.get_or_init(|| name);
 }
 
-/// Counts the fleet once, so that whoever finds this process ready finds its numbers
-/// too. An outage is waited out; what waiting does not mend keeps nobody from work.
+/// Counts the fleet once, so that whoever finds this process ready finds its numbers too.
+/// It waits out an outage. Any other failure is noted, and keeps nobody from work.
 pub async fn count_fleet(engine: &Engine<Cloud>, stop: &Stop) {
     while let Some(Err(error)) = stop.drain.run_until_cancelled(engine.gauge()).await {
         engine.outage.note(&error);

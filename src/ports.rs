@@ -18,8 +18,8 @@ use crate::domain::region::AllowedHost;
 use crate::domain::secret::ClientSecret;
 use crate::domain::token::{SeenToken, TokenPage, Walk, Walked};
 
-/// Where the time comes from. Leases and due times never do: those are made in
-/// SQL by `tenantd.clock()`.
+/// Where the time comes from, but for leases and due times: those are made in SQL by
+/// `tenantd.clock()`.
 pub trait Clock: Send + Sync + 'static {
     /// The current instant, for logs and for reading HTTP dates.
     fn now(&self) -> DateTime<Utc>;
@@ -36,10 +36,9 @@ pub trait Entropy: Send + Sync + 'static {
 
 /// A client just made, with the one sight of its secret.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewClient {
-    /// Its id.
     pub client_id: ClientId,
-    /// Its secret.
     pub secret: ClientSecret,
     /// The secret's hint, where the answer gave one.
     pub hint: Option<Hint>,
@@ -47,8 +46,8 @@ pub struct NewClient {
 
 /// A secret just minted, in its one sight.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewSecret {
-    /// The secret.
     pub secret: ClientSecret,
     /// Its hint, where the answer gave one.
     pub hint: Option<Hint>,
@@ -148,7 +147,8 @@ pub trait QlikApi: Send + Sync + 'static {
     ) -> impl Future<Output = Result<TokenPage, Failure>> + Send;
 
     /// The tokens issued on the tenant, of one user or of all, through all pages. There may
-    /// be more of them than anybody wants to hold: what only looks for some walks the pages.
+    /// be more than anybody wants to hold in memory: to look for some of them, walk the
+    /// pages.
     fn list_tokens(
         &self,
         host: &AllowedHost,

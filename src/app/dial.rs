@@ -1,9 +1,9 @@
 //! From a checked URL to what the driver is told.
 //!
-//! The rule: **every option is set here**, also to its default: what is left open the
-//! driver takes from `PGHOST`, `PGPASSWORD`, `~/.pgpass` and the like, and then the same
-//! configuration means another database on another machine. What cannot be set so is
-//! refused with the settings (`settings/database.rs`).
+//! The rule: **every option is set here**, even to its default. What is left out the
+//! driver takes from `PGHOST`, `PGPASSWORD`, `~/.pgpass` and the like, so that one
+//! configuration would mean different databases on different machines. Variables that
+//! cannot be overruled so are refused (`settings/database.rs`).
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};

@@ -1,9 +1,10 @@
 //! From an address in the configuration to a store that can be worked on, or to a
 //! sentence that says why not.
 //!
-//! The rule: what waiting mends is waited for by the daemon, and said once; what it
-//! does not mend ends the start, with its remedy.
+//! The rule: the daemon waits for what passes by itself, and says so once. Anything else
+//! ends the start, with its remedy.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -11,12 +12,13 @@ use uuid::{Builder, Uuid};
 
 use super::dial;
 use crate::domain::ids::Holder;
+use crate::domain::message::Message;
 use crate::ports::Entropy;
-use crate::postgres::connections::{self, Connections, Pooler, Purpose, Session};
+use crate::postgres::connections::{self, Connections, Purpose, Session};
 use crate::postgres::error::Meaning;
 use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
-use crate::settings::{self, Database, DatabaseUrl};
+use crate::settings::{Database, DatabaseUrl};
 use crate::system::OsEntropy;
 use crate::vault::KeyringError;
 
@@ -27,81 +29,91 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum StartError {
     /// `database.url` is no address.
-    #[error("database.url cannot be read; write it as postgres://user:password@host:5432/database")]
     BadUrl,
     /// The database refused us.
-    #[error("{0}; correct user, password and database name in database.url")]
     Refused(String),
     /// The schema is not there, or not up to this version.
-    #[error(
-        "the schema lacks {pending} of this version's migrations; run `tenantd migrate` as the schema's owner"
-    )]
     SchemaMissing {
-        /// How many are missing.
+        /// How many migrations are missing.
         pending: usize,
     },
     /// The daemon's role may not do what it must.
-    #[error(
-        "{0}; the login lacks the right: use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again"
-    )]
     Forbidden(String),
     /// The database holds text in another encoding than ours.
-    #[error(
-        "the database's encoding is {encoding}, and tenantd needs UTF8: create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that"
-    )]
-    Encoding {
-        /// Which.
-        encoding: String,
-    },
+    Encoding { encoding: String },
     /// It is not the database that was recognised.
-    #[error("{0}; see `tenantd rejoin --status`")]
     Elsewhere(String),
     /// A connection pooler is there that the settings do not tell of.
-    #[error("{0}")]
-    Pooler(String),
+    Pooler(Message),
     /// Others were in the way of a statement.
-    #[error("{0}; others are in the way: try again")]
     Contended(String),
     /// The database refused a statement, for a reason that no setting mends.
-    #[error("{0}")]
-    Failed(String),
+    Failed(Message),
     /// The database is away.
-    #[error("{0}; check database.url and that the server is up")]
     Unreachable(String),
     /// The keyring cannot be used.
-    #[error(transparent)]
     Keyring(#[from] KeyringError),
     /// `qlik.ca_file` cannot be read.
-    #[error("qlik.ca_file {path} cannot be read: {error}; correct the path or the file's mode")]
-    CaFile {
-        /// As configured.
-        path: String,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    CaFile { path: String, error: std::io::Error },
     /// The HTTPS client cannot be built.
-    #[error(transparent)]
     Qlik(#[from] InvalidOptions),
+}
+
+impl StartError {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::BadUrl => Message::new(
+                "database.url cannot be read",
+                "write it as postgres://user:password@host:5432/database",
+            ),
+            Self::Refused(said) => {
+                Message::new(said, "correct user, password and database name in database.url")
+            }
+            Self::SchemaMissing { pending } => Message::new(
+                format!("the schema lacks {pending} of this version's migrations"),
+                "run `tenantd migrate` as the schema's owner",
+            ),
+            Self::Forbidden(said) => Message::new(
+                format!("{said}; the login lacks the right"),
+                "use a login that has tenantd_daemon (for list, show, history, wait, explain and fleet status tenantd_operator suffices), or run deploy/postgres/roles.sql again",
+            ),
+            Self::Encoding { encoding } => Message::new(
+                format!("the database's encoding is {encoding}, and tenantd needs UTF8"),
+                "create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that",
+            ),
+            Self::Elsewhere(said) => Message::new(said, "see `tenantd rejoin --status`"),
+            Self::Contended(said) => Message::new(format!("{said}; others are in the way"), "try again"),
+            Self::Pooler(message) | Self::Failed(message) => message.clone(),
+            Self::Unreachable(said) => Message::new(said, "check database.url and that the server is up"),
+            Self::Keyring(error) => error.message(),
+            Self::CaFile { path, error } => Message::new(
+                format!("qlik.ca_file {path} cannot be read: {error}"),
+                "correct the path or the file's mode",
+            ),
+            Self::Qlik(error) => error.message(),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
 }
 
 /// Connections to the configured database, for a command or for whoever only looks. Opens
 /// none yet.
-///
-/// # Errors
-///
-/// [`StartError::BadUrl`].
 pub fn connections(database: &Database) -> Result<Connections, StartError> {
     connections_for(database, Purpose::Command, FEW, connections::COMMAND)
 }
 
-/// The same for work on tenants: they exist on a recognised database only, and no
+/// The same for work on tenants. These are opened on a recognised database only, and no
 /// statement on them can hang for ever.
-///
-/// # Errors
-///
-/// [`StartError::BadUrl`].
 pub fn work_connections(database: &Database) -> Result<Connections, StartError> {
     let most = usize::try_from(database.max_connections).unwrap_or(usize::MAX);
     connections_for(database, Purpose::Work, most, connections::ANSWER)
@@ -116,11 +128,8 @@ fn connections_for(
     let options = |url: &SecretString| {
         DatabaseUrl::parse(url.expose_secret()).map(|url| dial::options(&url)).ok_or(StartError::BadUrl)
     };
-    let pooler = match database.pooler {
-        settings::Pooler::None => Pooler::None,
-        settings::Pooler::Transaction => Pooler::Transaction,
-    };
-    let connections = Connections::new(options(&database.url)?, Session { purpose, pooler }, most, answer);
+    let session = Session { purpose, pooler: database.pooler };
+    let connections = Connections::new(options(&database.url)?, session, most, answer);
     Ok(match &database.listen_url {
         Some(url) => connections.listening_at(options(url)?),
         None => connections,
@@ -135,20 +144,12 @@ pub fn holder(entropy: &dyn Entropy) -> Holder {
 }
 
 /// Connects once, to see whether it can be done.
-///
-/// # Errors
-///
-/// [`StartError::Unreachable`], [`StartError::Refused`].
 pub async fn reach(connections: &Connections) -> Result<(), StartError> {
     let answered = sqlx::query("-- database.reach\nSELECT").execute(connections).await;
     answered.map(drop).map_err(|error| started(&error.into()))
 }
 
 /// Opens the store once, for a command.
-///
-/// # Errors
-///
-/// [`StartError`], one that names the remedy.
 pub async fn open_store(connections: &Connections) -> Result<Store, StartError> {
     check(connections).await?;
     Store::open(connections.clone(), holder(&OsEntropy)).await.map_err(|error| started(&error))
@@ -156,10 +157,6 @@ pub async fn open_store(connections: &Connections) -> Result<Store, StartError> 
 
 /// Opens the store once, for work: on a database that takes writes, and that was
 /// recognised.
-///
-/// # Errors
-///
-/// [`StartError`], one that names the remedy.
 pub async fn open_for_work(database: &Database, settle: Duration) -> Result<Store, StartError> {
     let looking = connections(database)?;
     check(&looking).await?;
@@ -204,10 +201,6 @@ pub async fn wait_for_store(database: &Database, settle: Duration) -> Result<Sto
 }
 
 /// Whether the database takes no writes.
-///
-/// # Errors
-///
-/// The driver's.
 pub async fn is_read_only(connections: &Connections) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar::<_, bool>(
         "-- database.is_read_only\nSELECT current_setting('transaction_read_only')::bool",
@@ -231,16 +224,16 @@ async fn check(connections: &Connections) -> Result<(), StartError> {
 /// What an error of the store means for a start.
 #[must_use]
 pub fn started(error: &StoreError) -> StartError {
-    let text = error.to_string();
-    let Some(meaning) = error.meaning() else { return StartError::Failed(text) };
+    let message = error.message();
+    let Some(meaning) = error.meaning() else { return StartError::Failed(message) };
     match meaning {
-        Meaning::Refused => StartError::Refused(text),
+        Meaning::Refused => StartError::Refused(message.problem),
         Meaning::SchemaMissing => StartError::SchemaMissing { pending: 1 },
-        Meaning::Forbidden => StartError::Forbidden(text),
-        Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(text),
-        Meaning::Elsewhere => StartError::Elsewhere(text),
-        Meaning::Pooler => StartError::Pooler(text),
-        Meaning::Contended => StartError::Contended(text),
-        Meaning::Values | Meaning::Defect => StartError::Failed(text),
+        Meaning::Forbidden => StartError::Forbidden(message.problem),
+        Meaning::Away | Meaning::ReadOnly => StartError::Unreachable(message.problem),
+        Meaning::Elsewhere => StartError::Elsewhere(message.problem),
+        Meaning::Pooler => StartError::Pooler(message),
+        Meaning::Contended => StartError::Contended(message.problem),
+        Meaning::Values | Meaning::Defect => StartError::Failed(message),
     }
 }

@@ -1,7 +1,7 @@
 //! Instants as people say them: `3m ago`, `in 12s`.
 //!
-//! The rule: measured from the database's clock, which made the instants, so
-//! that a skewed clock here tells nobody wrong.
+//! The rule: ages are measured by the database's clock, which made the instants too, so
+//! that a skewed clock on this machine misleads nobody.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,13 +1,14 @@
 //! The configuration together with the files it names.
 //!
-//! The rule: the faults of keyring and certificates are told in one round with all
-//! others and in the same form, so that nobody starts anew for each.
+//! The rule: faults of the keyring and of certificates are listed with all others and in
+//! the same form, so that nobody has to start again for each.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::message::Message;
 use crate::qlik::{Cloud, CloudOptions};
 use crate::settings::{Fault, InvalidSettings, Layered, Settings, ShownKey};
 use crate::system::SystemClock;
@@ -42,15 +43,14 @@ fn keyring(path: &Path) -> Option<(String, String)> {
         KeyringFault::Unreadable(_)
         | KeyringFault::NotAFile
         | KeyringFault::TooOpen { .. }
-        | KeyringFault::TooLarge
+        | KeyringFault::TooLarge { .. }
         | KeyringFault::NotAKeySet { .. }
         | KeyringFault::Unseen { .. }
         | KeyringFault::Empty => "which",
     };
-    // What follows the last semicolon of the vault's messages is the remedy.
-    let said = fault.to_string();
-    let (what, remedy) = said.rsplit_once("; ").unwrap_or((&said, "restore it from a backup"));
-    Some((format!("names {}, {relation} {what}", path.display()), remedy.to_owned()))
+    let Message { problem, remedy } = fault.message();
+    let remedy = remedy.unwrap_or_else(|| "restore it from a backup".to_owned());
+    Some((format!("names {}, {relation} {problem}", path.display()), remedy))
 }
 
 fn ca(path: &Path) -> Option<(String, String)> {

@@ -1,8 +1,9 @@
 //! What the schema refused in a row, said with what to change.
 //!
-//! The rule: a constraint's name reads as the reason, so it is said as it is, to be
-//! found again in the schema and in the documents. What to write instead the schema says
-//! itself (`tenantd.check_wants`); it is added here only for what Postgres refuses by itself.
+//! The rule: a constraint's name reads as the reason. It is shown unchanged, so that it
+//! can be looked up in the schema and in the documents. What to write instead the schema
+//! says itself (`tenantd.check_wants`); it is added here only for what Postgres refuses
+//! by itself.
 
 use crate::domain::text::plain;
 use crate::postgres::StoreError;

@@ -82,7 +82,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_one))
 }
 
-/// The words of an error.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     head: String,

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::exit::{Code, Misuse};
 use super::output::{self, OutputArg};
-use super::pause::PauseTerms;
+use super::pause::{PauseTerms, spoken};
 use super::source::Source;
 use crate::postgres::Store;
 use crate::postgres::pauses::FLEET;
@@ -59,8 +59,8 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(command: FleetCommand, source: &Source) -> anyhow::Result<Code> {
     match command {
         FleetCommand::Status(args) => {
-            let budget = source.layered()?.budget()?;
-            status::show(args.format.output, &budget, &source.store().await?).await
+            let bounds = source.layered()?.bounds()?;
+            status::show(args.format.output, &bounds, &source.store().await?).await
         }
         FleetCommand::Pause(args) => pause(&args, &source.store().await?).await,
         FleetCommand::Resume(args) => resume(&args, &source.store().await?).await,
@@ -118,8 +118,4 @@ async fn resume_rollout(kind: &str, store: &Store) -> anyhow::Result<Code> {
 
 fn named(region: Option<&str>) -> &str {
     region.unwrap_or(FLEET)
-}
-
-fn spoken(region: &str) -> String {
-    if region == FLEET { "the fleet".to_owned() } else { format!("region {region}") }
 }

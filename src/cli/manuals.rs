@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
 use super::exit::Code;
 use super::output;
 
@@ -25,16 +24,18 @@ pub(super) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<Code> {
+/// `tenantd` is the whole command line.
+pub(super) fn completions(args: &CompletionsArgs, mut tenantd: Command) -> anyhow::Result<Code> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "tenantd", &mut script);
+    clap_complete::generate(args.shell, &mut tenantd, "tenantd", &mut script);
     output::print(&String::from_utf8(script)?)?;
     Ok(Code::Done)
 }
 
-pub(super) fn man(args: &ManArgs) -> anyhow::Result<Code> {
+/// `tenantd` is the whole command line.
+pub(super) fn man(args: &ManArgs, tenantd: Command) -> anyhow::Result<Code> {
     if let Some(directory) = &args.out {
-        clap_mangen::generate_to(Cli::command(), directory).map_err(|error| {
+        clap_mangen::generate_to(tenantd, directory).map_err(|error| {
             let directory = directory.display();
             anyhow::anyhow!(
                 "no pages can be written to {directory}: {error}; name a directory that you may write to"
@@ -42,7 +43,7 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<Code> {
         })?;
     } else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        clap_mangen::Man::new(tenantd).render(&mut page)?;
         output::print(&String::from_utf8(page)?)?;
     }
     Ok(Code::Done)

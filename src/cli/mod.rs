@@ -30,7 +30,7 @@ mod tenant;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::telemetry::logs;
 use crate::telemetry::panics;
@@ -115,15 +115,13 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Secret(command) => secret::run(command, source).await,
         Command::Keys(command) => keys::run(command, source),
         Command::Config(command) => config::run(&command, source),
-        Command::Completions(args) => manuals::completions(&args),
-        Command::Man(args) => manuals::man(&args),
+        Command::Completions(args) => manuals::completions(&args, Cli::command()),
+        Command::Man(args) => manuals::man(&args, Cli::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     const DOCS: &str = include_str!("../../docs/cli.md");

@@ -1,6 +1,6 @@
 //! Who runs this command, for the history.
 //!
-//! The rule: as the system knows it and not as a variable says it, which anybody may set.
+//! The rule: the name comes from the system, not from a variable, which anybody may set.
 
 use std::process::Command;
 

@@ -48,7 +48,6 @@ pub(super) fn sheet(text: &str) -> io::Result<()> {
     print(&text.split('\n').map(plain).collect::<Vec<_>>().join("\n"))
 }
 
-/// Writes one JSON value.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(print(&format!("{}\n", plain_json(&serde_json::to_string_pretty(value)?)))?)
 }

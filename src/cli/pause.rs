@@ -11,7 +11,7 @@ use clap::Args;
 use super::exit::Misuse;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::pauses::End;
+use crate::postgres::pauses::{End, FLEET};
 
 /// Why, and until when.
 #[derive(Debug, Args)]
@@ -53,6 +53,11 @@ impl PauseTerms {
             (None, None) => format!("until {by_hand}"),
         }
     }
+}
+
+/// What is paused, in words: a region, or all of them.
+pub(super) fn spoken(region: &str) -> String {
+    if region == FLEET { "the fleet".to_owned() } else { format!("region {region}") }
 }
 
 fn said(instant: DateTime<Utc>) -> String {

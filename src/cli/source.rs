@@ -24,7 +24,6 @@ impl Source {
         Self { file }
     }
 
-    /// The merged layers.
     pub(super) fn layered(&self) -> Result<Layered, InvalidSettings> {
         Layered::of_this_process(self.file.as_deref())
     }
@@ -44,7 +43,8 @@ impl Source {
     /// What a command that asks Qlik works with: all of the settings, and the store.
     pub(super) async fn inspector(&self) -> anyhow::Result<Arc<Inspector<Cloud>>> {
         let (settings, _) = self.layered()?.settings()?;
-        // Recognised, before anything is done on the word of a database that came out of a backup.
+        // The database is recognised first: what one that came out of a backup says may be
+        // out of date.
         let store = app::open_for_work(&settings.database, settings.qlik.settle).await?;
         Ok(app::inspector(settings, store)?)
     }

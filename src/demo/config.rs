@@ -8,7 +8,6 @@ use serde_json::Value;
 
 /// Where a simulated Qlik Cloud is, and who may enter.
 pub(super) struct Reach<'a> {
-    /// Its address.
     pub(super) addr: SocketAddr,
     /// What clients must trust.
     pub(super) ca_file: &'a Path,
@@ -21,7 +20,6 @@ pub(super) struct Reach<'a> {
 }
 
 impl Reach<'_> {
-    /// The keys of `[qlik]`.
     pub(super) fn qlik_keys(&self) -> String {
         let (addr, ca) = (quoted(&self.addr.to_string()), quoted(&self.ca_file.display().to_string()));
         format!("connect_to = {addr}\nca_file = {ca}\n")

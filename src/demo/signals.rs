@@ -14,7 +14,6 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch them.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }

@@ -47,6 +47,7 @@ pub struct Options {
 
 /// Why the simulator could not run.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum SimulateError {
     /// Anybody who reaches the port may read the ledger and make tenants.
     #[error(
@@ -59,31 +60,20 @@ pub enum SimulateError {
     NoSuffix,
     /// A suffix is no part of a host name.
     #[error("{suffix} cannot end a tenant's host ({fault}); give one such as us.qlikcloud.com")]
-    BadSuffix {
-        /// As given.
-        suffix: String,
-        /// What is wrong with it.
-        fault: InvalidHost,
-    },
+    BadSuffix { suffix: String, fault: InvalidHost },
     /// The server did not start.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The operating system refused something.
     #[error("could not {act}")]
     Os {
-        /// What was tried.
         act: String,
-        /// The refusal.
         #[source]
         source: io::Error,
     },
 }
 
 /// Simulates until Ctrl-C or SIGTERM.
-///
-/// # Errors
-///
-/// [`SimulateError`], which names the remedy.
 pub async fn run(options: Options) -> Result<(), SimulateError> {
     let mut signals = Signals::listen().map_err(os("listen for Ctrl-C"))?;
     let simulator = Simulator::start(options).await?;
@@ -105,10 +95,6 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts to listen.
-    ///
-    /// # Errors
-    ///
-    /// [`SimulateError`], which names the remedy.
     pub async fn start(options: Options) -> Result<Self, SimulateError> {
         check(&options)?;
         let tls = tls::Options { listen: options.listen, suffixes: options.suffixes.clone() };
@@ -135,10 +121,6 @@ impl Simulator {
     }
 
     /// Writes the line for scripts and the text for people.
-    ///
-    /// # Errors
-    ///
-    /// The writer's.
     pub fn tell(&self, out: &mut impl Write) -> io::Result<()> {
         let reach = Reach {
             addr: self.addr(),

@@ -81,10 +81,6 @@ pub async fn run(options: Options) -> Result<Summary, TourError> {
 }
 
 /// Gives the tour in plain lines to `out` instead of standard output.
-///
-/// # Errors
-///
-/// As [`run`].
 pub async fn run_to(options: Options, out: Box<dyn Write + Send>) -> Result<Summary, TourError> {
     run_on(options, Screen::plain(out)).await
 }

@@ -4,49 +4,14 @@
 //! because administrators may write around it; what cannot be told from a list of
 //! clients is no drift.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
+pub use super::field::{Change, Field, Value};
 use super::hints::{Standing, StoredSecret};
 use super::ids::{ClientId, Hint, UserId};
 use super::look::{self, SeenClient};
 use super::mark::{Mark, Owner};
-use super::profile::{GRANTS, MAX_DESCRIPTION, WantedClient};
-
-/// A field of a client that a PATCH can set (oauth-clients, patch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Field {
-    /// `clientName`
-    Name,
-    /// `description`
-    Description,
-    /// `allowedScopes`
-    Scopes,
-    /// `allowedGrantTypes`
-    Grants,
-    /// `redirectUris`
-    RedirectUris,
-    /// `allowedOrigins`
-    Origins,
-}
-
-/// What a field holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// One text.
-    Text(String),
-    /// Several, in no particular order.
-    List(Vec<String>),
-}
-
-/// A field to be set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Which.
-    pub field: Field,
-    /// To what.
-    pub value: Value,
-}
+use super::profile::{MAX_DESCRIPTION, WantedClient};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,32 +80,17 @@ pub enum DriftKind {
     SecretUnknown,
 }
 
-impl Field {
-    /// The path in a PATCH.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Name => "/clientName",
-            Self::Description => "/description",
-            Self::Scopes => "/allowedScopes",
-            Self::Grants => "/allowedGrantTypes",
-            Self::RedirectUris => "/redirectUris",
-            Self::Origins => "/allowedOrigins",
-        }
-    }
-
-    /// The kind of drift that a difference in it is.
-    #[must_use]
-    pub const fn drift(self) -> DriftKind {
-        match self {
-            Self::Name => DriftKind::Name,
-            Self::Description => DriftKind::Mark,
-            Self::Scopes => DriftKind::Scopes,
-            Self::Grants => DriftKind::Grants,
-            Self::RedirectUris => DriftKind::RedirectUris,
-            Self::Origins => DriftKind::Origins,
-        }
-    }
+/// A difference that only people can mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForPeople {
+    /// Another is made only when somebody asks for it.
+    ClientMissing,
+    /// Whose a client is that only bears our mark, somebody must say.
+    CopiedMark,
+    /// No request of Qlik's API enables a client.
+    Disabled,
+    /// A secret that is not stored may be somebody's.
+    SecretUnknown,
 }
 
 impl Drift {
@@ -156,6 +106,21 @@ impl Drift {
             Self::Field { wanted, .. } => wanted.field.drift(),
             Self::SecretMissing { .. } => DriftKind::SecretMissing,
             Self::SecretUnknown { .. } => DriftKind::SecretUnknown,
+        }
+    }
+}
+
+impl Field {
+    /// What a difference in it is called.
+    #[must_use]
+    pub const fn drift(self) -> DriftKind {
+        match self {
+            Self::Name => DriftKind::Name,
+            Self::Description => DriftKind::Mark,
+            Self::Scopes => DriftKind::Scopes,
+            Self::Grants => DriftKind::Grants,
+            Self::RedirectUris => DriftKind::RedirectUris,
+            Self::Origins => DriftKind::Origins,
         }
     }
 }
@@ -204,12 +169,20 @@ impl DriftKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// Whether the daemon can mend it. What only bears our mark is for people, a missing client is made again only when
-    /// asked for, no request enables a client, and a secret that is not stored may
-    /// be somebody's.
+    /// Whether the daemon can mend it.
     #[must_use]
     pub const fn is_mendable(self) -> bool {
+        self.for_people().is_none()
+    }
+
+    /// Why only people can mend it, where that is so.
+    #[must_use]
+    pub const fn for_people(self) -> Option<ForPeople> {
         match self {
+            Self::ClientMissing => Some(ForPeople::ClientMissing),
+            Self::CopiedMark => Some(ForPeople::CopiedMark),
+            Self::Disabled => Some(ForPeople::Disabled),
+            Self::SecretUnknown => Some(ForPeople::SecretUnknown),
             Self::Duplicate
             | Self::Consent
             | Self::Name
@@ -218,8 +191,7 @@ impl DriftKind {
             | Self::Grants
             | Self::RedirectUris
             | Self::Origins
-            | Self::SecretMissing => true,
-            Self::ClientMissing | Self::CopiedMark | Self::Disabled | Self::SecretUnknown => false,
+            | Self::SecretMissing => None,
         }
     }
 
@@ -247,15 +219,6 @@ impl DriftKind {
 impl fmt::Display for DriftKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::List(items) => f.write_str(&items.join(" ")),
-        }
     }
 }
 
@@ -305,19 +268,10 @@ impl Expected<'_> {
             ));
         }
         let Some(wanted) = self.wanted else { return drifts };
-        if wanted.name != client.name {
-            let (wanted, found) = (Value::Text(wanted.name.clone()), Value::Text(client.name.clone()));
-            drifts.push(differs(Field::Name, wanted, found));
-        }
-        let grants: Vec<_> = GRANTS.map(str::to_owned).to_vec();
-        for (field, wanted, found) in [
-            (Field::Scopes, &wanted.scopes, &client.scopes),
-            (Field::Grants, &grants, &client.grants),
-            (Field::RedirectUris, &wanted.redirect_uris, &client.redirect_uris),
-            (Field::Origins, &wanted.allowed_origins, &client.allowed_origins),
-        ] {
-            if !are_same(wanted, found) {
-                drifts.push(differs(field, Value::List(wanted.clone()), Value::List(found.clone())));
+        for field in Field::ALL.into_iter().filter(|field| *field != Field::Description) {
+            let (wanted, found) = (field.wanted(wanted), field.found(client));
+            if !wanted.is_met_by(&found) {
+                drifts.push(differs(field, wanted, found));
             }
         }
         drifts
@@ -364,10 +318,6 @@ pub fn marked(mark: &Mark, description: &str) -> String {
     }
 }
 
-fn are_same(a: &[String], b: &[String]) -> bool {
-    a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -375,8 +325,7 @@ mod tests {
 
     use super::super::hints::SeenSecret;
     use super::super::ids::{InstallationId, TenantId};
-    use super::super::look::Maker;
-    use super::super::profile::APP_TYPE;
+    use super::super::profile::{APP_TYPE, GRANTS};
     use super::*;
 
     const MARK: Mark =
@@ -399,20 +348,15 @@ mod tests {
     fn healthy() -> SeenClient {
         SeenClient {
             app_type: Some(APP_TYPE.to_owned()),
-            made_by: Maker::Untold,
-            fault: None,
-            client_id: ClientId::new("c"),
             name: "portal".into(),
             description: format!("edited around {MARK} by hand"),
             scopes: texts(&["user_default"]),
             grants: texts(&[GRANTS[1], GRANTS[0]]),
             redirect_uris: texts(&["https://b.example/cb", "https://a.example/cb"]),
-            allowed_origins: vec![],
             created_at: DateTime::from_timestamp(1, 0),
-            is_deleted: false,
-            is_disabled: false,
             is_trusted: Some(true),
             secrets: vec![SeenSecret { hint: Hint::new("h1"), created_by: None }],
+            ..SeenClient::of(ClientId::new("c"))
         }
     }
 

@@ -1,8 +1,12 @@
 //! The outside acts there are, and what each can bring back.
 //!
-//! The rule: an effect is one act with one commit behind it. What is true of an effect by
-//! its kind stands in the matches below and in the table of `retry.rs`, none with a wildcard
-//! arm: whoever adds one is led by the compiler from here through the transition to the engine.
+//! The rule: an effect has one commit behind it. Most effects are one request; some are a few
+//! that belong together: a comparison asks two things, a list comes in pages, tokens are
+//! revoked by the batch.
+//!
+//! What is true of an effect by its kind stands in the matches below and in the table of
+//! `retry.rs`, none with a wildcard arm. Whoever adds one adds it to [`EffectKind::ALL`], and
+//! is led by the compiler from there through the transition to the engine.
 
 use std::fmt;
 
@@ -220,8 +224,9 @@ impl EffectKind {
         }
     }
 
-    /// Whether doing it twice does no harm. An act of which that is not so is never repeated
-    /// before a look.
+    /// Whether doing it twice does no harm. Where it does, it is done again only after what
+    /// came of the first time was looked up: the clients after a create, the client's secrets
+    /// after a mint.
     #[must_use]
     pub const fn is_repeatable(self) -> bool {
         match self {

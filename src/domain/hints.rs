@@ -8,6 +8,7 @@
 //! twice, nor a secret that our own bot user did not make.**
 
 use super::ids::{Hint, UserId};
+use super::when::When;
 
 /// Most secrets of one client (oauth-clients, client-secrets: the sixth is a 409).
 pub const SLOTS: usize = 5;
@@ -24,10 +25,18 @@ pub struct SeenSecret {
 /// A secret as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSecret {
+    /// Under which it is stored; `None` for one that the next commit seals.
+    pub id: Option<i64>,
     /// Its hint; `None` when Qlik's answer did not give one.
     pub hint: Option<Hint>,
     /// What it is good for.
     pub standing: Standing,
+    /// Its number, once it is proven.
+    pub version: Option<i32>,
+    /// When it was proven.
+    pub proven: Option<When>,
+    /// When a previous one is to be withdrawn.
+    pub retires: Option<When>,
     /// It is a previous one whose time is over: to be withdrawn from consumers, then deleted.
     pub is_retiring: bool,
 }
@@ -36,7 +45,7 @@ impl StoredSecret {
     /// A secret whose time is not over.
     #[must_use]
     pub const fn new(hint: Option<Hint>, standing: Standing) -> Self {
-        Self { hint, standing, is_retiring: false }
+        Self { id: None, hint, standing, version: None, proven: None, retires: None, is_retiring: false }
     }
 }
 

@@ -57,6 +57,30 @@ pub enum Maker {
     Untold,
 }
 
+impl SeenClient {
+    /// A client of which nothing but its id was told.
+    #[must_use]
+    pub fn of(client_id: ClientId) -> Self {
+        Self {
+            client_id,
+            name: String::new(),
+            description: String::new(),
+            scopes: vec![],
+            grants: vec![],
+            redirect_uris: vec![],
+            allowed_origins: vec![],
+            app_type: None,
+            created_at: None,
+            is_deleted: false,
+            is_disabled: false,
+            is_trusted: None,
+            secrets: vec![],
+            made_by: Maker::Untold,
+            fault: None,
+        }
+    }
+}
+
 /// Whether a client that bears our mark looks made by us. A mark is a text that anybody may
 /// copy; the type of a client can never be changed, and a create of ours asks for these
 /// grants and no others.
@@ -189,21 +213,12 @@ mod tests {
 
     fn client(id: &str, second: i64, description: &str) -> SeenClient {
         SeenClient {
-            client_id: ClientId::new(id),
-            name: String::new(),
             description: description.to_owned(),
-            scopes: vec![],
             app_type: Some(APP_TYPE.to_owned()),
             grants: GRANTS.map(str::to_owned).to_vec(),
-            redirect_uris: vec![],
-            allowed_origins: vec![],
             created_at: DateTime::from_timestamp(second, 0),
-            is_deleted: false,
-            is_disabled: false,
             is_trusted: Some(true),
-            secrets: vec![],
-            made_by: Maker::Untold,
-            fault: None,
+            ..SeenClient::of(ClientId::new(id))
         }
     }
 

@@ -226,6 +226,7 @@ pub(super) fn fresh() -> Tenant {
         left: Vec::new(),
         hold: None,
         rights: MissingRights::default(),
+        is_resting: false,
         last_failure: None,
         failures: 0,
         without_progress: Duration::ZERO,
@@ -255,7 +256,7 @@ pub(super) fn reasons_met(count: u64) -> (BTreeSet<&'static str>, BTreeSet<&'sta
         let mut note = |step: &Step| match &step.decision.rest {
             Rest::Wait { reason, .. } => drop(waits.insert(reason.as_str())),
             Rest::Park { reason, .. } => drop(parks.insert(reason.as_str())),
-            Rest::Hold | Rest::Requeue | Rest::Settled => {}
+            Rest::Hold | Rest::Requeue | Rest::Settled | Rest::Still => {}
         };
         if let Err(defect) = walk(&numbers, &mut note) {
             panic!("{defect}");

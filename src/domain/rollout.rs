@@ -15,6 +15,19 @@ use std::fmt;
 /// Fewest changes that a share of failures is taken of.
 const LEAST_JUDGED: u32 = 5;
 
+/// What bounds changes to a fleet, over all replicas (`[budget]` and `[canary]`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Most removals in an hour; `None` for 5 or a tenth of the fleet, whichever is more.
+    pub removals_per_hour: Option<u32>,
+    /// Most changes in an hour that nobody asked for tenant by tenant.
+    pub changes_per_hour: u32,
+    /// How many tenants a rollout begins with; 0 for no canary.
+    pub canary: u32,
+    /// Largest share of a rollout's changes that may fail, from 0 to 1.
+    pub max_failure_ratio: f64,
+}
+
 /// What is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

@@ -19,6 +19,7 @@ use super::token::Walk;
 
 /// Everything the core needs to know to choose the next effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not by itself")]
 pub struct Tenant {
     /// Where the row stands.
     pub state: State,
@@ -47,6 +48,8 @@ pub struct Tenant {
     pub hold: Option<Hold>,
     /// What its region is known to lack the right to.
     pub rights: MissingRights,
+    /// What it waits for is not over: somebody has said something that ends no wait.
+    pub is_resting: bool,
     /// What failed last, in the words of the row, until there is progress.
     pub last_failure: Option<String>,
     /// Failures since the last progress.
@@ -294,6 +297,12 @@ impl Unanswered {
             Self::Create => "create",
             Self::Mint => "mint",
         }
+    }
+
+    /// Reads the spelling of SQL.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Create, Self::Mint].into_iter().find(|request| request.as_str() == text)
     }
 }
 

@@ -61,6 +61,18 @@ pub struct Decision {
     pub rest: Rest,
 }
 
+impl Decision {
+    /// Whether it may wait for the next commit: what it says may be done again, and nothing
+    /// of it is lost with the process.
+    #[must_use]
+    pub fn may_ride(&self) -> bool {
+        let is_plain = (self.ailment, self.recheck, self.audit)
+            == (None, RecheckChange::Keep, AuditChange::Keep)
+            && self.secret == SecretChange::Keep;
+        is_plain && self.rest == Rest::Hold && matches!(self.tenant.state, State::Trusted { .. })
+    }
+}
+
 /// What becomes of the stored secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretChange {
@@ -165,6 +177,8 @@ pub enum Rest {
     },
     /// All is done, until something is due again.
     Settled,
+    /// It was woken for nothing: what it waits for is not over, and stays its story.
+    Still,
 }
 
 /// An outcome that does not belong to the state it met: a defect of ours.
@@ -178,6 +192,9 @@ pub struct IllegalOutcome {
 /// The next thing to do for a tenant.
 #[must_use]
 pub fn next_effect(tenant: &Tenant) -> Next {
+    if tenant.is_resting {
+        return Next::Rest(Rest::Still);
+    }
     match (wanted_effect(tenant), tenant.hold) {
         (Next::Do(effect), Some(hold)) if hold.stops(effect.kind()) => Next::Rest(held(hold)),
         (Next::Do(effect), _) => match tenant.rights.withheld(effect.kind()) {
@@ -364,7 +381,8 @@ pub fn resting(tenant: &Tenant, rest: Rest) -> Decision {
         | Rest::Hold
         | Rest::Requeue
         | Rest::Park { .. }
-        | Rest::Settled => (Progress::None, None),
+        | Rest::Settled
+        | Rest::Still => (Progress::None, None),
     };
     let checkpoint = checkpoint(tenant.clone());
     // What was spent before it was known that the whole region lacks the right is given back.

@@ -21,6 +21,9 @@ const BATCH: usize = 64;
 /// Places freed within so long share a claim.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// Most workers beyond `concurrency`, each of which waits for a row that is locked.
+const MOST_BUSY: usize = 1024;
+
 /// How often removals are let through, at most: while some wait, that counts the fleet.
 const ADMIT_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,7 +63,9 @@ impl<Q: QlikApi> Engine<Q> {
         let mut workers = JoinSet::new();
         let mut admit_at = Duration::ZERO;
         while !stop.drain.is_cancelled() {
-            let free = self.terms.concurrency - workers.len();
+            // Who waits for a row that somebody has locked takes nobody's place.
+            let places = self.terms.concurrency + self.committer.busy().min(MOST_BUSY);
+            let free = places.saturating_sub(workers.len());
             let now = self.clock.elapsed();
             let is_time_to_admit = now >= admit_at;
             if is_time_to_admit {

@@ -11,8 +11,10 @@
 pub mod adopt;
 pub mod breaker;
 pub mod census;
+pub mod committer;
 mod defects;
 pub mod dispatch;
+pub mod held;
 mod hold;
 mod in_hand;
 pub mod inspect;
@@ -34,35 +36,15 @@ use std::time::Duration;
 
 use crate::domain::ids::ProfileName;
 use crate::domain::profile::Profile;
+pub use crate::domain::proof::Proof;
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
+pub use crate::domain::rollout::Bounds;
 use crate::domain::tenant::RepairScope;
 use crate::ports::{Clock, Entropy, QlikApi};
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
 use crate::vault::Vault;
-
-/// Whether and how a new credential is proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
-    /// By getting a token with it.
-    Token,
-    /// Not at all: the credential counts as proven.
-    Waived,
-}
-
-/// What bounds the changes that are made to a fleet.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Most removals in an hour; `None` for 5 or a tenth of the fleet, whichever is more.
-    pub removals_per_hour: Option<u32>,
-    /// Most changes in an hour that the daemon starts by itself.
-    pub changes_per_hour: u32,
-    /// How many tenants a rollout begins with; 0 for no canary.
-    pub canary: u32,
-    /// Largest share of a rollout's changes that may fail, from 0 to 1.
-    pub max_failure_ratio: f64,
-}
 
 /// What the configuration tells the engine.
 #[derive(Debug, Clone)]
@@ -107,6 +89,8 @@ impl Terms {
 pub struct Engine<Q> {
     /// Qlik Cloud.
     pub api: Q,
+    /// Sends what workers decide.
+    pub committer: committer::Committer,
     /// What must survive.
     pub store: Store,
     /// Where secrets are sealed.
@@ -150,6 +134,7 @@ impl<Q: QlikApi> Engine<Q> {
         let (midway, committed) = (midway::Midway::default(), defects::Committed::default());
         Self {
             api,
+            committer: committer::Committer::new(store.clone()),
             store,
             vault,
             clock,

@@ -12,6 +12,7 @@ use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::look::SeenClient;
+use crate::domain::record::{Record, Tried, VersionsUsedUp};
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
@@ -21,7 +22,7 @@ use crate::domain::token::Walk;
 use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, DONE, Desired, SealedSecret};
+use crate::postgres::commit::{Attempt, Committed, DONE, SealedSecret, Write};
 use crate::vault::SealedFor;
 
 use super::in_hand::InHand;
@@ -61,11 +62,24 @@ impl Acted {
     }
 }
 
+/// An act that cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum Unjudged {
+    /// A defect of ours.
+    #[error(transparent)]
+    Illegal(#[from] IllegalOutcome),
+    /// What was decided cannot be written down.
+    #[error(transparent)]
+    UsedUp(#[from] VersionsUsedUp),
+}
+
 /// A judged act, ready to be committed.
 #[derive(Debug)]
 pub struct Judged {
-    /// What to write down.
+    /// What was decided.
     pub decision: Decision,
+    /// What the row says from then on.
+    pub record: Box<Record>,
     /// The secret to store with it.
     pub sealed: Option<SealedSecret>,
     /// The line of history.
@@ -261,8 +275,8 @@ impl<Q: QlikApi> Engine<Q> {
     ///
     /// # Errors
     ///
-    /// [`IllegalOutcome`], a defect of ours.
-    pub fn judge(&self, work: &Work, acted: Acted) -> Result<Judged, IllegalOutcome> {
+    /// [`Unjudged`]
+    pub fn judge(&self, work: &Work, acted: Acted) -> Result<Judged, Unjudged> {
         let tenant = work.tenant.clone();
         let keeps_the_place = acted.result.as_ref().err().is_none_or(Failure::keeps_the_place);
         let (decision, outcome, evidence, message) = match acted.result {
@@ -279,8 +293,15 @@ impl<Q: QlikApi> Engine<Q> {
                 (decision, class.as_str(), failure.evidence, message)
             }
         };
-        let attempt = Attempt { effect: acted.effect.kind(), outcome, evidence, message, took: acted.took };
-        Ok(Judged { decision, sealed: acted.sealed, attempt, keeps_the_place })
+        let effect = acted.effect.kind();
+        let record = work.held.after(
+            &decision,
+            Some(Tried { effect, is_done: outcome == DONE }),
+            &self.terms.policy,
+        )?;
+        let (phase, began_ago, took) = (record.phase, acted.took, acted.took);
+        let attempt = Attempt { effect, phase, outcome, evidence, message, began_ago, took };
+        Ok(Judged { decision, record: Box::new(record), sealed: acted.sealed, attempt, keeps_the_place })
     }
 
     /// A random share of a wait.
@@ -295,19 +316,20 @@ impl<Q: QlikApi> Engine<Q> {
     /// # Errors
     ///
     /// [`StoreError`]; the work then stands as before and the same commit may be sent again.
-    pub async fn commit(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
-        let desired = self
-            .store
-            .commit(
-                work.tenant_id,
-                work.fence,
-                &judged.decision,
-                judged.sealed.as_ref(),
-                Some(&judged.attempt),
-            )
-            .await?;
-        work.moved_on(judged.decision.tenant.clone(), judged.keeps_the_place);
-        Ok(desired)
+    pub async fn commit(&self, work: &mut Work, judged: &Judged) -> Result<Committed, StoreError> {
+        let write = judged.write(work);
+        let committed = self.committer.write(write.clone()).await?;
+        work.written(judged.decision.tenant.clone(), write, &committed, judged.keeps_the_place);
+        Ok(committed)
+    }
+}
+
+impl Judged {
+    /// What its commit writes.
+    #[must_use]
+    pub fn write(&self, work: &Work) -> Write {
+        let (record, attempt) = ((*self.record).clone(), Some(self.attempt.clone()));
+        work.held.write(&self.decision, record, self.sealed.clone(), attempt)
     }
 }
 

@@ -4,7 +4,7 @@
 //! here, before any connection is opened.
 
 use crate::domain::host::Host;
-use crate::domain::ids::{ExternalId, Fence, TenantId};
+use crate::domain::ids::{ExternalId, TenantId};
 use crate::domain::profile::WantedClient;
 use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
@@ -13,9 +13,12 @@ use crate::domain::text::plain;
 use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
+use crate::postgres::commit::{Committed, Write};
 
 use super::Engine;
+use super::held::Held;
 use super::in_hand::InHand;
+use super::step::Judged;
 
 /// A claimed tenant that may be worked on.
 #[derive(Debug)]
@@ -28,8 +31,8 @@ pub struct Work {
     pub host: AllowedHost,
     /// The client it should get; `None` only when its profile is unknown.
     pub(super) wanted: Option<WantedClient>,
-    /// What the next write must match.
-    pub fence: Fence,
+    /// What is stored of it.
+    pub held: Box<Held>,
     /// Where it stands.
     pub tenant: Tenant,
     /// Its new secret, from Qlik's answer until it is proven.
@@ -42,9 +45,7 @@ pub struct Work {
 #[derive(Debug)]
 pub struct NotAdmitted {
     /// The row.
-    pub tenant_id: TenantId,
-    /// What its write must match.
-    pub fence: Fence,
+    pub held: Held,
     /// What to write down.
     pub decision: Decision,
 }
@@ -54,8 +55,14 @@ impl<Q: QlikApi> Engine<Q> {
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted`], with the decision that parks the row.
+    /// [`NotAdmitted`], with the decision that parks the row, or lets it rest on.
     pub fn admit(&self, claimed: Claimed) -> Result<Work, Box<NotAdmitted>> {
+        // Woken for nothing: then it does not matter what the configuration allows.
+        if let Next::Rest(rest @ (Rest::Still | Rest::Settled)) = transition::next_effect(&claimed.tenant) {
+            let held = Held::of(&claimed);
+            let decision = transition::resting(&claimed.tenant, rest);
+            return Err(Box::new(NotAdmitted { held, decision }));
+        }
         let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
         let Some(host) = host else {
             let what = format!("no region of the configuration allows {}", claimed.host);
@@ -72,6 +79,7 @@ impl<Q: QlikApi> Engine<Q> {
             let (name, uris) = (claimed.client_name.as_deref(), claimed.redirect_uris.as_deref());
             profile.client_for(claimed.tenant.mark, name, uris)
         });
+        let held = Held::of(&claimed);
         let tenant = match self.midway.take(claimed.tenant_id) {
             Some(midway) => claimed.tenant.resumed(midway),
             None => claimed.tenant,
@@ -81,7 +89,7 @@ impl<Q: QlikApi> Engine<Q> {
             external_id: claimed.external_id,
             host,
             wanted,
-            fence: claimed.fence,
+            held: Box::new(held),
             tenant,
             in_hand: None,
             midway: None,
@@ -115,6 +123,25 @@ impl Work {
         transition::resting(&self.tenant, rest)
     }
 
+    /// Goes on with a judged act that may be repeated: the next commit writes it, too.
+    pub(super) fn ride(&mut self, judged: Judged) {
+        self.held.ride(*judged.record, judged.attempt);
+        self.moved_on(judged.decision.tenant, judged.keeps_the_place);
+    }
+
+    /// The same tenant with the secrets as they are stored now, once a write has landed.
+    pub(super) fn written(
+        &mut self,
+        tenant: Tenant,
+        write: Write,
+        committed: &Committed,
+        keeps_the_place: bool,
+    ) {
+        let stored = self.held.written(write, committed).to_vec();
+        // What retires is judged when the row is claimed.
+        self.moved_on(Tenant { stored, ..tenant }, keeps_the_place);
+    }
+
     pub(super) fn moved_on(&mut self, tenant: Tenant, keeps_the_place: bool) {
         let has_failed = matches!(tenant.state, State::Removing(Removal::Delete(_)));
         let before = self.tenant.midway().filter(|_| has_failed && keeps_the_place);
@@ -124,16 +151,12 @@ impl Work {
             self.in_hand = None;
         }
         self.tenant = tenant;
-        self.fence.step += 1;
     }
 }
 
 fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
     let message = format!("{what}; {}", reason.remedy());
+    let held = Held::of(&claimed);
     let checkpoint = transition::checkpoint(claimed.tenant);
-    NotAdmitted {
-        tenant_id: claimed.tenant_id,
-        fence: claimed.fence,
-        decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint },
-    }
+    NotAdmitted { held, decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint } }
 }

@@ -7,18 +7,18 @@
 
 use std::time::Duration;
 
+use super::held::Held;
 use super::step::Judged;
 use super::work::Work;
 use super::{Engine, defects, outage};
 use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{ClientId, Fence, TenantId};
-use crate::domain::tenant::State;
 use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
-use crate::postgres::{StoreError, commit::Desired};
+use crate::postgres::{StoreError, commit::Committed};
 use crate::telemetry;
 
 /// So often a commit is sent that the database refuses for what may be this row's fault:
@@ -55,7 +55,7 @@ impl<Q: QlikApi> Engine<Q> {
         let mut work = match self.admit(claimed) {
             Ok(work) => work,
             Err(refused) => {
-                self.record(refused.tenant_id, refused.fence, &refused.decision).await;
+                self.record(&refused.held, &refused.decision).await;
                 return;
             }
         };
@@ -81,7 +81,7 @@ impl<Q: QlikApi> Engine<Q> {
             && !self.may_dedupe(work, surplus).await
         {
             let decision = transition::put_off(work.tenant.clone(), &self.terms.policy);
-            self.record(work.tenant_id, work.fence, &decision).await;
+            self.record(&work.held, &decision).await;
             return Turn::End;
         }
         let acted = self.act(work, effect).await;
@@ -89,15 +89,25 @@ impl<Q: QlikApi> Engine<Q> {
         let judged = match self.judge(work, acted) {
             Ok(judged) => judged,
             Err(defect) => {
-                self.park_defect(work.tenant_id, Some(work.fence.epoch), &defect.to_string()).await;
+                self.park_defect(work.tenant_id, Some(work.held.fence.epoch), &defect.to_string()).await;
                 return Turn::End;
             }
         };
+        if judged.decision.may_ride() {
+            note(&judged, work);
+            self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
+            work.ride(judged);
+            return Turn::Next;
+        }
         match self.persist(work, &judged).await {
-            Ok(desired) => self.after_commit(work, &judged, &desired).await,
+            Ok(committed) => self.after_commit(work, &judged, &committed).await,
+            Err(StoreError::Superseded(_)) => {
+                work.held.note(judged.attempt);
+                self.rest(work, Rest::Requeue).await
+            }
             Err(error) => {
                 self.not_persisted(work.tenant_id, &error, may_be_one_more).await;
-                self.refused_commit(work.tenant_id, work.fence, &error).await;
+                self.refused_commit(work.tenant_id, work.held.fence, &error).await;
                 Turn::End
             }
         }
@@ -123,7 +133,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// Sends the commit until the database has answered it. What may be this row's fault is
     /// tried for a while, in case somebody mends it, and until others are served: what refuses
     /// all is waited out with the secret in hand.
-    async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Desired, StoreError> {
+    async fn persist(&self, work: &mut Work, judged: &Judged) -> Result<Committed, StoreError> {
         let effect = judged.attempt.effect;
         let (mut refusals, before) = (0, self.committed.count(effect));
         loop {
@@ -148,16 +158,16 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    async fn after_commit(&self, work: &mut Work, judged: &Judged, desired: &Desired) -> Turn {
+    async fn after_commit(&self, work: &mut Work, judged: &Judged, committed: &Committed) -> Turn {
         note(judged, work);
         if judged.decision.ailment == Some(Ailment::CredentialRefused) {
             self.refused(work.host.region()).await;
         }
         self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
         match judged.decision.rest {
-            Rest::Hold if may_go_on(work, desired) => Turn::Next,
+            Rest::Hold if may_go_on(committed) => Turn::Next,
             Rest::Hold => self.rest(work, Rest::Requeue).await,
-            Rest::Requeue | Rest::Wait { .. } | Rest::Park { .. } | Rest::Settled => Turn::End,
+            Rest::Requeue | Rest::Wait { .. } | Rest::Park { .. } | Rest::Settled | Rest::Still => Turn::End,
         }
     }
 
@@ -196,14 +206,27 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn rest(&self, work: &Work, rest: Rest) -> Turn {
-        self.record(work.tenant_id, work.fence, &work.resting(rest)).await;
+        self.record(&work.held, &work.resting(rest)).await;
         Turn::End
+    }
+
+    /// Sends a decision that has no effect behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn send(&self, held: &Held, decision: &Decision) -> Result<Committed, StoreError> {
+        // Only a proof gives a number, and it has an effect behind it.
+        let record =
+            held.after(decision, None, &self.terms.policy).map_err(|_| StoreError::LeaseLost(held.tenant))?;
+        self.committer.write(held.write(decision, record, None, None)).await
     }
 
     /// Writes a decision that has no effect behind it. If that fails, the lease
     /// runs out by itself.
-    async fn record(&self, tenant: TenantId, fence: Fence, decision: &Decision) {
-        match self.store.commit(tenant, fence, decision, None, None).await {
+    async fn record(&self, held: &Held, decision: &Decision) {
+        let (tenant, fence) = (held.tenant, held.fence);
+        match self.send(held, decision).await {
             Ok(_) => {
                 if let Rest::Park { reason, message } = &decision.rest {
                     tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
@@ -226,10 +249,10 @@ pub(super) const fn is_fenced(effect: EffectKind) -> bool {
     !effect.is_repeatable() || effect.is_deletion()
 }
 
-/// Whether nobody wants anything else of the tenant. A removal once begun goes on.
-fn may_go_on(work: &Work, desired: &Desired) -> bool {
-    let is_removing = matches!(work.tenant.state, State::Removing(_));
-    !desired.is_paused && (desired.is_present || is_removing)
+/// Whether nobody has said anything else of the tenant since it was claimed, or stopped its
+/// region.
+fn may_go_on(committed: &Committed) -> bool {
+    committed.is_current && !committed.is_stopped
 }
 
 /// Whether the tenant has a proven credential.
@@ -256,7 +279,7 @@ fn note(judged: &Judged, work: &Work) {
         Rest::Settled if decision.secret == SecretChange::Shred => {
             tracing::info!(tenant.id = %work.tenant_id, "tenant {tenant} ({host}) is removed");
         }
-        Rest::Hold | Rest::Requeue | Rest::Settled => {
+        Rest::Hold | Rest::Requeue | Rest::Settled | Rest::Still => {
             let progress = decision.progress == Progress::Made;
             tracing::debug!(tenant.id = %work.tenant_id, progress, "tenant {tenant} ({host}): {effect} done");
         }

@@ -1,7 +1,7 @@
 //! Whether this process can do its work, asked afresh each time.
 //!
-//! The rule: an answer always comes, and in time: a check that hangs is itself
-//! the reason.
+//! The rule: an answer always comes, and in time. Where the check hangs, the answer is
+//! that it hangs.
 
 use std::fmt;
 use std::future::Future;

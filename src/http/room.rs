@@ -1,8 +1,8 @@
 //! Room for so many connections and no more.
 //!
-//! The rule: **whoever comes is let in, and the one that has been here longest goes**.
-//! A probe asks and leaves within milliseconds; what has stayed is idle, slow, or there
-//! to keep others out.
+//! The rule: **a new connection is always let in; where there is no room, the oldest is
+//! closed**. A probe asks and leaves within milliseconds, so the oldest is idle, slow, or
+//! there to keep others out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,7 @@ impl Room {
         Arc::new(Self { most, open: Mutex::default() })
     }
 
-    /// A place for whoever came now. Where there is none left, the oldest connection is
-    /// told to go.
+    /// A place for a new connection. Where there is none left, the oldest is told to close.
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.places.len() >= self.most

@@ -32,10 +32,9 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the pages show.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Pages {
-    /// For `/readyz`.
     pub readiness: Readiness,
-    /// For `/metrics`.
     pub metrics: Metrics,
     /// What `/metrics` asks for; `None`: anybody may read.
     pub token: Option<Token>,

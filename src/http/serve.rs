@@ -1,8 +1,8 @@
 //! Connections: accepted, bounded, and ended in good order.
 //!
-//! The rules: a client that is slow, silent or many costs this process no more than a
-//! fixed amount, since the work behind it matters more than its pages; and **it keeps
-//! nobody else waiting**: a probe that is not answered has the process killed.
+//! The rules: slow, silent and numerous clients cost this process a fixed amount at most,
+//! since its work matters more than its pages. And **they keep nobody else waiting**:
+//! when a probe is not answered, the process is killed.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -48,7 +48,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves the pages until `stop` is cancelled and answers under way are given.
 ///
-/// A failure of one connection ends that connection; there is none that ends this.
+/// A failure of one connection ends that connection, and nobody else's.
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
     serve_with(listener, pages, stop, PATIENCE).await;
 }

@@ -52,7 +52,8 @@ impl Store {
                        parked_reason = NULL,
                        message = NULL,
                        reason_since = tenantd.clock(),
-                       due_at = tenantd.clock(),
+                       generation = t.generation + 1,
+                       backoff_at = NULL,
                        lease_step = t.lease_step + 1,
                        updated_at = tenantd.clock()
                  WHERE t.tenant_id = $1

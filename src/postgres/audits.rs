@@ -70,8 +70,7 @@ impl Store {
             -- audits.plan
             UPDATE tenantd.tenants AS t
                SET audit_at = plan.audit_at,
-                   due_at = CASE WHEN t.phase = 'ready' AND t.parked_reason IS NULL
-                                 THEN least(t.due_at, plan.audit_at) ELSE t.due_at END
+                   generation = t.generation + 1
               FROM (SELECT x.tenant_id,
                            tenantd.clock() + $1::interval
                                * ((hashtextextended(x.tenant_id::text, 0) & 1048575) / 1048576.0) AS audit_at

@@ -177,12 +177,12 @@ async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<
         ), admitted AS (
             UPDATE tenantd.tenants AS t
                SET removal_admitted_at = tenantd.clock(),
-                   due_at = tenantd.clock(),
                    progress_at = tenantd.clock(),
                    -- A worker may have parked it, or let it wait, after its owner had turned.
                    parked_reason = NULL,
                    wait_reason = NULL,
                    message = NULL,
+                   backoff_at = NULL,
                    failures = 0
               FROM next
              WHERE t.tenant_id = next.tenant_id

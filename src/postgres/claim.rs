@@ -13,20 +13,22 @@
 
 use std::time::Duration;
 
-use sqlx::types::Uuid;
+use chrono::{DateTime, Utc};
+use sqlx::types::{Json, Uuid};
 
-use super::rows::{StandRow, stored_secrets};
-use super::{Store, StoreError, duration, interval};
+use super::rows::{Instant, SecretRow, inconsistent, stored_secrets};
+use super::{Store, StoreError, interval};
 use crate::domain::drift::DriftKind;
 use crate::domain::effect::EffectKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
+use crate::domain::record::{Record, Seen, Unreadable};
 use crate::domain::region::RegionMap;
 use crate::domain::rights::{MissingRights, Withheld};
-use crate::domain::setback;
-use crate::domain::tenant::{Due, RepairScope, State, Tenant};
+use crate::domain::tenant::{RepairScope, Tenant, Unanswered};
+use crate::domain::when::When;
 
 /// What a claim is made with.
 #[derive(Debug, Clone)]
@@ -96,6 +98,10 @@ pub struct Claimed {
     pub fence: Fence,
     /// The row as the core sees it.
     pub tenant: Tenant,
+    /// What is stored of it.
+    pub record: Box<Record>,
+    /// What owner and others have said.
+    pub seen: Seen,
     /// Age of the row.
     pub age: Duration,
 }
@@ -161,15 +167,16 @@ impl Store {
                   FROM closed
                  CROSS JOIN LATERAL (
                        SELECT tenant_id, tenantd.rank_of(due_at, priority) AS claim_rank, phase, profile, host,
-                              lease_holder, must_look, desired_state
+                              lease_holder, must_look, desired_state, removal_admitted_at IS NOT NULL AS is_let_through,
+                              -- Claimed to be looked at: somebody has said something that ends no wait.
+                              parked_reason IS NOT NULL OR failures > 0 AND backoff_at > tenantd.clock()
+                              OR paused_at IS NOT NULL AND coalesce(paused_until > tenantd.clock(), true)
+                              OR phase = 'pending' AND not_before > tenantd.clock() IS TRUE AS is_resting
                          FROM tenantd.tenants
                         WHERE region = closed.region
                           AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
-                          AND (desired_state = 'present' OR removal_admitted_at IS NOT NULL
-                               OR phase IN ('removing', 'removed'))
-                          AND (paused_at IS NULL OR paused_until <= tenantd.clock())
                           AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
                           AND ($10::uuid IS NULL OR tenant_id = $10)
                         ORDER BY claim_rank
@@ -181,11 +188,12 @@ impl Store {
                 SELECT due.*,
                        coalesce(matched.region, '') AS matched,
                        coalesce(matched.region IN (SELECT region FROM closed), true) AS is_leased,
-                       due.phase = 'pending' AND due.desired_state = 'present'
+                       due.phase = 'pending' AND due.desired_state = 'present' AND due.is_resting IS NOT TRUE
                            AND matched.region IN (SELECT region FROM closed)
                            AND due.profile = ANY ($4::text[]) AS is_admitted,
                        -- Also an intent: whatever happens now, this life ends in removed.
                        due.desired_state = 'absent' AND due.phase NOT IN ('pending', 'removed')
+                           AND (due.is_let_through OR due.phase = 'removing') AND due.is_resting IS NOT TRUE
                            AND coalesce(matched.region IN (SELECT region FROM closed), false) AS is_removal,
                        -- Ever since a restore there may be clients of rows that the backup did not know.
                        due.must_look OR i.rejoined_at IS NOT NULL AS looks_first,
@@ -232,48 +240,40 @@ impl Store {
               FROM sorted AS s
              WHERE t.tenant_id = s.tenant_id
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
-                      t.phase, t.client_id, t.mint_snapshot, t.is_adopted, t.is_minted_afresh, t.failures,
-                      t.lease_epoch, s.is_leased AS "is_leased!",
+                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.not_before AS "not_before: Instant", t.generation,
+                      t.removal_admitted_at IS NOT NULL AS "is_admitted!",
+                      t.phase, t.client_id, t.unanswered, t.settles_at AS "settles_at: Instant", t.mint_snapshot, t.is_adopted,
+                      t.is_minted_afresh, t.must_look, t.left_clients, t.current_version, t.ready_at AS "ready_at: Instant", t.failures,
+                      t.progress_at AS "progress_at: Instant", t.proof_refused_at AS "proof_refused_at: Instant", t.client_missing_at AS "client_missing_at: Instant", t.credential_refused_at AS "credential_refused_at: Instant",
+                      t.awaits_right, t.right_refused_at AS "right_refused_at: Instant", t.recheck_at AS "recheck_at: Instant", t.retire_at AS "retire_at: Instant", t.audit_at AS "audit_at: Instant", t.audited_at AS "audited_at: Instant",
+                      t.drift, t.drifted_at AS "drifted_at: Instant", t.edited_at AS "edited_at: Instant", t.repair_scope, t.wait_reason, t.parked_reason, t.message,
+                      t.reason_since AS "reason_since: Instant", t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant", t.created_at AS "created_at: Instant",
+                      t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS "is_paused!", t.paused_until AS "paused_until: Instant",
+                      t.lease_epoch, tenantd.clock() AS "now!",
+                      -- Infinity, which only a hand writes, is an error here, before anything is leased.
+                      (tenantd.clock() - greatest(t.settles_at, t.ready_at, t.progress_at, t.proof_refused_at,
+                               t.client_missing_at, t.credential_refused_at, t.right_refused_at, t.recheck_at,
+                               t.retire_at, t.audit_at, t.audited_at, t.drifted_at, t.edited_at, t.reason_since,
+                               t.backoff_at, t.due_at, t.created_at, t.paused_until, t.not_before))
+                      + (tenantd.clock() - least(t.settles_at, t.ready_at, t.progress_at, t.proof_refused_at,
+                               t.client_missing_at, t.credential_refused_at, t.right_refused_at, t.recheck_at,
+                               t.retire_at, t.audit_at, t.audited_at, t.drifted_at, t.edited_at, t.reason_since,
+                               t.backoff_at, t.due_at, t.created_at, t.paused_until, t.not_before))
+                          IS NOT NULL AS "is_finite!",
+                      s.is_leased AS "is_leased!", s.version_floor,
                       s.is_admitted IS TRUE AND NOT s.looks_first AS "is_fresh_intent!",
-                      t.must_look, t.drift, t.repair_scope, t.left_clients, t.desired_state = 'absent' AS "is_unwanted!",
-                      t.edited_at IS NOT NULL AS "is_edited!",
-                      -- A rollback that the database forgot had consumers keep a previous secret under a
-                      -- higher number: none goes before there is a number that they must take, but for
-                      -- want of a slot for it.
-                      coalesce(t.desired_version > t.current_version
-                               OR t.current_version < s.version_floor AND t.retire_at <= tenantd.clock()
-                                  AND t.wait_reason IS DISTINCT FROM 'SecretSlotsFull', false) AS "is_rotation_due!",
-                      coalesce(t.audit_at <= tenantd.clock(), false) AS "is_audit_due!",
                       (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
                                    WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
                          FROM tenantd.installation AS i) AS hold,
-                      ARRAY(SELECT r.effect FROM tenantd.rights AS r
-                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
-                               AND r.asked_tenant_id IS DISTINCT FROM t.tenant_id
-                             ORDER BY r.effect) AS "withheld!",
-                      ARRAY(SELECT r.answer FROM tenantd.rights AS r
-                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
-                               AND r.asked_tenant_id IS DISTINCT FROM t.tenant_id
-                             ORDER BY r.effect) AS "answers!",
-                      ARRAY(SELECT r.effect FROM tenantd.rights AS r
-                             WHERE r.region = s.matched AND r.missing_since IS NOT NULL
-                               AND r.asked_tenant_id = t.tenant_id) AS "asked!",
-                      CASE WHEN t.failures > 0 THEN t.message END AS last_failure,
-                      (extract(epoch FROM t.settles_at - tenantd.clock()) * 1000)::bigint AS settles_in_ms,
-                      coalesce(t.recheck_at <= tenantd.clock(), false) AS "is_recheck_due!",
-                      (extract(epoch FROM tenantd.clock() - t.progress_at) * 1000)::bigint AS "without_progress_ms!",
-                      (extract(epoch FROM tenantd.clock() - t.proof_refused_at) * 1000)::bigint AS refused_for_ms,
-                      (extract(epoch FROM tenantd.clock() - t.client_missing_at) * 1000)::bigint AS missing_for_ms,
-                      (extract(epoch FROM tenantd.clock() - t.created_at) * 1000)::bigint AS "age_ms!",
-                      ARRAY(SELECT x.hint FROM tenantd.secrets AS x
-                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "hints!: Vec<Option<String>>",
-                      ARRAY(SELECT x.standing FROM tenantd.secrets AS x
-                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!",
-                      ARRAY(SELECT coalesce(x.standing = 'previous' AND x.retire_at <= tenantd.clock()
-                                            AND (t.current_version >= s.version_floor
-                                                 OR t.wait_reason IS NOT DISTINCT FROM 'SecretSlotsFull'), false)
-                              FROM tenantd.secrets AS x
-                             WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "are_retiring!"
+                      (SELECT jsonb_agg(jsonb_build_array(r.effect, r.answer, r.asked_tenant_id) ORDER BY r.effect)
+                         FROM tenantd.rights AS r
+                        WHERE r.region = s.matched AND r.missing_since IS NOT NULL)
+                          AS "rights: Json<Vec<RightRow>>",
+                      (SELECT jsonb_agg(jsonb_build_object('id', x.secret_id, 'hint', x.hint, 'standing', x.standing,
+                                                           'version', x.version, 'proven_at', x.proven_at,
+                                                           'retire_at', x.retire_at) ORDER BY x.secret_id)
+                         FROM tenantd.secrets AS x
+                        WHERE x.tenant_id = t.tenant_id) AS "secrets: Json<Vec<SecretRow>>"
             "#,
             &terms.regions,
             &terms.patterns,
@@ -289,13 +289,20 @@ impl Store {
         .fetch_all(&self.connections);
         let rows = claim.await?;
         let touched = rows.len();
-        let rows: Vec<Claimed> =
-            rows.into_iter().filter(|row| row.is_leased).filter_map(|row| row.readable(self)).collect();
+        let rows: Vec<Claimed> = rows
+            .into_iter()
+            .filter(|row| row.is_leased && row.is_finite)
+            .filter_map(|row| row.readable(self))
+            .collect();
         tracing::Span::current().record("claimed", rows.len());
         Ok(Claims { rows, touched })
     }
 }
 
+/// A right that is missing: to which effect, what showed it, and whose turn it is to ask.
+type RightRow = (String, String, Option<Uuid>);
+
+/// The row as it was read. Names are the table's.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 struct ClaimRow {
@@ -306,37 +313,55 @@ struct ClaimRow {
     profile: String,
     client_name: Option<String>,
     redirect_uris: Option<Vec<String>>,
+    is_present: bool,
+    desired_version: i32,
+    not_before: Option<Instant>,
+    generation: i64,
+    is_admitted: bool,
     phase: String,
     client_id: Option<String>,
+    unanswered: Option<String>,
+    settles_at: Option<Instant>,
     mint_snapshot: Option<Vec<String>>,
     is_adopted: bool,
     is_minted_afresh: bool,
-    failures: i32,
-    lease_epoch: i64,
-    is_leased: bool,
-    is_fresh_intent: bool,
     must_look: bool,
-    drift: Vec<String>,
-    repair_scope: Option<String>,
     left_clients: Vec<String>,
-    is_unwanted: bool,
-    is_edited: bool,
-    is_rotation_due: bool,
-    is_audit_due: bool,
+    current_version: Option<i32>,
+    ready_at: Option<Instant>,
+    failures: i32,
+    progress_at: Instant,
+    proof_refused_at: Option<Instant>,
+    client_missing_at: Option<Instant>,
+    credential_refused_at: Option<Instant>,
+    awaits_right: Option<String>,
+    right_refused_at: Option<Instant>,
+    recheck_at: Option<Instant>,
+    retire_at: Option<Instant>,
+    audit_at: Option<Instant>,
+    audited_at: Option<Instant>,
+    drift: Vec<String>,
+    drifted_at: Option<Instant>,
+    edited_at: Option<Instant>,
+    repair_scope: Option<String>,
+    wait_reason: Option<String>,
+    parked_reason: Option<String>,
+    message: Option<String>,
+    reason_since: Instant,
+    backoff_at: Option<Instant>,
+    is_paused: bool,
+    paused_until: Option<Instant>,
+    due_at: Option<Instant>,
+    created_at: Instant,
+    lease_epoch: i64,
+    now: DateTime<Utc>,
+    is_finite: bool,
+    is_leased: bool,
+    version_floor: i32,
+    is_fresh_intent: bool,
     hold: Option<String>,
-    withheld: Vec<String>,
-    answers: Vec<String>,
-    asked: Vec<String>,
-    last_failure: Option<String>,
-    settles_in_ms: Option<i64>,
-    is_recheck_due: bool,
-    without_progress_ms: i64,
-    refused_for_ms: Option<i64>,
-    missing_for_ms: Option<i64>,
-    age_ms: i64,
-    hints: Vec<Option<String>>,
-    standings: Vec<String>,
-    are_retiring: Vec<bool>,
+    rights: Option<Json<Vec<RightRow>>>,
+    secrets: Option<Json<Vec<SecretRow>>>,
 }
 
 impl ClaimRow {
@@ -347,48 +372,13 @@ impl ClaimRow {
             .ok()
     }
 
-    fn claimed(self, store: &Store) -> Result<Claimed, StoreError> {
+    fn claimed(mut self, store: &Store) -> Result<Claimed, StoreError> {
         let tenant_id = TenantId(self.tenant_id);
-        let stored = stored_secrets(tenant_id, self.hints, &self.standings, &self.are_retiring)?;
-        let stand = StandRow {
-            tenant: tenant_id,
-            phase: self.phase,
-            client: self.client_id.map(ClientId::new),
-            is_fresh_intent: self.is_fresh_intent,
-            settles_in: self.settles_in_ms.map(duration),
-            is_unwanted: self.is_unwanted,
-            has_snapshot: self.mint_snapshot.is_some(),
-        };
-        let mut tenant = Tenant {
-            state: State::Pending,
-            mark: Mark { installation: store.installation, tenant: tenant_id },
-            stored,
-            snapshot: self.mint_snapshot.map(|hints| hints.into_iter().map(Hint::new).collect()),
-            is_adopted: self.is_adopted,
-            is_afresh: self.is_minted_afresh,
-            must_look: self.must_look,
-            due: Due {
-                recheck: self.is_recheck_due,
-                edit: self.is_edited,
-                repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
-                rotation: self.is_rotation_due,
-                audit: self.is_audit_due,
-                leavings: false,
-            },
-            // A kind that only a newer version knows is found again by its next audit.
-            drift: self.drift.iter().filter_map(|kind| DriftKind::parse(kind)).collect(),
-            gone: vec![],
-            left: self.left_clients.into_iter().map(ClientId::new).collect(),
-            hold: self.hold.as_deref().and_then(Hold::parse),
-            rights: missing_rights(&self.withheld, self.answers, &self.asked),
-            last_failure: self.last_failure.map(|message| setback::without_outlook(&message)),
-            failures: u32::try_from(self.failures).unwrap_or(0),
-            without_progress: duration(self.without_progress_ms),
-            refused_for: self.refused_for_ms.map(duration),
-            missing_for: self.missing_for_ms.map(duration),
-        };
-        tenant.due.leavings = tenant.has_leavings();
-        tenant.state = stand.state(&tenant)?;
+        let seen = self.seen();
+        let record = self.record()?;
+        let mark = Mark { installation: store.installation, tenant: tenant_id };
+        let unreadable = |error: Unreadable| inconsistent("tenantd.tenants", tenant_id, error.to_string());
+        let tenant = record.tenant(mark, &seen).map_err(unreadable)?;
         Ok(Claimed {
             tenant_id,
             external_id: ExternalId::new(self.external_id),
@@ -399,17 +389,86 @@ impl ClaimRow {
             redirect_uris: self.redirect_uris,
             fence: Fence { epoch: self.lease_epoch, step: 0 },
             tenant,
-            age: duration(self.age_ms),
+            record: Box::new(record),
+            age: When::At(self.created_at.0).age(seen.now),
+            seen,
+        })
+    }
+
+    fn seen(&mut self) -> Seen {
+        let rights = self.rights.take().map(|rights| rights.0).unwrap_or_default();
+        Seen {
+            now: self.now,
+            generation: self.generation,
+            is_present: self.is_present,
+            is_admitted: self.is_admitted,
+            desired_version: self.desired_version,
+            version_floor: self.version_floor,
+            not_before: self.not_before.map(|instant| instant.0),
+            paused: self.is_paused.then_some(self.paused_until.map(|instant| instant.0)),
+            is_fresh_intent: self.is_fresh_intent,
+            hold: self.hold.as_deref().and_then(Hold::parse),
+            rights: missing_rights(rights, self.tenant_id),
+        }
+    }
+
+    /// The core's columns. Words that only a newer version knows are left out where their
+    /// loss is found out by itself.
+    fn record(&mut self) -> Result<Record, StoreError> {
+        let tenant = TenantId(self.tenant_id);
+        let at = |instant: Option<Instant>| instant.map(|instant| When::At(instant.0));
+        let phase = Phase::parse(&self.phase).ok_or_else(|| {
+            inconsistent("tenantd.tenants", tenant, format!("phase {:?} is not of this version", self.phase))
+        })?;
+        let take = |texts: &mut Vec<String>| std::mem::take(texts).into_iter();
+        Ok(Record {
+            phase,
+            client: self.client_id.take().map(ClientId::new),
+            unanswered: self.unanswered.as_deref().and_then(Unanswered::parse),
+            settles: at(self.settles_at),
+            snapshot: self.mint_snapshot.take().map(|hints| hints.into_iter().map(Hint::new).collect()),
+            is_adopted: self.is_adopted,
+            is_afresh: self.is_minted_afresh,
+            must_look: self.must_look,
+            left: take(&mut self.left_clients).map(ClientId::new).collect(),
+            stored: stored_secrets(tenant, self.secrets.take())?,
+            version: self.current_version,
+            ready: at(self.ready_at),
+            failures: u32::try_from(self.failures).unwrap_or(0),
+            progress: When::At(self.progress_at.0),
+            proof_refused: at(self.proof_refused_at),
+            client_missing: at(self.client_missing_at),
+            credential_refused: at(self.credential_refused_at),
+            awaits_right: self.awaits_right.as_deref().and_then(EffectKind::parse),
+            right_refused: at(self.right_refused_at),
+            recheck: at(self.recheck_at),
+            retirement: at(self.retire_at),
+            audit: at(self.audit_at),
+            audited: at(self.audited_at),
+            drift: take(&mut self.drift).filter_map(|kind| DriftKind::parse(&kind)).collect(),
+            drifted: at(self.drifted_at),
+            edited: at(self.edited_at),
+            repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
+            wait_reason: self.wait_reason.take(),
+            parked_reason: self.parked_reason.take(),
+            message: self.message.take(),
+            reason_since: When::At(self.reason_since.0),
+            backoff: at(self.backoff_at),
+            due: at(self.due_at),
         })
     }
 }
 
 /// A right to what only a newer version does is nothing that this one asks for.
-fn missing_rights(withheld: &[String], answers: Vec<String>, asked: &[String]) -> MissingRights {
-    let of =
-        |(effect, answer): (&String, String)| Some(Withheld { effect: EffectKind::parse(effect)?, answer });
-    MissingRights {
-        withheld: withheld.iter().zip(answers).filter_map(of).collect(),
-        asked: asked.iter().filter_map(|effect| EffectKind::parse(effect)).collect(),
+fn missing_rights(rights: Vec<RightRow>, tenant: Uuid) -> MissingRights {
+    let mut missing = MissingRights::default();
+    for (effect, answer, asked) in rights {
+        let Some(effect) = EffectKind::parse(&effect) else { continue };
+        if asked == Some(tenant) {
+            missing.asked.push(effect);
+        } else {
+            missing.withheld.push(Withheld { effect, answer });
+        }
     }
+    missing
 }

@@ -1,20 +1,30 @@
-//! The commit: everything a decision changes, in one fenced statement.
+//! The commit: what was decided of some tenants, in one fenced statement.
 //!
-//! The rule: the statement matches the row's fencing epoch *and* the count of
-//! commits under it. A worker that was taken over writes nothing; a commit whose
-//! answer was lost may be sent again and is recognised when it had landed.
+//! The statement computes nothing: it writes the core's columns by name, and turns
+//! durations into instants. A member of it is written if its row is still under the fencing
+//! epoch *and* the count of commits that it was decided on; an intent that cannot be undone
+//! besides only if nobody has said anything of the tenant since. What was said since leaves
+//! the row due at once, so that it is decided anew.
+//!
+//! The rules: a worker that was taken over writes nothing; a commit whose answer was lost
+//! may be sent again and is recognised when it had landed; **a row that somebody else has
+//! locked stops no other member**: it is told as busy, and nothing of it is written.
 
 mod columns;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use self::columns::Columns;
+use chrono::{DateTime, Utc};
+use sqlx::types::Uuid;
 
-use super::{Store, StoreError, interval};
+use super::{Store, StoreError};
 use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
-use crate::domain::ids::{Fence, Hint, TenantId};
-use crate::domain::transition::Decision;
+use crate::domain::hints::StoredSecret;
+use crate::domain::ids::{Fence, TenantId};
+use crate::domain::phase::Phase;
+use crate::domain::record::Record;
 
 /// A sealed secret on its way into the store.
 #[derive(Debug, Clone)]
@@ -33,307 +43,273 @@ pub const DONE: &str = "done";
 pub struct Attempt {
     /// Which.
     pub effect: EffectKind,
+    /// The phase after it.
+    pub phase: Phase,
     /// `done`, or the retry class of the failure.
     pub outcome: &'static str,
     /// What Qlik's answer said.
     pub evidence: Evidence,
     /// What happened, in our words.
     pub message: Option<String>,
+    /// How long before the commit it began.
+    pub began_ago: Duration,
     /// How long it took.
     pub took: Duration,
 }
 
-/// What the owner wants now, as every commit returns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Desired {
-    /// Whether the tenant should have a credential.
-    pub is_present: bool,
-    /// Whether an operator keeps the daemon away from it, its region or the fleet.
-    pub is_paused: bool,
+/// What is to be written of one tenant.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Whose row.
+    pub tenant: TenantId,
+    /// What the row must still be under.
+    pub fence: Fence,
+    /// What was said of the tenant when it was decided.
+    pub generation: i64,
+    /// It records an intent that cannot be undone.
+    pub is_intent: bool,
+    /// It was decided while deletions were held.
+    pub is_held: bool,
+    /// The worker goes on.
+    pub keeps_lease: bool,
+    /// What the row says from now on.
+    pub record: Record,
+    /// The secrets as they were stored before.
+    pub stored: Vec<StoredSecret>,
+    /// The secret to store with it.
+    pub sealed: Option<SealedSecret>,
+    /// What was tried since the last commit, the oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What the database knows once a write has landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// When that was.
+    pub at: DateTime<Utc>,
+    /// Nobody has said anything of the tenant that the decision did not know.
+    pub is_current: bool,
+    /// An operator keeps the daemon away from its region or the fleet.
+    pub is_stopped: bool,
+    /// Under which a new secret is stored.
+    pub sealed: Option<i64>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is written, now or before.
+    Done(Committed),
+    /// Somebody has said something of the tenant since: the intent is decided anew.
+    Superseded,
+    /// Somebody else's transaction has the row locked.
+    Busy,
+    /// Another holder has the row.
+    Fenced,
 }
 
 impl Store {
-    /// Writes a decision down, with its attempt and its sealed secret.
-    ///
-    /// Safe to send again after an answer was lost: a commit that had landed is
-    /// recognised by the fence and not written twice.
+    /// Writes what was decided of these tenants, each at most once in the list; answers in
+    /// the same order.
     ///
     /// # Errors
     ///
-    /// [`StoreError::LeaseLost`] when another holder has the row;
-    /// [`StoreError::Driver`].
-    #[tracing::instrument(name = "db.tenants.commit", level = "debug", skip_all, fields(tenant.id = %tenant))]
-    pub async fn commit(
-        &self,
-        tenant: TenantId,
-        fence: Fence,
-        decision: &Decision,
-        sealed: Option<&SealedSecret>,
-        attempt: Option<&Attempt>,
-    ) -> Result<Desired, StoreError> {
-        match self.write(tenant, fence, decision, sealed, attempt).await? {
-            Some(desired) => Ok(desired),
-            None => self.had_landed(tenant, fence).await,
-        }
+    /// [`StoreError::Driver`]: then nothing was written, or the answer was lost.
+    pub async fn commit(&self, writes: &[&Write]) -> Result<Vec<Answer>, StoreError> {
+        let written = self.write(writes).await?;
+        let absent: Vec<_> =
+            writes.iter().copied().filter(|write| !written.contains_key(&write.tenant.0)).collect();
+        let told = if absent.is_empty() { HashMap::new() } else { self.absent(&absent).await? };
+        let answer = |write: &&Write| {
+            let tenant = &write.tenant.0;
+            written.get(tenant).or_else(|| told.get(tenant)).copied().unwrap_or(Answer::Fenced)
+        };
+        Ok(writes.iter().map(answer).collect())
     }
 
-    /// A commit that touched no row: either it had landed before its answer was
-    /// lost, or somebody else has the row.
-    async fn had_landed(&self, tenant: TenantId, fence: Fence) -> Result<Desired, StoreError> {
-        let row = sqlx::query!(
-                r#"
-            -- tenants.had_landed
-            SELECT t.desired_state,
-                   coalesce(t.paused_at IS NOT NULL
-                            AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false)
-                   OR EXISTS (SELECT FROM tenantd.pauses AS p
-                               WHERE p.region IN ('*', t.region)
-                                 AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS "is_paused!"
-              FROM tenantd.tenants AS t
-             WHERE t.tenant_id = $1 AND t.lease_epoch = $2 AND t.lease_step = $3 + 1
-            "#,
-                tenant.0,
-                fence.epoch,
-                fence.step
-            )
-            .fetch_optional(&self.connections)
-        .await?;
-        row.map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused })
-            .ok_or(StoreError::LeaseLost(tenant))
-    }
-
-    #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
-    async fn write(
-        &self,
-        tenant: TenantId,
-        fence: Fence,
-        decision: &Decision,
-        sealed: Option<&SealedSecret>,
-        attempt: Option<&Attempt>,
-    ) -> Result<Option<Desired>, StoreError> {
-        let row = Columns::of(decision);
-        let snapshot = decision.tenant.snapshot.as_deref().map(texts);
-        let stand = decision.tenant.stand();
-        let written = sqlx::query!(
+    #[expect(clippy::too_many_lines, reason = "one statement, name by name")]
+    #[tracing::instrument(name = "db.tenants.commit", level = "debug", skip_all, fields(members = writes.len()))]
+    async fn write(&self, writes: &[&Write]) -> Result<HashMap<Uuid, Answer>, StoreError> {
+        let decided = serde_json::to_string(writes).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let rows = sqlx::query!(
             r#"
             -- tenants.commit
-            WITH hold AS (
+            WITH decided AS (
+                SELECT *
+                  FROM jsonb_to_recordset($1::text::jsonb) AS d (
+                       tenant_id uuid, epoch bigint, step integer, generation bigint,
+                       is_intent boolean, is_held boolean, keeps_lease boolean,
+                       phase text, client_id text, unanswered text, settles_at timestamptz, settles_after bigint,
+                       mint_snapshot text[], is_adopted boolean, is_minted_afresh boolean, must_look boolean,
+                       left_clients text[], current_version integer, ready_at timestamptz, ready_after bigint,
+                       drift text[], drifted_at timestamptz, drifted_after bigint,
+                       failures integer, progress_at timestamptz, progress_after bigint,
+                       proof_refused_at timestamptz, proof_refused_after bigint,
+                       client_missing_at timestamptz, client_missing_after bigint,
+                       credential_refused_at timestamptz, credential_refused_after bigint,
+                       awaits_right text, right_refused_at timestamptz, right_refused_after bigint,
+                       wait_reason text, parked_reason text, message text,
+                       reason_since_at timestamptz, reason_since_after bigint,
+                       backoff_at timestamptz, backoff_after bigint,
+                       recheck_at timestamptz, recheck_after bigint, retire_at timestamptz, retire_after bigint,
+                       audit_at timestamptz, audit_after bigint, audited_at timestamptz, audited_after bigint,
+                       edited_at timestamptz, edited_after bigint, repair_scope text,
+                       due_at timestamptz, due_after bigint, secrets jsonb, attempts jsonb)
+            ), hold AS (
                 -- Somebody may have agreed since the decision; who agrees now waits for this commit, and
                 -- then wakes the row.
-                SELECT i.deletions_held_at IS NOT NULL AS is_on FROM tenantd.installation AS i WHERE $42 FOR SHARE
+                SELECT i.deletions_held_at IS NOT NULL AS is_on FROM tenantd.installation AS i WHERE $2 FOR SHARE
             ), held AS (
+                SELECT d.*,
+                       t.generation = d.generation AND (NOT d.is_held OR (SELECT is_on FROM hold)) AS is_current
+                  FROM tenantd.tenants AS t
+                  JOIN decided AS d ON d.tenant_id = t.tenant_id
+                 WHERE t.lease_epoch = d.epoch
+                   AND t.lease_step = d.step
+                   AND (t.generation = d.generation OR NOT d.is_intent)
+                   AND tenantd.assert_recognised()
+                 ORDER BY t.tenant_id
+                   FOR NO KEY UPDATE OF t SKIP LOCKED
+            ), written AS (
                 UPDATE tenantd.tenants AS t
-                   SET phase = CASE WHEN $4 = 'removed' AND t.desired_state = 'present' THEN 'pending' ELSE $4 END,
-                       client_id = $5,
-                       unanswered = $6,
-                       settles_at = tenantd.clock() + $7::interval,
-                       mint_snapshot = $8,
-                       is_adopted = $9,
-                       is_minted_afresh = $10,
-                       failures = $11,
-                       progress_at = CASE WHEN $12 THEN tenantd.clock() ELSE t.progress_at + $13::interval END,
-                       proof_refused_at = CASE WHEN $14 THEN coalesce(t.proof_refused_at, tenantd.clock()) END,
-                       client_missing_at = CASE WHEN $15 THEN coalesce(t.client_missing_at, tenantd.clock()) END,
-                       credential_refused_at = CASE WHEN $16 THEN tenantd.clock()
-                                                    WHEN NOT $12 THEN t.credential_refused_at END,
-                       -- Kept beyond other progress: it tells whether others were granted it since.
-                       right_refused_at = CASE WHEN $43::text IS NOT NULL AND t.awaits_right IS DISTINCT FROM $43
-                                               THEN CASE WHEN $44 THEN tenantd.clock() END
-                                               WHEN $44 THEN coalesce(t.right_refused_at, tenantd.clock())
-                                               WHEN $19 = 'shred' OR $28 = t.awaits_right AND $29 = 'done' THEN NULL
-                                               ELSE t.right_refused_at END,
-                       awaits_right = CASE WHEN $43::text IS NOT NULL THEN $43
-                                           WHEN $19 = 'shred' OR $28 = t.awaits_right AND $29 = 'done' THEN NULL
-                                           ELSE t.awaits_right END,
-                       recheck_at = CASE WHEN $17 AND t.recheck_at <= tenantd.clock() THEN NULL
-                                         ELSE greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
-                       -- Numbers never go back; the trigger follow_version has desired_version follow.
-                       current_version = CASE WHEN $19 = 'promote'
-                                              THEN greatest(t.desired_version, tenantd.version_after(t.current_version),
-                                                            (SELECT i.version_floor FROM tenantd.installation AS i))
-                                              WHEN $19 = 'shred' THEN NULL
-                                              ELSE t.current_version END,
-                       acknowledged_version = CASE WHEN $19 = 'shred' THEN NULL
-                                                   ELSE t.acknowledged_version END,
-                       ready_at = CASE WHEN $19 = 'promote' THEN coalesce(t.ready_at, tenantd.clock())
-                                       WHEN $19 = 'shred' THEN NULL
-                                       ELSE t.ready_at END,
-                       retire_at = CASE WHEN $19 = 'promote' AND t.current_version IS NOT NULL
-                                        THEN least(t.retire_at, tenantd.clock() + $37::interval)
-                                        WHEN $19 = 'withdraw'
-                                        THEN tenantd.next_retirement(t.tenant_id, t.leased_at, NULL)
-                                        WHEN $19 = 'lose' THEN tenantd.next_retirement(t.tenant_id, NULL, $25)
-                                        WHEN $19 = 'shred' THEN NULL
-                                        ELSE t.retire_at END,
-                       version_gap = CASE WHEN $19 <> 'promote' THEN t.version_gap ELSE 0 END,
-                       audit_at = CASE WHEN $38 THEN tenantd.clock() + $39::interval ELSE t.audit_at END,
-                       audited_at = CASE WHEN $38 THEN tenantd.clock() ELSE t.audited_at END,
-                       -- An edit that came after the claim was not seen by this audit.
-                       edited_at = CASE WHEN $38 AND t.edited_at <= t.leased_at OR $19 = 'shred' THEN NULL
+                   SET phase = d.phase,
+                       client_id = d.client_id,
+                       unanswered = d.unanswered,
+                       settles_at = coalesce(d.settles_at, tenantd.clock() + d.settles_after * interval '1 microsecond'),
+                       mint_snapshot = d.mint_snapshot,
+                       is_adopted = d.is_adopted,
+                       is_minted_afresh = d.is_minted_afresh,
+                       must_look = d.must_look,
+                       left_clients = d.left_clients,
+                       current_version = d.current_version,
+                       ready_at = coalesce(d.ready_at, tenantd.clock() + d.ready_after * interval '1 microsecond'),
+                       drift = d.drift,
+                       drifted_at = coalesce(d.drifted_at, tenantd.clock() + d.drifted_after * interval '1 microsecond'),
+                       failures = d.failures,
+                       progress_at = coalesce(d.progress_at, tenantd.clock() + d.progress_after * interval '1 microsecond'),
+                       proof_refused_at = coalesce(d.proof_refused_at, tenantd.clock() + d.proof_refused_after * interval '1 microsecond'),
+                       client_missing_at = coalesce(d.client_missing_at, tenantd.clock() + d.client_missing_after * interval '1 microsecond'),
+                       credential_refused_at = coalesce(d.credential_refused_at, tenantd.clock() + d.credential_refused_after * interval '1 microsecond'),
+                       awaits_right = d.awaits_right,
+                       right_refused_at = coalesce(d.right_refused_at, tenantd.clock() + d.right_refused_after * interval '1 microsecond'),
+                       wait_reason = d.wait_reason,
+                       -- Only who has heard all that others said parks a row, or uses up what they said.
+                       parked_reason = CASE WHEN d.is_current THEN d.parked_reason END,
+                       message = d.message,
+                       reason_since = coalesce(d.reason_since_at, tenantd.clock() + d.reason_since_after * interval '1 microsecond'),
+                       backoff_at = coalesce(d.backoff_at, tenantd.clock() + d.backoff_after * interval '1 microsecond'),
+                       retire_at = coalesce(d.retire_at, tenantd.clock() + d.retire_after * interval '1 microsecond'),
+                       audit_at = coalesce(d.audit_at, tenantd.clock() + d.audit_after * interval '1 microsecond'),
+                       audited_at = coalesce(d.audited_at, tenantd.clock() + d.audited_after * interval '1 microsecond'),
+                       recheck_at = greatest(coalesce(d.recheck_at, tenantd.clock() + d.recheck_after * interval '1 microsecond'),
+                                             CASE WHEN NOT d.is_current THEN t.recheck_at END),
+                       edited_at = CASE WHEN d.is_current
+                                        THEN coalesce(d.edited_at, tenantd.clock() + d.edited_after * interval '1 microsecond')
                                         ELSE t.edited_at END,
-                       repair_scope = CASE WHEN $38 OR $19 = 'shred' THEN NULL ELSE t.repair_scope END,
-                       drift = $40,
-                       drifted_at = CASE WHEN $40::text[] <> '{}' THEN coalesce(t.drifted_at, tenantd.clock()) END,
-                       must_look = $41 OR $19 = 'shred',
-                       left_clients = $45,
-                       removal_admitted_at = CASE WHEN $19 <> 'shred' THEN t.removal_admitted_at
-                                                  WHEN $4 = 'removed' AND t.desired_state = 'absent'
-                                                  THEN coalesce(t.removal_admitted_at, tenantd.clock()) END,
-                       wait_reason = CASE WHEN $36 THEN t.wait_reason ELSE $20 END,
-                       -- What may go now goes, whatever stood in its way.
-                       parked_reason = CASE WHEN NOT (t.desired_state = 'absent' AND t.removal_admitted_at IS NOT NULL
-                                                      AND $4 NOT IN ('removing', 'removed')) THEN $21 END,
-                       message = CASE WHEN $36 THEN t.message ELSE $22 END,
-                       reason_since = CASE WHEN (t.phase, CASE WHEN $36 THEN $20 ELSE t.wait_reason END, t.parked_reason)
-                                                IS DISTINCT FROM ($4, $20, $21)
-                                           THEN tenantd.clock() ELSE t.reason_since END,
-                       due_at = CASE WHEN t.desired_state = 'absent' AND t.removal_admitted_at IS NOT NULL
-                                          AND $4 NOT IN ('removing', 'removed') THEN tenantd.clock()
-                                     WHEN $21::text IS NOT NULL THEN NULL
-                                     -- It waits for the removal budget.
-                                     WHEN t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
-                                          AND $4 NOT IN ('removing', 'removed') THEN NULL
-                                     WHEN $23 = 'hold' THEN t.due_at
-                                     WHEN $23 = 'settled' AND $4 = 'removed' AND t.desired_state = 'present'
-                                     THEN greatest(tenantd.clock(), t.not_before)
-                                     -- The first thing a ready tenant is due for, as the columns above say.
-                                     WHEN $23 = 'settled'
-                                     THEN least(CASE WHEN NOT ($17 AND t.recheck_at <= tenantd.clock())
-                                                          AND NOT ((SELECT is_on FROM hold) IS TRUE AND $4 = 'ready')
-                                                     THEN greatest(t.recheck_at, tenantd.clock() + $18::interval) END,
-                                                CASE WHEN $4 = 'ready' THEN least(
-                                                     CASE WHEN $38 THEN tenantd.clock() + $39::interval
-                                                          ELSE t.audit_at END,
-                                                     -- What would delete waits while deletions are held; the
-                                                     -- agreement wakes it.
-                                                     CASE WHEN (SELECT is_on FROM hold) THEN
-                                                               CASE WHEN t.retire_at IS NOT NULL OR t.recheck_at IS NOT NULL
-                                                                         OR $8::text[] IS NOT NULL OR $9
-                                                                         OR EXISTS (SELECT FROM tenantd.secrets AS d
-                                                                                     WHERE d.tenant_id = t.tenant_id
-                                                                                       AND d.standing = 'discarded')
-                                                                    THEN tenantd.clock() + interval '15 minutes' END
-                                                          WHEN $19 = 'promote' AND t.current_version IS NOT NULL
-                                                          THEN least(t.retire_at, tenantd.clock() + $37::interval)
-                                                          ELSE t.retire_at END,
-                                                     CASE WHEN $41 OR t.desired_version > t.current_version
-                                                                      AND $19 <> 'promote'
-                                                               OR t.edited_at > t.leased_at
-                                                               OR t.edited_at IS NOT NULL AND NOT $38
-                                                               OR t.repair_scope IS NOT NULL AND NOT $38
-                                                          THEN tenantd.clock() END) END)
-                                     ELSE tenantd.clock() + $24::interval END,
-                       lease_holder = CASE WHEN $23 = 'hold' THEN t.lease_holder END,
-                       leased_at = CASE WHEN $23 = 'hold' THEN t.leased_at END,
-                       lease_expires_at = CASE WHEN $23 = 'hold' THEN t.lease_expires_at END,
+                       repair_scope = CASE WHEN d.is_current THEN d.repair_scope ELSE t.repair_scope END,
+                       due_at = CASE WHEN d.is_current OR d.keeps_lease
+                                     THEN coalesce(d.due_at, tenantd.clock() + d.due_after * interval '1 microsecond')
+                                     ELSE tenantd.clock() END,
+                       lease_holder = CASE WHEN d.keeps_lease THEN t.lease_holder END,
+                       leased_at = CASE WHEN d.keeps_lease THEN t.leased_at END,
+                       lease_expires_at = CASE WHEN d.keeps_lease THEN t.lease_expires_at END,
                        lease_step = t.lease_step + 1,
                        updated_at = tenantd.clock()
-                 WHERE t.tenant_id = $1
-                   AND t.lease_epoch = $2
-                   AND t.lease_step = $3
-                   AND tenantd.assert_recognised()
-                RETURNING t.tenant_id, t.client_id, t.current_version, t.desired_state, t.phase, t.leased_at,
-                          coalesce(t.paused_at IS NOT NULL
-                                   AND (t.paused_until IS NULL OR t.paused_until > tenantd.clock()), false)
-                          OR EXISTS (SELECT FROM tenantd.pauses AS p
-                                      WHERE p.region IN ('*', t.region)
-                                        AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS is_paused
+                  FROM held AS d
+                 WHERE t.tenant_id = d.tenant_id
+                RETURNING t.tenant_id, t.region, d.is_current AND t.generation = d.generation AS is_current, d.secrets,
+                          d.attempts
+            ), secret AS (
+                SELECT w.tenant_id, s.*
+                  FROM written AS w
+                 CROSS JOIN LATERAL jsonb_to_recordset(w.secrets) AS s (
+                       secret_id bigint, is_gone boolean, standing text, hint text, version integer,
+                       proven_at timestamptz, proven_after bigint, retire_at timestamptz, retire_after bigint,
+                       client_id text, sealed text, key_id text)
             ), sealed AS (
                 INSERT INTO tenantd.secrets (tenant_id, client_id, hint, sealed, key_id)
-                SELECT held.tenant_id, held.client_id, $25, $26, $27
-                  FROM held
-                 WHERE $19 = 'seal'
-            ), restood AS (
+                SELECT tenant_id, client_id, hint, sealed, key_id FROM secret WHERE secret_id IS NULL
+                RETURNING tenant_id, secret_id
+            ), changed AS (
                 UPDATE tenantd.secrets AS s
-                   SET standing = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN 'previous'
-                                       WHEN $19 = 'promote' THEN 'current'
-                                       WHEN $19 IN ('discard', 'withdraw') THEN 'discarded'
-                                       ELSE s.standing END,
-                       hint = CASE $19 WHEN 'identify' THEN $25 ELSE s.hint END,
-                       version = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN s.version
-                                      WHEN $19 = 'promote' THEN held.current_version END,
-                       proven_at = CASE WHEN $19 = 'promote' AND s.standing = 'current' THEN s.proven_at
-                                        WHEN $19 = 'promote' THEN tenantd.clock() END,
-                       retire_at = CASE WHEN $19 = 'promote' AND s.standing = 'current'
-                                        THEN tenantd.clock() + $37::interval END
-                  FROM held
-                 -- First and by itself, so that Postgres looks at no secret for the other words.
-                 WHERE $19 IN ('promote', 'identify', 'discard', 'withdraw')
-                   AND s.tenant_id = held.tenant_id
-                   AND (s.standing = 'unproven' AND $19 IN ('promote', 'identify', 'discard')
-                        OR s.standing = 'current' AND $19 = 'promote'
-                        OR s.standing = 'previous' AND $19 = 'withdraw' AND s.retire_at <= held.leased_at)
+                   SET standing = d.standing,
+                       hint = d.hint,
+                       version = d.version,
+                       proven_at = coalesce(d.proven_at, tenantd.clock() + d.proven_after * interval '1 microsecond'),
+                       retire_at = coalesce(d.retire_at, tenantd.clock() + d.retire_after * interval '1 microsecond')
+                  FROM secret AS d
+                 WHERE s.secret_id = d.secret_id AND s.tenant_id = d.tenant_id AND NOT d.is_gone
             ), forgotten AS (
                 DELETE FROM tenantd.secrets AS s
-                 USING held
-                 WHERE $19 IN ('shred', 'forget', 'lose')
-                   AND s.tenant_id = held.tenant_id
-                   AND ($19 = 'shred'
-                        OR $19 = 'forget' AND s.standing = 'discarded' AND s.hint = $25
-                        OR $19 = 'lose' AND s.standing = 'previous' AND s.hint = $25)
+                 USING secret AS d
+                 WHERE s.secret_id = d.secret_id AND s.tenant_id = d.tenant_id AND d.is_gone
             ), attempted AS (
                 INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, http_status, error_code, trace_id,
                                               message, started_at, duration_ms, holder)
-                SELECT held.tenant_id, held.phase, $28, $29, $30, $31, $32, $33,
-                       tenantd.clock() - make_interval(secs => $34::integer / 1000.0), $34, $35
-                  FROM held
-                 WHERE $28::text IS NOT NULL
+                SELECT w.tenant_id, a.phase, a.effect, a.outcome, a.http_status, a.error_code, a.trace_id, a.message,
+                       tenantd.clock() - a.began_ms_ago * interval '1 millisecond', a.duration_ms, $3
+                  FROM written AS w
+                 CROSS JOIN LATERAL jsonb_to_recordset(w.attempts) AS a (
+                       phase text, effect text, outcome text, http_status smallint, error_code text, trace_id text,
+                       message text, began_ms_ago integer, duration_ms integer)
             )
-            SELECT desired_state, is_paused AS "is_paused!" FROM held
+            SELECT w.tenant_id, w.is_current AS "is_current!", tenantd.clock() AS "at!", s.secret_id AS "sealed?",
+                   EXISTS (SELECT FROM tenantd.pauses AS p
+                            WHERE p.region IN ('*', w.region)
+                              AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS "is_stopped!"
+              FROM written AS w
+              LEFT JOIN sealed AS s ON s.tenant_id = w.tenant_id
             "#,
-            tenant.0,
-            fence.epoch,
-            fence.step,
-            stand.phase.as_str(),
-            stand.client.map(crate::domain::ids::ClientId::as_str),
-            stand.unanswered.map(crate::domain::tenant::Unanswered::as_str),
-            stand.settle.map(interval) as _,
-            snapshot.as_deref() as Option<&[String]>,
-            decision.tenant.is_adopted,
-            decision.tenant.is_afresh,
-            i32::try_from(decision.tenant.failures).unwrap_or(i32::MAX),
-            row.is_progress,
-            interval(row.excused),
-            row.is_proof_refused,
-            row.is_client_missing,
-            row.is_credential_refused,
-            row.is_rechecked,
-            row.recheck_after.map(interval) as _,
-            row.secret,
-            row.wait_reason,
-            row.parked_reason,
-            row.message,
-            row.rest,
-            row.due.map(interval) as _,
-            row.hint.map(Hint::as_str),
-            sealed.map(|sealed| sealed.sealed.as_str()),
-            sealed.map(|sealed| sealed.key_id.as_str()),
-            attempt.map(|attempt| attempt.effect.as_str()),
-            attempt.map(|attempt| attempt.outcome),
-            attempt.and_then(|attempt| attempt.evidence.status).and_then(|status| i16::try_from(status).ok()),
-            attempt.and_then(|attempt| attempt.evidence.code.as_deref()),
-            attempt.and_then(|attempt| attempt.evidence.trace_id.as_deref()),
-            attempt.and_then(|attempt| attempt.message.as_deref()),
-            attempt.map_or(0, |attempt| i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX)),
+            decided,
+            writes.iter().any(|write| write.is_held),
             self.holder.0,
-            row.is_reason_kept,
-            row.overlap.map(interval) as _,
-            row.is_audited,
-            row.audit_after.map(interval) as _,
-            &decision.tenant.drift.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
-            decision.tenant.must_look,
-            decision.tenant.hold.is_some(),
-            row.awaits_right,
-            row.is_right_refused,
-            &decision.tenant.left.iter().map(ToString::to_string).collect::<Vec<_>>() as &[String],
         )
-        .fetch_optional(&self.connections)
+        .fetch_all(&self.connections)
         .await?;
-        Ok(written
-            .map(|row| Desired { is_present: row.desired_state == "present", is_paused: row.is_paused }))
+        let done = rows.into_iter().map(|row| {
+            let (at, is_current, is_stopped, sealed) = (row.at, row.is_current, row.is_stopped, row.sealed);
+            (row.tenant_id, Answer::Done(Committed { at, is_current, is_stopped, sealed }))
+        });
+        Ok(done.collect())
     }
-}
 
-fn texts(hints: &[Hint]) -> Vec<String> {
-    hints.iter().map(ToString::to_string).collect()
+    /// Why nothing was written of these: it had landed before its answer was lost, somebody
+    /// else has the row or has it locked, or the intent is not wanted any more.
+    async fn absent(&self, writes: &[&Write]) -> Result<HashMap<Uuid, Answer>, StoreError> {
+        let tenants: Vec<_> = writes.iter().map(|write| write.tenant.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            -- tenants.had_landed
+            SELECT t.tenant_id, t.lease_epoch, t.lease_step, t.generation, t.updated_at AS at,
+                   (SELECT max(s.secret_id) FROM tenantd.secrets AS s
+                     WHERE s.tenant_id = t.tenant_id AND s.standing = 'unproven') AS sealed,
+                   EXISTS (SELECT FROM tenantd.pauses AS p
+                            WHERE p.region IN ('*', t.region)
+                              AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS "is_stopped!"
+              FROM tenantd.tenants AS t
+             WHERE t.tenant_id = ANY ($1)
+            "#,
+            &tenants
+        )
+        .fetch_all(&self.connections)
+        .await?;
+        let told = writes.iter().filter_map(|write| {
+            let row = rows.iter().find(|row| row.tenant_id == write.tenant.0)?;
+            let is_current = row.generation == write.generation;
+            let answer = match row.lease_step - write.fence.step {
+                _ if row.lease_epoch != write.fence.epoch => Answer::Fenced,
+                1 => Answer::Done(Committed {
+                    at: row.at,
+                    is_current,
+                    is_stopped: row.is_stopped,
+                    sealed: row.sealed,
+                }),
+                0 if write.is_intent && !is_current => Answer::Superseded,
+                0 => Answer::Busy,
+                _ => Answer::Fenced,
+            };
+            Some((row.tenant_id, answer))
+        });
+        Ok(told.collect())
+    }
 }

@@ -78,9 +78,6 @@ impl Store {
                       AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                AND t.due_at <= tenantd.clock()
                AND t.phase = ANY ($3::text[])
-               AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
-                    OR t.phase IN ('removing', 'removed'))
-               AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
                AND (t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock())
              ORDER BY t.due_at
              LIMIT $1

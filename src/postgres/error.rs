@@ -6,11 +6,13 @@
 //! and counted against no tenant.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::postgres::PgDatabaseError;
 
 use super::connections::{SetBack, Swallowed};
 use crate::domain::ids::TenantId;
+use crate::domain::message::Message;
 
 /// A statement that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,12 @@ pub enum StoreError {
     /// Another holder has the row now; nothing was written.
     #[error("the lease on tenant {0} was lost")]
     LeaseLost(TenantId),
+    /// What was to be done was decided on less than is known by now; nothing was written.
+    #[error("what was decided for tenant {0} is out of date")]
+    Superseded(TenantId),
+    /// The same error of a statement that wrote for others, too.
+    #[error("{0}")]
+    Shared(Arc<StoreError>),
     /// A row says something that no version of this program writes.
     #[error(
         "{table} of tenant {tenant} is unreadable: {what}; was it written by hand, or by a newer version?"
@@ -124,12 +132,25 @@ impl Meaning {
 }
 
 impl StoreError {
+    /// What went wrong, and what to do where the error alone tells it.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Driver(error) => said(error),
+            Self::Shared(error) => error.message(),
+            Self::LeaseLost(_) | Self::Superseded(_) | Self::Inconsistent { .. } => {
+                Message::bare(self.to_string())
+            }
+        }
+    }
+
     /// What the database meant; `None` where it was not the database that spoke.
     #[must_use]
     pub fn meaning(&self) -> Option<Meaning> {
         match self {
             Self::Driver(error) => Some(Meaning::of(error)),
-            Self::LeaseLost(_) | Self::Inconsistent { .. } => None,
+            Self::Shared(error) => error.meaning(),
+            Self::LeaseLost(_) | Self::Superseded(_) | Self::Inconsistent { .. } => None,
         }
     }
 
@@ -229,15 +250,16 @@ fn code(error: &sqlx::Error) -> Cow<'_, str> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default()
 }
 
-const POOLER: &str = "; a connection pooler is between tenantd and the server: set database.pooler = \"transaction\", or connect past it";
+const POOLER: &str = "a connection pooler is between tenantd and the server: set database.pooler = \"transaction\", or connect past it";
 
 /// Only the server's own words: never a statement's values.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the driver's, and not exhaustive")]
-fn said(error: &sqlx::Error) -> String {
+fn said(error: &sqlx::Error) -> Message {
     if let Some(database) = error.as_database_error() {
         let code = database.code().unwrap_or_default();
-        let remedy = match Meaning::of(error) {
-            Meaning::Pooler => POOLER,
+        let said = format!("the database said: {} ({code})", database.message());
+        return match Meaning::of(error) {
+            Meaning::Pooler => Message::new(said, POOLER),
             Meaning::Contended
             | Meaning::Away
             | Meaning::ReadOnly
@@ -246,16 +268,17 @@ fn said(error: &sqlx::Error) -> String {
             | Meaning::Forbidden
             | Meaning::SchemaMissing
             | Meaning::Values
-            | Meaning::Defect => "",
+            | Meaning::Defect => Message::bare(said),
         };
-        return format!("the database said: {} ({code}){remedy}", database.message());
     }
     match error {
-        sqlx::Error::PoolTimedOut => "every connection to the database is busy".to_owned(),
-        sqlx::Error::AnyDriverError(error) if error.is::<SetBack>() => error.to_string(),
-        sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>() => format!("{error}{POOLER}"),
-        sqlx::Error::ColumnDecode { index, .. } => format!("column {index} cannot be read"),
-        other => format!("the database did not answer: {other}"),
+        sqlx::Error::PoolTimedOut => Message::bare("every connection to the database is busy"),
+        sqlx::Error::AnyDriverError(error) if error.is::<SetBack>() => Message::bare(error.to_string()),
+        sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>() => {
+            Message::new(error.to_string(), POOLER)
+        }
+        sqlx::Error::ColumnDecode { index, .. } => Message::bare(format!("column {index} cannot be read")),
+        other => Message::bare(format!("the database did not answer: {other}")),
     }
 }
 

@@ -323,18 +323,17 @@ impl Row {
     }
 
     fn not_due(&self) -> Option<Blocker> {
-        if self.is_due {
-            return None;
-        }
         let kind = match self.due_at {
-            Some(_) if self.is_early => BlockerKind::NotBefore,
-            Some(_) => BlockerKind::NotDue,
-            None if self.parked_reason.is_some() => BlockerKind::Parked,
-            None if self.awaits_budget => match self.hold() {
+            // Also while it is due, for as long as it takes to look.
+            _ if self.parked_reason.is_some() => BlockerKind::Parked,
+            _ if self.awaits_budget => match self.hold() {
                 None => BlockerKind::AwaitingBudget,
                 Some(Hold::Deletions) => BlockerKind::DeletionsHeld,
                 Some(Hold::Changes) => BlockerKind::ChangesHeld,
             },
+            Some(_) if self.is_early => BlockerKind::NotBefore,
+            _ if self.is_due || self.is_paused => return None,
+            Some(_) => BlockerKind::NotDue,
             None => BlockerKind::NothingDue,
         };
         let reason = self.parked_reason.as_ref().or(self.wait_reason.as_ref());
@@ -342,7 +341,23 @@ impl Row {
             (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
             (reason, message) => reason.or(message.as_ref()).cloned(),
         };
-        let until = if self.is_early { self.not_before.max(self.due_at) } else { self.due_at };
+        let until = match kind {
+            BlockerKind::NotBefore => self.not_before.max(self.due_at),
+            BlockerKind::NotDue => self.due_at,
+            // Somebody ends it.
+            BlockerKind::Parked
+            | BlockerKind::AwaitingBudget
+            | BlockerKind::DeletionsHeld
+            | BlockerKind::ChangesHeld
+            | BlockerKind::NothingDue
+            | BlockerKind::Paused
+            | BlockerKind::Working
+            | BlockerKind::UnknownPhase
+            | BlockerKind::RegionNotConfigured
+            | BlockerKind::BreakerOpen
+            | BlockerKind::RegionPaused
+            | BlockerKind::FleetPaused => None,
+        };
         Some(Blocker { kind, since: Some(self.reason_since), until, detail })
     }
 

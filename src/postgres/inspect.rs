@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::types::Uuid;
+use sqlx::types::{Json, Uuid};
 
-use super::rows::stored_secrets;
+use super::rows::{SecretRow, stored_secrets};
 use super::{Store, StoreError};
 use crate::domain::census::Known;
 use crate::domain::hints::StoredSecret;
@@ -76,13 +76,11 @@ impl Store {
                    t.mint_snapshot IS NOT NULL OR t.is_adopted OR t.phase IN ('rotating', 'proving') AS "is_minting!",
                    t.unanswered = 'create' IS TRUE
                        AND coalesce(t.settles_at > tenantd.clock(), true) AS "is_settling!",
-                   ARRAY(SELECT x.hint FROM tenantd.secrets AS x
-                          WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "hints!: Vec<Option<String>>",
-                   ARRAY(SELECT x.standing FROM tenantd.secrets AS x
-                          WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "standings!",
-                   ARRAY(SELECT coalesce(x.standing = 'previous' AND x.retire_at <= tenantd.clock(), false)
-                           FROM tenantd.secrets AS x
-                          WHERE x.tenant_id = t.tenant_id ORDER BY x.secret_id) AS "are_retiring!"
+                   (SELECT jsonb_agg(jsonb_build_object('id', x.secret_id, 'hint', x.hint, 'standing', x.standing,
+                                                        'version', x.version, 'proven_at', x.proven_at,
+                                                        'retire_at', x.retire_at) ORDER BY x.secret_id)
+                      FROM tenantd.secrets AS x
+                     WHERE x.tenant_id = t.tenant_id) AS "secrets: Json<Vec<SecretRow>>"
               FROM tenantd.tenants AS t
              WHERE t.tenant_id = $1
             "#,
@@ -105,7 +103,7 @@ impl Store {
             redirect_uris: row.redirect_uris,
             phase,
             client: row.client_id.map(ClientId::new),
-            stored: stored_secrets(tenant, row.hints, &row.standings, &row.are_retiring)?,
+            stored: stored_secrets(tenant, row.secrets)?,
             is_wanted: row.is_wanted,
             is_paused: row.is_paused,
             is_minting: row.is_minting,

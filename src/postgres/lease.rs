@@ -136,10 +136,7 @@ impl Store {
             -- tenants.recheck_later
             UPDATE tenantd.tenants
                SET recheck_at = greatest(recheck_at, tenantd.clock() + $2::interval),
-                   due_at = CASE WHEN parked_reason IS NULL
-                                      AND (phase = 'removed' OR phase = 'ready' AND desired_state = 'present')
-                                 THEN least(due_at, tenantd.clock() + $2::interval)
-                                 ELSE due_at END
+                   generation = generation + 1
              WHERE tenant_id = $1
             "#,
             tenant.0,

@@ -101,7 +101,7 @@ impl Store {
                  WHERE external_id = $1 AND paused_at IS NOT NULL
                 RETURNING tenant_id
             )
-            SELECT count(*) AS "resumed!", max(pg_notify('tenantd_work', '')::text) AS woken FROM resumed
+            SELECT count(*) AS "resumed!" FROM resumed
             "#,
             external_id
         )

@@ -58,7 +58,8 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
                    drift = '{}',
                    drifted_at = NULL,
                    repair_scope = NULL,
-                   due_at = tenantd.clock(),
+                   generation = generation + 1,
+                   backoff_at = NULL,
                    parked_reason = NULL,
                    wait_reason = NULL,
                    message = NULL,
@@ -76,7 +77,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
              WHERE tenant_id = $1 AND parked_reason = 'ClientMissing'
             RETURNING tenant_id
         )
-        SELECT count(*) AS "begun!", max(pg_notify('tenantd_work', '')::text) AS woken FROM begun
+        SELECT count(*) AS "begun!" FROM begun
         "#,
         tenant.0
     )

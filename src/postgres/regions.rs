@@ -118,9 +118,8 @@ impl Store {
                    reason_since = CASE WHEN m.is_allowed THEN tenantd.clock() ELSE t.reason_since END,
                    progress_at = CASE WHEN m.is_allowed THEN tenantd.clock() ELSE t.progress_at END,
                    failures = CASE WHEN m.is_allowed THEN 0 ELSE t.failures END,
-                   due_at = CASE WHEN m.is_allowed AND t.desired_state = 'present'
-                                 THEN greatest(tenantd.clock(), CASE WHEN t.phase = 'pending' THEN t.not_before END)
-                                 ELSE t.due_at END
+                   backoff_at = CASE WHEN m.is_allowed THEN NULL ELSE t.backoff_at END,
+                   generation = t.generation + m.is_allowed::integer
               FROM (SELECT tenant_id,
                            coalesce(matched.region, '') AS region,
                            matched.region IS NOT NULL AND parked_reason = 'HostNotAllowed' IS TRUE AS is_allowed
@@ -306,7 +305,8 @@ impl Store {
                SET progress_at = t.progress_at
                                  + greatest(least(t.due_at, tenantd.clock()) - was.opened_at, interval '0'),
                    credential_refused_at = NULL,
-                   due_at = least(t.due_at, tenantd.clock())
+                   backoff_at = NULL,
+                   generation = t.generation + 1
               FROM was
              WHERE t.region = was.region
                -- Whoever waits for that was refused: the index knows them.

@@ -202,7 +202,7 @@ async fn wake_held(connection: &mut Link) -> Result<(), StoreError> {
         -- tenants.wake_held
         WITH woken AS (
             UPDATE tenantd.tenants AS t
-               SET due_at = least(t.due_at, tenantd.clock())
+               SET generation = t.generation + 1
              WHERE t.parked_reason IS NULL
                AND (t.desired_state = 'present' OR t.removal_admitted_at IS NOT NULL
                     OR t.phase IN ('removing', 'removed'))
@@ -287,12 +287,8 @@ async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, S
                wait_reason = CASE WHEN s.keeps_reason THEN t.wait_reason END,
                message = CASE WHEN s.keeps_reason OR t.parked_reason IS NOT NULL THEN t.message END,
                reason_since = CASE WHEN s.phase = t.phase THEN t.reason_since ELSE tenantd.clock() END,
-               due_at = CASE WHEN t.parked_reason IS NOT NULL THEN NULL
-                             WHEN t.phase = 'removed' THEN CASE WHEN t.region <> '' THEN tenantd.clock() + $1::interval END
-                             WHEN t.desired_state = 'absent' THEN NULL
-                             WHEN s.may_land THEN tenantd.clock() + $1::interval
-                             WHEN s.phase = 'ready' OR NOT s.keeps_reason THEN tenantd.clock()
-                             ELSE t.due_at END
+               backoff_at = CASE WHEN s.keeps_reason THEN t.backoff_at END,
+               generation = t.generation + 1
           FROM (SELECT x.tenant_id, x.phase, x.keeps_reason,
                        -- Also while a worker has just sent one: then it settles from now on.
                        x.phase = 'creating' AND x.client_id IS NULL AND x.parked_reason IS NULL AS may_land

@@ -82,6 +82,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Driver`].
+    #[expect(clippy::too_many_lines, reason = "one statement, and its arguments")]
     pub async fn note_missing_right(
         &self,
         region: &RegionName,
@@ -129,7 +130,8 @@ impl Store {
                        progress_at = tenantd.clock(),
                        wait_reason = 'RightMissing',
                        parked_reason = NULL,
-                       due_at = CASE WHEN t.due_at IS NOT NULL OR t.parked_reason IS NOT NULL THEN tenantd.clock() END
+                       backoff_at = NULL,
+                       generation = t.generation + 1
                   FROM lacking
                  WHERE t.region = lacking.region AND t.awaits_right = $2
                    -- Who was under way when it became known spent something too.
@@ -199,7 +201,7 @@ impl Store {
                  WHERE r.region = turn.region AND r.effect = turn.effect
             )
             UPDATE tenantd.tenants AS t
-               SET due_at = tenantd.clock(), progress_at = tenantd.clock()
+               SET generation = t.generation + 1, progress_at = tenantd.clock(), backoff_at = NULL
               FROM chosen
              WHERE t.tenant_id = chosen.tenant_id
             RETURNING t.tenant_id
@@ -230,7 +232,7 @@ impl Store {
                 RETURNING region, effect
             ), released AS (
                 UPDATE tenantd.tenants AS t
-                   SET due_at = tenantd.clock(), progress_at = tenantd.clock(), failures = 0
+                   SET generation = t.generation + 1, progress_at = tenantd.clock(), backoff_at = NULL, failures = 0
                   FROM back
                  WHERE t.region = back.region AND t.awaits_right = back.effect
                    AND t.wait_reason = 'RightMissing'

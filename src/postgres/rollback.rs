@@ -104,7 +104,7 @@ async fn turn(
                    current_version = greatest(tenantd.version_after(greatest(t.desired_version, t.current_version)), i.version_floor),
                    acknowledged_version = NULL,
                    retire_at = r.retire_at,
-                   due_at = CASE WHEN t.parked_reason IS NULL THEN least(t.due_at, r.retire_at) END,
+                   generation = t.generation + 1,
                    lease_epoch = t.lease_epoch + 1,
                    lease_step = 0,
                    lease_holder = NULL,

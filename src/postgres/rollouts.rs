@@ -417,8 +417,7 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
                FOR NO KEY UPDATE SKIP LOCKED
         ), admitted AS (
             UPDATE tenantd.tenants AS t
-               SET repair_scope = $3,
-                   due_at = least(t.due_at, tenantd.clock())
+               SET repair_scope = $3
               FROM next
              WHERE t.tenant_id = next.tenant_id
             RETURNING t.tenant_id
@@ -430,16 +429,7 @@ async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> 
         room,
         scope.as_str()
     )
-    .execute(&mut *connection)
-    .await?;
-    // The owner's trigger tells nobody of this.
-    sqlx::query!(
-        r#"
-        -- work.notify
-        SELECT max(pg_notify('tenantd_work', '')::text) AS woken
-        "#
-    )
-    .fetch_one(connection)
+    .execute(connection)
     .await?;
     Ok(admitted.rows_affected())
 }

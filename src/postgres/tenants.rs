@@ -105,8 +105,6 @@ pub struct Allowed {
     pub parked: Option<String>,
     /// Why it is paused.
     pub paused: Option<String>,
-    /// The daemon was called.
-    pub woken: Option<String>,
 }
 
 impl Filter {
@@ -299,7 +297,8 @@ impl Store {
             -- tenants.retry
             WITH retried AS (
                 UPDATE tenantd.tenants
-                   SET parked_reason = NULL,
+                   SET generation = generation + 1,
+                       parked_reason = NULL,
                        wait_reason = NULL,
                        message = NULL,
                        reason_since = tenantd.clock(),
@@ -308,10 +307,7 @@ impl Store {
                        proof_refused_at = NULL,
                        client_missing_at = NULL,
                        is_minted_afresh = false,
-                       due_at = CASE WHEN desired_state = 'present' OR phase IN ('removing', 'removed')
-                                          OR removal_admitted_at IS NOT NULL
-                                     THEN greatest(tenantd.clock(), CASE WHEN phase = 'pending' THEN not_before END)
-                                     END,
+                       backoff_at = NULL,
                        updated_at = tenantd.clock()
                  WHERE external_id = $1
                    AND lease_holder IS NULL
@@ -319,7 +315,7 @@ impl Store {
                         OR due_at > tenantd.clock() AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
                 RETURNING tenant_id
             )
-            SELECT count(*) AS "retried!", max(pg_notify('tenantd_work', '')::text) AS woken FROM retried
+            SELECT count(*) AS "retried!" FROM retried
             "#,
             external_id
         )
@@ -363,15 +359,13 @@ impl Store {
             WITH allowed AS (
                 UPDATE tenantd.tenants
                    SET repair_scope = 'all',
-                       due_at = CASE WHEN phase = 'ready' AND parked_reason IS NULL
-                                     THEN tenantd.clock() ELSE due_at END,
+                       generation = generation + 1,
                        updated_at = tenantd.clock()
                  WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
                 RETURNING parked_reason, pause_reason, paused_at, paused_until
             )
             SELECT parked_reason AS parked,
-                   CASE WHEN paused_until IS NULL OR paused_until > tenantd.clock() THEN pause_reason END AS paused,
-                   pg_notify('tenantd_work', '')::text AS woken
+                   CASE WHEN paused_until IS NULL OR paused_until > tenantd.clock() THEN pause_reason END AS paused
               FROM allowed
             "#,
             tenant.0,

@@ -4,8 +4,11 @@
 //! copied out of the socket's buffers is wiped when it is dropped; those
 //! buffers themselves belong to the HTTP library and are not.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// Longest body that is read, in bytes. Qlik's longest answer to us, a page of a
@@ -25,12 +28,15 @@ pub(super) enum BodyFault {
     BrokenOff,
 }
 
-/// Reads the body to its end.
+/// Reads the body to its end, each piece of it within `silence`.
 ///
 /// # Errors
 ///
 /// [`BodyFault`]; the connection is then given up.
-pub(super) async fn read(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, BodyFault> {
+pub(super) async fn read(
+    response: &mut Response,
+    silence: Duration,
+) -> Result<Zeroizing<Vec<u8>>, BodyFault> {
     if is_encoded(response.headers()) {
         return Err(BodyFault::Unacceptable);
     }
@@ -40,10 +46,13 @@ pub(super) async fn read(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, 
         return Err(BodyFault::Unacceptable);
     }
     let mut body = Zeroizing::new(Vec::with_capacity(announced));
-    while let Some(chunk) = response.chunk().await.map_err(|_| BodyFault::BrokenOff)? {
-        append(&mut body, &chunk)?;
+    loop {
+        match timeout(silence, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => append(&mut body, &chunk)?,
+            Ok(Ok(None)) => return Ok(body),
+            Ok(Err(_)) | Err(_) => return Err(BodyFault::BrokenOff),
+        }
     }
-    Ok(body)
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

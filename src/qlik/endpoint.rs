@@ -26,7 +26,6 @@ pub(super) enum Tier {
 pub(super) struct Endpoint {
     /// Its name in metrics.
     pub(super) name: &'static str,
-    /// HTTP method.
     pub(super) method: Method,
     /// Path with `{placeholders}`, as traces show it.
     pub(super) path: &'static str,
@@ -70,7 +69,6 @@ endpoints! {
 
 /// A request to be sent, still without host and token.
 pub(super) struct Call {
-    /// What is asked for.
     pub(super) endpoint: &'static Endpoint,
     /// Path and query, escaped.
     pub(super) target: String,
@@ -110,8 +108,8 @@ impl Call {
         Ok(self)
     }
 
-    /// With a JSON body. The bytes are wiped with their last reference where
-    /// the caller's owner wipes them.
+    /// With a JSON body. The bytes are wiped when the last reference to them goes, if their
+    /// owner wipes them.
     pub(super) fn with_body(mut self, body: Bytes) -> Self {
         self.body = Some(body);
         self

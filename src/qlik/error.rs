@@ -1,9 +1,8 @@
 //! Turns what came instead of a good answer into a [`Failure`].
 //!
-//! The rule: of an answer only the status, the first error code and the trace id
-//! are kept, and the latter two only where they look like what they claim to
-//! be, since they are stored and shown. A body that is no error document is no
-//! error here: the status alone then decides.
+//! The rule: of an answer only the status, the first error code and the trace id are
+//! kept, and the latter two only where they look like what they claim to be, since they
+//! are stored and shown. Where the body is no error document, the status alone decides.
 
 use std::time::{Duration, SystemTime};
 

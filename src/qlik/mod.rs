@@ -1,16 +1,17 @@
 //! Qlik Cloud over HTTPS: the adapter behind [`QlikApi`].
 //!
-//! A call goes down through three layers, each of which knows one thing:
+//! A call goes down through four layers, each of which knows one thing:
 //! `oauth_clients`, `oauth_tokens` and `users` know what to ask and how to read the answer,
-//! `token` knows who we are on which host, and `transport` knows how to send,
-//! how much to read and what a failure proves. `endpoint` lists every request
-//! there is.
+//! `caller` knows what a refused token means, `token` knows who we are on which host,
+//! and `transport` knows how to send, how much to read and what a failure proves.
+//! `endpoint` lists every request there is.
 //!
 //! The rules: **a request is written once**, with the one exception of a 401,
 //! which proves that nothing was done; **a token goes to the host that gave it
 //! and to no other**; and nothing of an answer's body is ever logged or quoted.
 
 mod body;
+mod caller;
 mod endpoint;
 mod error;
 mod oauth_clients;
@@ -33,7 +34,7 @@ use std::time::Duration;
 pub use options::{CloudOptions, InvalidOptions};
 
 use crate::domain::drift::Change;
-use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::failure::Failure;
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint, PageCursor, RegionName, TokenId, UserId};
 use crate::domain::look::SeenClient;
@@ -42,22 +43,17 @@ use crate::domain::region::AllowedHost;
 use crate::domain::secret::{ClientSecret, RegionCredential};
 use crate::domain::token::TokenPage;
 use crate::ports::{Clock, NewClient, NewSecret, QlikApi};
-use endpoint::Call;
+use caller::Caller;
 use token::Tokens;
-use transport::{Answer, Transport};
+use transport::Transport;
 
 /// Every Qlik Cloud tenant that the configured regions allow.
 pub struct Cloud {
-    transport: Arc<Transport>,
-    tokens: Tokens,
+    caller: Caller,
 }
 
 impl Cloud {
     /// A client with these options, acting on each region with its credential.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidOptions`], naming the setting and the remedy.
     pub fn new(
         options: &CloudOptions,
         credentials: HashMap<RegionName, RegionCredential>,
@@ -65,78 +61,53 @@ impl Cloud {
     ) -> Result<Self, InvalidOptions> {
         let transport = Arc::new(Transport::new(options, Arc::clone(&clock))?);
         let tokens = Tokens::new(Arc::clone(&transport), credentials, clock);
-        Ok(Self { transport, tokens })
-    }
-
-    /// Sends a call with our token. A token that is refused is renewed and the
-    /// call repeated, once: a 401 proves that nothing was done, so that this is
-    /// safe for a create and a mint too.
-    async fn call(&self, host: &AllowedHost, call: &Call) -> Result<Answer, Failure> {
-        let token = self.tokens.get(host).await?;
-        match self.transport.send(host.host(), call, Some(token.bearer())).await {
-            Err(refused) if refused.kind == FailureKind::CredentialRefused => {}
-            done => return done,
-        }
-        let token = self.tokens.renew(host, &token).await?;
-        let result = self.transport.send(host.host(), call, Some(token.bearer())).await;
-        if result.as_ref().is_err_and(|refused| refused.kind == FailureKind::CredentialRefused) {
-            self.tokens.forget(host, &token);
-        }
-        result.map_err(Failure::with_fresh_token)
-    }
-
-    /// Sends a call that deletes one thing. One that is gone already is deleted.
-    async fn delete(&self, host: &AllowedHost, call: &Call) -> Result<(), Failure> {
-        match self.call(host, call).await {
-            Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
-            Ok(_) | Err(_) => Ok(()),
-        }
+        Ok(Self { caller: Caller { transport, tokens } })
     }
 }
 
 impl QlikApi for Cloud {
     async fn create_client(&self, host: &AllowedHost, wanted: &WantedClient) -> Result<NewClient, Failure> {
-        oauth_clients::create(self, host, wanted).await
+        oauth_clients::create(&self.caller, host, wanted).await
     }
 
     async fn list_clients(&self, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
-        oauth_clients::list(self, host).await
+        oauth_clients::list(&self.caller, host).await
     }
 
     async fn list_secrets(&self, host: &AllowedHost, client: &ClientId) -> Result<Vec<SeenSecret>, Failure> {
-        oauth_clients::list_secrets(self, host, client).await
+        oauth_clients::list_secrets(&self.caller, host, client).await
     }
 
     async fn delete_client(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
-        oauth_clients::delete(self, host, client).await
+        oauth_clients::delete(&self.caller, host, client).await
     }
 
     async fn mint_secret(&self, host: &AllowedHost, client: &ClientId) -> Result<NewSecret, Failure> {
-        oauth_clients::mint_secret(self, host, client).await
+        oauth_clients::mint_secret(&self.caller, host, client).await
     }
 
     async fn delete_secret(&self, host: &AllowedHost, client: &ClientId, hint: &Hint) -> Result<(), Failure> {
-        oauth_clients::delete_secret(self, host, client, hint).await
+        oauth_clients::delete_secret(&self.caller, host, client, hint).await
     }
 
     async fn is_trusted(&self, host: &AllowedHost, client: &ClientId) -> Result<bool, Failure> {
-        oauth_clients::is_trusted(self, host, client).await
+        oauth_clients::is_trusted(&self.caller, host, client).await
     }
 
     async fn trust(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
-        oauth_clients::trust(self, host, client).await
+        oauth_clients::trust(&self.caller, host, client).await
     }
 
     async fn amend(&self, host: &AllowedHost, client: &ClientId, changes: &[Change]) -> Result<(), Failure> {
-        oauth_clients::amend(self, host, client, changes).await
+        oauth_clients::amend(&self.caller, host, client, changes).await
     }
 
     async fn bots_of(&self, host: &AllowedHost, client: &ClientId) -> Result<Vec<UserId>, Failure> {
-        users::bots_of(self, host, client).await
+        users::bots_of(&self.caller, host, client).await
     }
 
     async fn delete_user(&self, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
-        users::delete(self, host, user).await
+        users::delete(&self.caller, host, user).await
     }
 
     async fn page_of_tokens(
@@ -145,15 +116,15 @@ impl QlikApi for Cloud {
         user: Option<&UserId>,
         at: Option<&PageCursor>,
     ) -> Result<TokenPage, Failure> {
-        oauth_tokens::page(self, host, user, at).await
+        oauth_tokens::page(&self.caller, host, user, at).await
     }
 
     async fn delete_token(&self, host: &AllowedHost, token: &TokenId) -> Result<(), Failure> {
-        oauth_tokens::delete(self, host, token).await
+        oauth_tokens::delete(&self.caller, host, token).await
     }
 
     async fn delete_tokens_of(&self, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
-        oauth_tokens::delete_of(self, host, client).await
+        oauth_tokens::delete_of(&self.caller, host, client).await
     }
 
     async fn prove(
@@ -162,22 +133,22 @@ impl QlikApi for Cloud {
         client: &ClientId,
         secret: &ClientSecret,
     ) -> Result<(), Failure> {
-        token::prove(&self.transport, host, client, secret).await
+        token::prove(&self.caller.transport, host, client, secret).await
     }
 
     async fn bot_user(&self, host: &AllowedHost) -> Result<UserId, Failure> {
-        users::me(self, host).await
+        users::me(&self.caller, host).await
     }
 
     async fn roles(&self, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
-        users::roles(self, host).await
+        users::roles(&self.caller, host).await
     }
 
     async fn authenticate(&self, host: &AllowedHost) -> Result<(), Failure> {
-        self.tokens.fetch_anew(host).await
+        self.caller.tokens.fetch_anew(host).await
     }
 
     fn last_token(&self, region: &RegionName) -> Option<Duration> {
-        self.tokens.last_token(region)
+        self.caller.tokens.last_token(region)
     }
 }

@@ -1,20 +1,21 @@
 //! The OAuth clients API.
 //!
-//! The rules: any success that carries what was asked for is a success, whatever
-//! its number, and a body that was not asked for is not read; and a list that may hide
-//! our mark is no list, since it would let a second client be made.
+//! The rules: any success that carries what was asked for is a success, whatever its
+//! number, and a body that was not asked for is not read; and a list that may hide our
+//! mark counts as no list, because believing it could make a second client.
 
 use hyper::body::Bytes;
 
+use super::caller::Caller;
 use super::endpoint::{
     AMEND_CLIENT, CREATE_CLIENT, Call, DELETE_CLIENT, DELETE_SECRET, LIST_CLIENTS, MINT_SECRET, READ_CLIENT,
     READ_CONSENT, TRUST_CONSENT, unsendable,
 };
 use super::pages::{self, List};
 use super::transport::Answer;
+use super::users;
 use super::wire::clients::{ConnectionConfig, CreateAnswer, CreateRequest, MintAnswer, Operation, TRUST};
 use super::wire::seen::SeenItem;
-use super::{Cloud, users};
 use crate::domain::drift::Change;
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::hints::SeenSecret;
@@ -29,25 +30,25 @@ const CLIENTS: List<'_> =
     List { endpoint: &LIST_CLIENTS, query: &[("limit", "100"), ("sort", "-createdAt")], cursors: &["next"] };
 
 pub(super) async fn create(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     wanted: &WantedClient,
 ) -> Result<NewClient, Failure> {
-    let body = serde_json::to_vec(&CreateRequest::from(wanted)).map_err(|_| unsendable())?;
-    let answer = cloud.call(host, &Call::new(&CREATE_CLIENT, &[])?.with_body(body.into())).await?;
+    let body = serde_json::to_vec(&CreateRequest(wanted)).map_err(|_| unsendable())?;
+    let answer = caller.call(host, &Call::new(&CREATE_CLIENT, &[])?.with_body(body.into())).await?;
     let created: CreateAnswer = answer.read()?;
     let hint = created.hint();
     Ok(NewClient { client_id: ClientId::new(created.id), secret: created.secret, hint })
 }
 
-pub(super) async fn list(cloud: &Cloud, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
-    let items = pages::all(cloud, host, &CLIENTS, |client: SeenItem, _| Ok(Some(client))).await?;
+pub(super) async fn list(caller: &Caller, host: &AllowedHost) -> Result<Vec<SeenClient>, Failure> {
+    let items = pages::all(caller, host, &CLIENTS, |client: SeenItem, _| Ok(Some(client))).await?;
     let is_reduced = items.iter().any(|client| client.is_reduced() && !client.is_deleted());
-    // Reduced items are all that somebody sees who is no administrator; among others, one is
-    // a client without anything that may be missing.
+    // Who is no administrator sees reduced clients only. A single one among others may just
+    // have nothing more to show.
     if is_reduced
         && !items.iter().any(SeenItem::is_of_administrators)
-        && !users::is_administrator(cloud, host).await?
+        && !users::is_administrator(caller, host).await?
     {
         let evidence = Evidence { status: Some(200), ..Evidence::default() };
         return Err(Failure { kind: FailureKind::Forbidden, evidence });
@@ -67,11 +68,11 @@ fn checked(client: SeenItem, answer: &Answer) -> Result<SeenItem, Failure> {
 }
 
 pub(super) async fn list_secrets(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
 ) -> Result<Vec<SeenSecret>, Failure> {
-    let answer = cloud.call(host, &Call::new(&READ_CLIENT, &[client.as_str()])?).await?;
+    let answer = caller.call(host, &Call::new(&READ_CLIENT, &[client.as_str()])?).await?;
     let client = checked(answer.read()?, &answer)?;
     if client.is_deleted() {
         return Err(answer.meaning(FailureKind::NotFound));
@@ -79,49 +80,49 @@ pub(super) async fn list_secrets(
     client.secrets().ok_or_else(|| answer.unreadable())
 }
 
-pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
+pub(super) async fn delete(caller: &Caller, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
     let call = Call::new(&DELETE_CLIENT, &[client.as_str()])?.confirming(client)?;
-    cloud.delete(host, &call).await
+    caller.delete(host, &call).await
 }
 
 pub(super) async fn mint_secret(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
 ) -> Result<NewSecret, Failure> {
-    let answer = cloud.call(host, &Call::new(&MINT_SECRET, &[client.as_str()])?).await?;
+    let answer = caller.call(host, &Call::new(&MINT_SECRET, &[client.as_str()])?).await?;
     let minted: MintAnswer = answer.read()?;
     let hint = minted.hint();
     Ok(NewSecret { secret: minted.secret, hint })
 }
 
 pub(super) async fn delete_secret(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
     hint: &Hint,
 ) -> Result<(), Failure> {
-    cloud.delete(host, &Call::new(&DELETE_SECRET, &[client.as_str(), hint.as_str()])?).await
+    caller.delete(host, &Call::new(&DELETE_SECRET, &[client.as_str(), hint.as_str()])?).await
 }
 
 pub(super) async fn is_trusted(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
 ) -> Result<bool, Failure> {
-    let answer = cloud.call(host, &Call::new(&READ_CONSENT, &[client.as_str()])?).await?;
+    let answer = caller.call(host, &Call::new(&READ_CONSENT, &[client.as_str()])?).await?;
     Ok(answer.read::<ConnectionConfig>()?.consent_method == "trusted")
 }
 
-pub(super) async fn trust(cloud: &Cloud, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
+pub(super) async fn trust(caller: &Caller, host: &AllowedHost, client: &ClientId) -> Result<(), Failure> {
     let call = Call::new(&TRUST_CONSENT, &[client.as_str()])?.with_body(Bytes::from_static(TRUST));
-    cloud.call(host, &call).await.map(|_| ())
+    caller.call(host, &call).await.map(|_| ())
 }
 
 /// Sets fields. Qlik may answer with a secret that the patch made (202): it is
 /// never read, and the next look sees its hint.
 pub(super) async fn amend(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
     changes: &[Change],
@@ -132,5 +133,5 @@ pub(super) async fn amend(
     let operations: Vec<_> = changes.iter().map(Operation::from).collect();
     let body = serde_json::to_vec(&operations).map_err(|_| unsendable())?;
     let call = Call::new(&AMEND_CLIENT, &[client.as_str()])?.with_body(body.into());
-    cloud.call(host, &call).await.map(drop)
+    caller.call(host, &call).await.map(drop)
 }

@@ -3,8 +3,11 @@
 //! The rule: what cannot work is said when the daemon starts, with the setting
 //! that mends it, and not as a failure of the first tenant.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::domain::message::Message;
 
 /// How requests reach the tenants. Has no `Debug`: `proxy` may hold a password.
 pub struct CloudOptions {
@@ -38,20 +41,47 @@ impl CloudOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidOptions {
     /// The process has not chosen its cryptography.
-    #[error("no TLS provider is installed: call rustls' `install_default` first thing in `main`")]
     NoCryptoProvider,
     /// `ca_pem` is not what it should be.
-    #[error("qlik.ca_file holds no readable PEM certificate")]
     BadCa,
     /// `proxy` is no address.
-    #[error("qlik.proxy is not the address of a proxy, such as http://proxy.example.com:3128")]
     BadProxy,
     /// Two ways to reroute the same connection.
-    #[error("qlik.proxy and qlik.connect_to exclude each other: remove one")]
     ProxyAndConnectTo,
     /// Most likely a machine without root certificates.
-    #[error(
-        "the HTTPS client cannot start: install the system's root certificates (package ca-certificates) or set qlik.ca_file"
-    )]
     Client(#[source] reqwest::Error),
+}
+
+impl InvalidOptions {
+    /// What is wrong, and which setting mends it.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NoCryptoProvider => Message::new(
+                "no TLS provider is installed",
+                "call rustls' `install_default` first thing in `main`",
+            ),
+            Self::BadCa => Message::new(
+                "qlik.ca_file holds no readable PEM certificate",
+                "write the authority's certificate into it, from BEGIN to END",
+            ),
+            Self::BadProxy => Message::new(
+                "qlik.proxy is not the address of a proxy",
+                "write one such as http://proxy.example.com:3128",
+            ),
+            Self::ProxyAndConnectTo => {
+                Message::new("qlik.proxy and qlik.connect_to exclude each other", "remove one")
+            }
+            Self::Client(_) => Message::new(
+                "the HTTPS client cannot start",
+                "install the system's root certificates (package ca-certificates) or set qlik.ca_file",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for InvalidOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
 }

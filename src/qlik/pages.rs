@@ -4,8 +4,8 @@
 //! hides would be taken for not there; and of a link to the next page only the
 //! cursor is used.
 //!
-//! A list that is longer than what may be asked at once waits for its turns here, since
-//! begun anew it would never come to its end.
+//! A list that needs more requests than the limits allow at once waits here between them.
+//! If it began anew each time, it would never reach its end.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use super::Cloud;
+use super::caller::Caller;
 use super::endpoint::{Call, Endpoint};
 use super::transport::Answer;
 use super::wire::Page;
@@ -40,7 +40,7 @@ pub(super) struct List<'a> {
 
 /// Reads all pages and keeps what `read` makes of their items.
 pub(super) async fn all<T: DeserializeOwned, U>(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     list: &List<'_>,
     read: impl Fn(T, &Answer) -> Result<Option<U>, Failure> + Send,
@@ -49,7 +49,7 @@ pub(super) async fn all<T: DeserializeOwned, U>(
     let mut cursors = HashSet::new();
     let mut at = None;
     loop {
-        let (answer, page, next) = in_turn(cloud, host, list, at.as_ref()).await?;
+        let (answer, page, next) = in_turn(caller, host, list, at.as_ref()).await?;
         for item in page.data {
             kept.extend(read(item, &answer)?);
         }
@@ -64,23 +64,23 @@ pub(super) async fn all<T: DeserializeOwned, U>(
 
 /// One page, and where the next one begins.
 pub(super) async fn one<T: DeserializeOwned>(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     list: &List<'_>,
     at: Option<&PageCursor>,
 ) -> Result<(Page<T>, Option<PageCursor>), Failure> {
-    read_page(cloud, host, list, at).await.map(|(_, page, next)| (page, next))
+    read_page(caller, host, list, at).await.map(|(_, page, next)| (page, next))
 }
 
-/// A page behind the first is waited for where only our own pacing says that it is too early.
+/// Waits for a page after the first, where only our own pacing says that it is too early.
 async fn in_turn<T: DeserializeOwned>(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     list: &List<'_>,
     at: Option<&PageCursor>,
 ) -> Result<(Answer, Page<T>, Option<PageCursor>), Failure> {
     for _ in 0..MAX_TURNS {
-        match read_page(cloud, host, list, at).await {
+        match read_page(caller, host, list, at).await {
             Err(Failure { kind: FailureKind::Throttled { wait }, evidence })
                 if at.is_some() && evidence.status.is_none() && wait <= MAX_TURN =>
             {
@@ -89,11 +89,11 @@ async fn in_turn<T: DeserializeOwned>(
             read => return read,
         }
     }
-    read_page(cloud, host, list, at).await
+    read_page(caller, host, list, at).await
 }
 
 async fn read_page<T: DeserializeOwned>(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     list: &List<'_>,
     at: Option<&PageCursor>,
@@ -102,7 +102,7 @@ async fn read_page<T: DeserializeOwned>(
     if let Some(cursor) = at {
         call.target = format!("{}&{cursor}", call.target);
     }
-    let answer = cloud.call(host, &call).await?;
+    let answer = caller.call(host, &call).await?;
     let page: Page<T> = answer.read()?;
     let next = match page.next() {
         Some(href) => Some(cursor_of(href, list.cursors).ok_or_else(|| answer.unreadable())?),

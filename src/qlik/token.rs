@@ -104,10 +104,6 @@ impl Tokens {
     }
 
     /// Another token than the one that was just refused.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::get`].
     pub(super) async fn renew(
         &self,
         host: &AllowedHost,
@@ -125,10 +121,6 @@ impl Tokens {
     }
 
     /// Fetches a token even though one may be kept.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::get`].
     pub(super) async fn fetch_anew(&self, host: &AllowedHost) -> Result<(), Failure> {
         let turn = self.turn(host);
         let _turn = turn.lock().await;

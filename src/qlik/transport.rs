@@ -13,12 +13,14 @@ use metrics::SharedString;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Method, Proxy, Request, StatusCode, Url};
+use reqwest::{Certificate, Client, Method, Proxy, Request, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::time::timeout;
 use tracing::{Instrument, Span, field};
 use zeroize::Zeroizing;
 
+use super::body::BodyFault;
 use super::endpoint::{Call, Endpoint, unsendable};
 use super::options::{CloudOptions, InvalidOptions};
 use super::pacing::Pacing;
@@ -39,6 +41,8 @@ const CONFIRM_DELETE: HeaderName = HeaderName::from_static("qlik-confirm-delete"
 /// Sends requests, paced, measured and classified.
 pub(super) struct Transport {
     client: Client,
+    request_timeout: Duration,
+    read_timeout: Duration,
     pacing: Pacing,
     clock: Arc<dyn Clock>,
 }
@@ -73,12 +77,14 @@ impl Answer {
 
 impl Transport {
     /// Builds the client.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidOptions`].
     pub(super) fn new(options: &CloudOptions, clock: Arc<dyn Clock>) -> Result<Self, InvalidOptions> {
-        Ok(Self { client: client(options)?, pacing: Pacing::new(), clock })
+        Ok(Self {
+            client: client(options)?,
+            request_timeout: options.request_timeout,
+            read_timeout: options.read_timeout,
+            pacing: Pacing::new(),
+            clock,
+        })
     }
 
     /// Sends one request and reads its answer.
@@ -99,7 +105,7 @@ impl Transport {
         self.pacing.take(host, endpoint.tier, started)?;
 
         let span = span(host, endpoint);
-        let result = self.exchange(request, endpoint).instrument(span.clone()).await;
+        let result = self.exchange(request, endpoint, started).instrument(span.clone()).await;
         let ended = self.clock.elapsed();
         observe(endpoint, &span, status(&result), ended.saturating_sub(started));
 
@@ -109,12 +115,18 @@ impl Transport {
         result
     }
 
-    async fn exchange(&self, request: Request, endpoint: &Endpoint) -> Result<Answer, Failure> {
-        #[expect(clippy::disallowed_methods, reason = "this is the transport")]
-        let mut response = self.client.execute(request).await.map_err(|e| error::unanswered(&e))?;
+    async fn exchange(
+        &self,
+        request: Request,
+        endpoint: &Endpoint,
+        started: Duration,
+    ) -> Result<Answer, Failure> {
+        let mut response = self.answer_to(request).await?;
         let status = response.status();
         let body = if endpoint.has_answer || !status.is_success() {
-            body::read(&mut response).await
+            let left = self.request_timeout.saturating_sub(self.clock.elapsed().saturating_sub(started));
+            let whole = timeout(left, body::read(&mut response, self.read_timeout)).await;
+            whole.unwrap_or(Err(BodyFault::BrokenOff))
         } else {
             Ok(Zeroizing::default())
         };
@@ -126,6 +138,22 @@ impl Transport {
                 let body = body.ok();
                 Err(error::refusal(status, &headers, body.as_deref().map(Vec::as_slice), || self.clock.now()))
             }
+        }
+    }
+
+    /// Sends the request, and waits for the head of its answer.
+    ///
+    /// The end is not the library's, which looks at its own before it looks at the
+    /// connection: after a stall longer than both, a connection that was never made would
+    /// pass for a request that may have been read. Here the connection is asked first, and
+    /// its own, shorter end proves that nothing was sent.
+    async fn answer_to(&self, request: Request) -> Result<Response, Failure> {
+        let within = self.request_timeout.min(self.read_timeout);
+        #[expect(clippy::disallowed_methods, reason = "this is the transport")]
+        let sent = timeout(within, self.client.execute(request)).await;
+        match sent {
+            Ok(answered) => answered.map_err(|error| error::unanswered(&error)),
+            Err(_) => Err(Failure::unanswered(FailureKind::NoAnswer)),
         }
     }
 }
@@ -145,9 +173,7 @@ fn client(options: &CloudOptions) -> Result<Client, InvalidOptions> {
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
-        .timeout(options.request_timeout)
         .connect_timeout(options.effective_connect_timeout())
-        .read_timeout(options.read_timeout)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1);
     if let Some(pem) = &options.ca_pem {

@@ -5,7 +5,7 @@
 //! is a client's bot only if it says so itself**: what a server makes of our
 //! filter must never let us delete a person.
 
-use super::Cloud;
+use super::caller::Caller;
 use super::endpoint::{Call, DELETE_USER, LIST_USERS, READ_ME, unsendable};
 use super::pages::{self, List};
 use super::wire::users::{Me, Rights, SeenUser};
@@ -15,20 +15,20 @@ use crate::domain::region::AllowedHost;
 
 /// The user that the region's credential acts as on this tenant. Qlik makes it
 /// at the first token request.
-pub(super) async fn me(cloud: &Cloud, host: &AllowedHost) -> Result<UserId, Failure> {
-    let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
+pub(super) async fn me(caller: &Caller, host: &AllowedHost) -> Result<UserId, Failure> {
+    let answer = caller.call(host, &Call::new(&READ_ME, &[])?).await?;
     Ok(UserId::new(answer.read::<Me>()?.id))
 }
 
 /// The roles that the same answer names.
-pub(super) async fn roles(cloud: &Cloud, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
-    let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
+pub(super) async fn roles(caller: &Caller, host: &AllowedHost) -> Result<Option<Vec<String>>, Failure> {
+    let answer = caller.call(host, &Call::new(&READ_ME, &[])?).await?;
     Ok(answer.read::<Me>()?.roles())
 }
 
 /// The bot users of a client.
 pub(super) async fn bots_of(
-    cloud: &Cloud,
+    caller: &Caller,
     host: &AllowedHost,
     client: &ClientId,
 ) -> Result<Vec<UserId>, Failure> {
@@ -37,7 +37,7 @@ pub(super) async fn bots_of(
     let filter = format!("clientId eq {id}");
     let query = [("filter", filter.as_str()), ("limit", "100")];
     let list = List { endpoint: &LIST_USERS, query: &query, cursors: &["next"] };
-    pages::all(cloud, host, &list, |user: SeenUser, answer| {
+    pages::all(caller, host, &list, |user: SeenUser, answer| {
         if user.may_hide_a_bot_of(client) {
             return Err(answer.unreadable());
         }
@@ -50,11 +50,11 @@ pub(super) async fn bots_of(
 }
 
 /// Whether the user that we act as is an administrator, which the answer says.
-pub(super) async fn is_administrator(cloud: &Cloud, host: &AllowedHost) -> Result<bool, Failure> {
-    let answer = cloud.call(host, &Call::new(&READ_ME, &[])?).await?;
+pub(super) async fn is_administrator(caller: &Caller, host: &AllowedHost) -> Result<bool, Failure> {
+    let answer = caller.call(host, &Call::new(&READ_ME, &[])?).await?;
     Ok(answer.read::<Rights>()?.is_administrator())
 }
 
-pub(super) async fn delete(cloud: &Cloud, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
-    cloud.delete(host, &Call::new(&DELETE_USER, &[user.as_str()])?).await
+pub(super) async fn delete(caller: &Caller, host: &AllowedHost, user: &UserId) -> Result<(), Failure> {
+    caller.delete(host, &Call::new(&DELETE_USER, &[user.as_str()])?).await
 }

@@ -1,9 +1,8 @@
 //! Bodies of requests and answers, in Qlik's spelling.
 //!
-//! The rule: what we depend on must be there, once and of its type; what we can
-//! do without (hints, `expires_in`) may be missing or odd and never costs us an
-//! answer that holds a secret, nor a list the others of its items; and what is not ours
-//! may look as it likes.
+//! The rule: what we depend on must be there, once and of its type. What we can do
+//! without (hints, `expires_in`) may be missing or odd: neither an answer that holds a
+//! secret nor a whole list is lost for it. What is not ours may look as it likes.
 
 pub(super) mod clients;
 pub(super) mod item;
@@ -19,7 +18,6 @@ use serde_json::Value;
 /// Longest id or secret taken, in bytes. Qlik documents 512 and 64.
 const MAX_TEXT: usize = 4096;
 
-/// One page of a list.
 #[derive(Deserialize)]
 pub(super) struct Page<T> {
     pub(super) data: Vec<T>,

@@ -1,8 +1,8 @@
 //! A URL that may hold a password, split into its parts (RFC 3986, section 3).
 //!
-//! The rule: **what two readers could split differently is refused**, because one of
-//! them would take part of the password for something that may be shown; and no
-//! message here quotes anything of the URL.
+//! The rule: **what two readers could split differently is refused**. One of them could
+//! take a part of the password for the host, and show it. No message here quotes anything
+//! of the URL.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -116,7 +116,6 @@ pub(super) fn decoded(part: &str) -> Result<String, Misfit> {
     Ok(text)
 }
 
-/// A port.
 pub(super) fn port(text: &str) -> Result<u16, Misfit> {
     let number = text.parse().ok().filter(|number| *number > 0 && text.bytes().all(|b| b.is_ascii_digit()));
     number.ok_or_else(|| {

@@ -12,41 +12,34 @@ use secrecy::SecretString;
 
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
+use crate::domain::pooler::Pooler;
 use crate::domain::profile::Profile;
+use crate::domain::proof::Proof;
+use crate::domain::rollout::Bounds;
 use crate::domain::secret::RegionCredential;
+use crate::domain::tenant::RepairScope;
+use crate::telemetry::logs::Format;
 
 /// All of it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after its section")]
 pub struct Settings {
-    /// `[database]`
     pub database: Database,
-    /// `[worker]`
     pub worker: Worker,
-    /// `[retry]`
     pub retry: Retry,
-    /// `[qlik]`
     pub qlik: Qlik,
     /// `[[regions]]`, at least one, names and host patterns unique.
     pub regions: Vec<Region>,
     /// `[profiles.…]`; always has `default`.
     pub profiles: BTreeMap<ProfileName, Profile>,
-    /// `[vault]`
     pub vault: Vault,
-    /// `[prove]`
     pub prove: Prove,
-    /// `[rotation]`
     pub rotation: Rotation,
-    /// `[audit]`
     pub audit: Audit,
-    /// `[budget]`
-    pub budget: Budget,
-    /// `[canary]`
-    pub canary: Canary,
-    /// `[history]`
+    /// `[budget]` and `[canary]`
+    pub bounds: Bounds,
     pub history: History,
-    /// `[http]`
     pub http: Http,
-    /// `[log]`
     pub log: Log,
 }
 
@@ -69,16 +62,6 @@ impl Database {
     pub fn direct(url: SecretString, max_connections: u32) -> Self {
         Self { url, max_connections, pooler: Pooler::None, listen_url: None }
     }
-}
-
-/// What stands between us and the database's server (`database.pooler`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Pooler {
-    /// Nothing, or something that gives each client a server connection of its own.
-    #[default]
-    None,
-    /// A pooler in transaction mode, such as `PgBouncer`.
-    Transaction,
 }
 
 /// `[worker]`: how many tenants at a time, and how they are held.
@@ -143,20 +126,11 @@ pub struct Vault {
     pub keyring_file: PathBuf,
 }
 
-/// How a new credential is shown to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProofMethod {
-    /// By getting a token with it.
-    ClientCredentials,
-    /// Not at all: it counts as proven.
-    None,
-}
-
 /// `[prove]`: the last step before `ready`.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the keys of the section")]
 pub struct Prove {
-    /// How.
-    pub method: ProofMethod,
+    pub method: Proof,
     /// How long a refusal may be lag.
     pub patience: Duration,
 }
@@ -176,27 +150,8 @@ pub struct Rotation {
 pub struct Audit {
     /// How often each tenant is compared; `None` for never.
     pub every: Option<Duration>,
-    /// Whether drift is mended or only shown. Consent and duplicates of our own are
-    /// repaired either way.
-    pub repair: bool,
-}
-
-/// `[budget]`: how much may change in an hour, over all replicas.
-#[derive(Debug)]
-pub struct Budget {
-    /// Most clients removed in an hour; `None` for what the size of the fleet allows.
-    pub removals_per_hour: Option<u32>,
-    /// Most changes in an hour that nobody asked for tenant by tenant.
-    pub changes_per_hour: u32,
-}
-
-/// `[canary]`: what the daemon starts by itself is tried on a few tenants first.
-#[derive(Debug)]
-pub struct Canary {
-    /// How many tenants go first; 0 for none.
-    pub size: u32,
-    /// Largest share of them that may fail, 0.0 to 1.0.
-    pub max_failure_ratio: f64,
+    /// How far drift is mended by itself, and not only shown.
+    pub repair: RepairScope,
 }
 
 /// `[history]`: what `tenantd.attempts` remembers.
@@ -215,20 +170,11 @@ pub struct Http {
     pub token: Option<SecretString>,
 }
 
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for programs.
-    Json,
-}
-
 /// `[log]`: what is logged and how.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the keys of the section")]
 pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
+    pub format: Format,
     /// Directives that `tracing_subscriber::EnvFilter` accepts.
     pub level: String,
 }

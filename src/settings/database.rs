@@ -4,15 +4,15 @@
 //! for whatever is left out: where we can, we set that to its default (`app/dial.rs`);
 //! where we cannot, the variable is refused.
 
-use super::checked::{Database, Pooler};
+use super::checked::Database;
 use super::database_url::{self, DatabaseUrl, Place, TlsMode, Unsound};
 use super::misfit::Misfit;
 use super::parse::{choice, count};
 use super::ranges::MAX_CONNECTIONS;
 use super::reader::{Read, Reader};
 use super::secrets::Given;
+use crate::domain::pooler::Pooler;
 
-/// `[database]`
 pub(super) fn database(from: &mut Reader<'_>) -> Read<Database> {
     let given = from.required_secret("database.url");
     let max_connections = from.required("database.max_connections", count(MAX_CONNECTIONS));

@@ -1,21 +1,21 @@
 //! Defaults that follow from what was written.
 //!
 //! The rule: **only what a person wrote can contradict.** A setting that nobody wrote
-//! gives way to those that somebody did: each keeps its usual value where that fits,
-//! and else takes the nearest sensible one. `config show` tells from which.
+//! gives way to those that somebody wrote: it keeps its usual value where that fits, and
+//! takes the nearest sensible one where not. `config show` says which setting it follows.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use config::Value;
 
+use super::entry::Entry;
 use super::layers::{derived_origin, is_written};
 use super::parse::{count, duration, interval, shown};
 use super::ranges::{
     BASE, CANARY, CAP, CONNECT_TIMEOUT, LEASE, OVERLAP, PER_HOUR, READ_TIMEOUT, REQUEST_TIMEOUT,
     ROTATE_EVERY, SETTLE,
 };
-use super::raw::Entry;
 
 /// A duration, and the setting that somebody wrote and that it comes from.
 #[derive(Clone, Copy)]

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::domain::message::Message;
+
 /// One thing that must be mended before the daemon can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -19,13 +21,19 @@ pub struct Fault {
     pub remedy: String,
 }
 
+impl Fault {
+    /// What is wrong with which key, and what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let Self { key, origin, problem, remedy } = self;
+        let origin = origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
+        Message::new(format!("{key}{origin} {problem}"), remedy)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)?;
-        if let Some(origin) = &self.origin {
-            write!(f, " ({origin})")?;
-        }
-        write!(f, " {}: {}", self.problem, self.remedy)
+        write!(f, "{}: {}", self.message().problem, self.remedy)
     }
 }
 

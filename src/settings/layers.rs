@@ -28,7 +28,6 @@ pub(super) struct ConfigFile {
     pub(super) path: String,
     /// Whether its group or everybody may read it.
     pub(super) is_readable_by_others: bool,
-    /// Its TOML.
     pub(super) text: String,
 }
 
@@ -51,7 +50,6 @@ fn unreadable(path: &str, error: &std::io::Error) -> Fault {
     }
 }
 
-/// One layer, parsed.
 #[derive(Clone)]
 pub(super) struct Layer(pub(super) Map<String, Value>);
 

@@ -14,6 +14,7 @@ mod checked;
 mod database;
 mod database_url;
 mod derived;
+mod entry;
 mod fault;
 mod layers;
 mod misfit;
@@ -39,8 +40,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use checked::{
-    Audit, Budget, Canary, Database, History, Http, Log, LogFormat, Pooler, ProofMethod, Prove, Qlik, Region,
-    Retry, Rotation, Settings, Vault, Worker,
+    Audit, Database, History, Http, Log, Prove, Qlik, Region, Retry, Rotation, Settings, Vault, Worker,
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
@@ -49,6 +49,7 @@ pub use show::ShownKey;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
 use crate::domain::profile::Profile;
+use crate::domain::rollout::Bounds;
 
 use layers::ConfigFile;
 use raw::Tree;
@@ -57,7 +58,8 @@ use reader::{Read, Reader};
 /// The merged layers, not yet checked.
 ///
 /// Commands that need only a part ask for that part, so that `tenantd migrate`
-/// does not fail over a region's secret that only the daemon's user may read.
+/// does not fail over a region's secret that only the daemon's user may read. What is wrong
+/// with that part is told, and every key that nobody knows, and nothing else.
 pub struct Layered {
     tree: Tree,
     file: Option<ConfigFile>,
@@ -65,10 +67,6 @@ pub struct Layered {
 
 impl Layered {
     /// Merges the built-in defaults, the file and the environment of this process.
-    ///
-    /// # Errors
-    ///
-    /// As [`Layered::load`].
     pub fn of_this_process(file: Option<&Path>) -> Result<Self, InvalidSettings> {
         Self::load(file, std::env::vars_os())
     }
@@ -99,10 +97,6 @@ impl Layered {
     }
 
     /// Everything, checked, with what is merely unwise.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with every fault there is.
     pub fn settings(&self) -> Result<(Settings, Vec<Warning>), InvalidSettings> {
         let mut reader = Reader::new(&self.tree);
         let settings = sections::settings(&mut reader);
@@ -121,73 +115,41 @@ impl Layered {
     }
 
     /// Only `[database]`, for commands that need nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[database]` and every unknown key.
     pub fn database(&self) -> Result<Database, InvalidSettings> {
         self.section(database::database)
     }
 
     /// Only `[vault]`, for commands that open or seal secrets.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[vault]` and every unknown key.
     pub fn vault(&self) -> Result<Vault, InvalidSettings> {
         self.section(sections::vault)
     }
 
     /// Only `[qlik]`, for commands that must know how long a request may land.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[qlik]` and every unknown key.
     pub fn qlik(&self) -> Result<Qlik, InvalidSettings> {
         self.section(sections::qlik)
     }
 
     /// Only `[rotation]`, for commands that promote a secret.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[rotation]` and every unknown key.
     pub fn rotation(&self) -> Result<Rotation, InvalidSettings> {
         self.section(sections::rotation)
     }
 
-    /// Only `[budget]`, for commands that show what is left of it.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[budget]` and every unknown key.
-    pub fn budget(&self) -> Result<Budget, InvalidSettings> {
-        self.section(sections::budget)
+    /// Only `[budget]` and `[canary]`, for commands that show what is left of them.
+    pub fn bounds(&self) -> Result<Bounds, InvalidSettings> {
+        self.section(sections::bounds)
     }
 
     /// Only which hosts belong to which of the `[[regions]]`, without their credentials.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of names and hosts and every unknown key.
     pub fn region_hosts(&self) -> Result<Vec<(HostPattern, RegionName)>, InvalidSettings> {
         self.section(regions::hosts)
     }
 
     /// Only `[profiles.…]`, for commands that judge a row.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of the profiles and every unknown key.
     pub fn profiles(&self) -> Result<BTreeMap<ProfileName, Profile>, InvalidSettings> {
         self.section(profiles::profiles)
     }
 
     /// Only `[log]`, for commands that run before or without the rest.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSettings`] with the faults of `[log]` and every unknown key.
     pub fn log(&self) -> Result<Log, InvalidSettings> {
         self.section(sections::log)
     }

@@ -28,8 +28,8 @@ pub(super) fn filled(value: &Value) -> Result<String, Misfit> {
     }
 }
 
-/// A path. Relative ones start at the working directory of the process. What should
-/// stand in the file, and not its name, is refused without a word of it.
+/// A path. Relative ones start at the working directory of the process. The content of a
+/// file, where its path should stand, is refused and not quoted.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Misfit> {
     let text = filled(value)?;
     if is_content(&text) {
@@ -147,7 +147,6 @@ pub(super) fn share(value: &Value) -> Result<f64, Misfit> {
     })
 }
 
-/// `true` or `false`.
 pub(super) fn flag(value: &Value) -> Result<bool, Misfit> {
     match (&value.kind, is_variable(value)) {
         (ValueKind::Boolean(flag), _) => Ok(*flag),

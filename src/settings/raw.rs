@@ -10,16 +10,11 @@ use std::ffi::OsString;
 use config::{Config, Map, Value, ValueKind};
 
 use super::derived::derive;
+use super::entry::Entry;
 use super::fault::Fault;
 use super::layers::{
     BUILT_IN, ConfigFile, DEFAULTS, Layer, environment_layer, not_collected, rank, toml_layer,
 };
-
-/// One value with its dotted key, such as `regions[0].hosts`.
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: Value,
-}
 
 /// All values of the merged layers, ordered by key.
 pub(super) struct Tree {
@@ -65,8 +60,8 @@ impl Tree {
     }
 }
 
-/// Without the one form of a secret (`url`, `url_file`) where a later layer gives
-/// the other. Both forms in one layer stay, to be told.
+/// Drops one form of a secret (`url`, `url_file`) where a later layer gives the other.
+/// Where one layer gives both, both stay, so that the reader tells it.
 fn without_replaced(entries: Vec<Entry>) -> Vec<Entry> {
     let ranks: HashMap<String, u8> =
         entries.iter().map(|entry| (entry.key.clone(), rank(&entry.value))).collect();

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 
 use config::{Value, ValueKind};
 
+use super::entry::Entry;
 use super::fault::{Fault, InvalidSettings, Warning};
 use super::layers::is_written;
 use super::misfit::Misfit;
 use super::nearest::nearest;
-use super::raw::{Entry, Tree};
+use super::raw::Tree;
 
 /// A fault was recorded instead of a value.
 #[derive(Debug, Clone, Copy)]

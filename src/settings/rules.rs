@@ -1,8 +1,8 @@
 //! Rules between keys: each says why, with the numbers as they stand and where.
 //!
 //! The rules: only what somebody wrote is compared, since defaults follow from that
-//! (`derived`); and values are only peeked at, so that a key that is wrong in itself
-//! is told once.
+//! (`derived`). A key that is wrong in itself has been told already, so it is passed over
+//! here.
 
 use std::time::Duration;
 

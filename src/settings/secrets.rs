@@ -1,8 +1,8 @@
 //! Secrets: given in place, or as a file that holds nothing else.
 //!
 //! The rules: what was read is wrapped at once, and no message here quotes it. **What
-//! surely cannot work is refused here**, by the name of the character: a mark that
-//! nobody sees makes a secret that looks right and is refused by Qlik hours later.
+//! surely cannot work is refused here**, and the character is named: with an invisible
+//! mark in it a secret looks right, and Qlik refuses it hours later.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -5,10 +5,7 @@
 
 use secrecy::SecretString;
 
-use super::checked::{
-    Audit, Budget, Canary, History, Http, Log, LogFormat, ProofMethod, Prove, Qlik, Retry, Rotation,
-    Settings, Vault, Worker,
-};
+use super::checked::{Audit, History, Http, Log, Prove, Qlik, Retry, Rotation, Settings, Vault, Worker};
 use super::database::database;
 use super::misfit::Misfit;
 use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
@@ -21,13 +18,17 @@ use super::ranges::{
 use super::reader::{Read, Reader};
 use super::regions::regions;
 use super::rules;
+use crate::domain::proof::Proof;
+use crate::domain::rollout::Bounds;
+use crate::domain::tenant::RepairScope;
+use crate::telemetry::logs::Format;
 
 /// Everything, in the order of `config/default.toml`.
 pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
     let (database, worker, retry) = (database(from), worker(from), retry(from));
     let (qlik, regions, profiles) = (qlik(from), regions(from), profiles(from));
     let (vault, prove, rotation) = (vault(from), prove(from), rotation(from));
-    let (audit, budget, canary) = (audit(from), budget(from), canary(from));
+    let (audit, bounds) = (audit(from), bounds(from));
     let (history, http, log) = (history(from), http(from), log(from));
     rules::check(from);
     Ok(Settings {
@@ -41,8 +42,7 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
         prove: prove?,
         rotation: rotation?,
         audit: audit?,
-        budget: budget?,
-        canary: canary?,
+        bounds: bounds?,
         history: history?,
         http: http?,
         log: log?,
@@ -92,7 +92,6 @@ fn proxy(from: &mut Reader<'_>) -> Read<Option<SecretString>> {
     }
 }
 
-/// `[vault]`
 pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
     if let Some(keyring_file) = from.optional("vault.keyring_file", path)? {
         return Ok(Vault { keyring_file });
@@ -102,13 +101,12 @@ pub(super) fn vault(from: &mut Reader<'_>) -> Read<Vault> {
 }
 
 fn prove(from: &mut Reader<'_>) -> Read<Prove> {
-    let words = [("client_credentials", ProofMethod::ClientCredentials), ("none", ProofMethod::None)];
+    let words = [("client_credentials", Proof::Token), ("none", Proof::Waived)];
     let method = from.required("prove.method", choice(words));
     let patience = from.required("prove.patience", duration(PATIENCE));
     Ok(Prove { method: method?, patience: patience? })
 }
 
-/// `[rotation]`
 pub(super) fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
     let every = from.required("rotation.every", interval(ROTATE_EVERY));
     let overlap = from.required("rotation.overlap", duration(OVERLAP));
@@ -118,20 +116,23 @@ pub(super) fn rotation(from: &mut Reader<'_>) -> Read<Rotation> {
 fn audit(from: &mut Reader<'_>) -> Read<Audit> {
     let every = from.required("audit.every", interval(AUDIT_EVERY));
     let repair = from.required("audit.repair", flag);
-    Ok(Audit { every: every?, repair: repair? })
+    // Consent, and duplicates of our own, are mended either way.
+    let scope = |all| if all { RepairScope::All } else { RepairScope::Consent };
+    Ok(Audit { every: every?, repair: scope(repair?) })
 }
 
-/// `[budget]`
-pub(super) fn budget(from: &mut Reader<'_>) -> Read<Budget> {
+/// `[budget]` and `[canary]`
+pub(super) fn bounds(from: &mut Reader<'_>) -> Read<Bounds> {
     let removals_per_hour = from.optional("budget.removals_per_hour", count(PER_HOUR));
     let changes_per_hour = from.required("budget.changes_per_hour", count(PER_HOUR));
-    Ok(Budget { removals_per_hour: removals_per_hour?, changes_per_hour: changes_per_hour? })
-}
-
-fn canary(from: &mut Reader<'_>) -> Read<Canary> {
-    let size = from.required("canary.size", count(CANARY));
+    let canary = from.required("canary.size", count(CANARY));
     let max_failure_ratio = from.required("canary.max_failure_ratio", share);
-    Ok(Canary { size: size?, max_failure_ratio: max_failure_ratio? })
+    Ok(Bounds {
+        removals_per_hour: removals_per_hour?,
+        changes_per_hour: changes_per_hour?,
+        canary: canary?,
+        max_failure_ratio: max_failure_ratio?,
+    })
 }
 
 fn history(from: &mut Reader<'_>) -> Read<History> {
@@ -155,9 +156,8 @@ fn http(from: &mut Reader<'_>) -> Read<Http> {
     Ok(Http { listen: listen?, token: token.map(|token| token.secret) })
 }
 
-/// `[log]`
 pub(super) fn log(from: &mut Reader<'_>) -> Read<Log> {
-    let format = from.required("log.format", choice([("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    let format = from.required("log.format", choice([("text", Format::Text), ("json", Format::Json)]));
     let level = from.required("log.level", log_filter);
     Ok(Log { format: format?, level: level? })
 }

@@ -1,15 +1,16 @@
 //! `tenantd config show`: what is set, to what, and by whom.
 //!
-//! The rule: a value is shown only if its key is known and is no secret, and only if
-//! it looks like what the key asks for. An unknown key may be a mistyped secret, and
-//! where a file should be named, its content may stand.
+//! The rule: a value is shown only if its key is known and is no secret, and only if it
+//! looks like what the key asks for. An unknown key may be a mistyped secret, and
+//! somebody may have written the content of a file where its name should stand.
 
 use config::{Value, ValueKind};
 use serde::Serialize;
 
+use super::entry::Entry;
 use super::misfit::has_password;
 use super::parse::{is_content, quoted_path};
-use super::raw::{Entry, Tree};
+use super::raw::Tree;
 use super::reader::Reader;
 use super::sections;
 

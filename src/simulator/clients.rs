@@ -3,79 +3,37 @@
 //! The rule: names are not unique unless the switch says so, and nothing here is
 //! idempotent: two creates are two clients, as at Qlik.
 
-use chrono::{DateTime, Utc};
-
 use super::behaviour::{HintSpelling, ListOrder};
 use super::draft::Draft;
 use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::query::{Cut, ListQuery, cut};
+use super::records::{Client, ClientView, Plaintext};
 use super::rng::Rng;
-use super::secrets::{Plaintext, Secret, SecretView};
-use super::tenants::{Caller, Tenant};
+use super::tenants::Caller;
 use super::world::{Moment, State};
 
 mod changes;
 #[cfg(test)]
 mod tests;
 
-pub(super) struct Client {
-    pub(super) id: String,
-    pub(super) draft: Draft,
-    pub(super) is_trusted: bool,
-    pub(super) secrets: Vec<Secret>,
-    pub(super) owner_id: String,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) updated_at: DateTime<Utc>,
-    pub(super) deleted_at: Option<DateTime<Utc>>,
-    /// Set when it is disabled.
-    pub(super) disable_tag: Option<String>,
-    /// Most secrets it ever had at once.
-    pub(super) most_secrets: usize,
-}
-
-/// A client as an administrator sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientView {
-    /// `clientId`.
-    pub client_id: String,
-    /// What a caller can set.
-    pub draft: Draft,
-    /// Its consent is `trusted`; lists show it, reading one client does not.
-    pub is_trusted: bool,
-    /// Its live secrets.
-    pub secrets: Vec<SecretView>,
-    /// The user who made it.
-    pub owner_id: String,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When it last changed.
-    pub updated_at: DateTime<Utc>,
-    /// It is only a tombstone.
-    pub deleted_at: Option<DateTime<Utc>>,
-    /// Set when it is disabled: no credential of it works.
-    pub disable_tag: Option<String>,
-}
-
 /// A client in the one answer that shows its secret.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Created {
-    /// `clientId`.
     pub client_id: String,
     /// `None` for a client that has no use for one.
     pub secret: Option<Plaintext>,
-    /// The secret's hint.
     pub hint: Option<String>,
     /// Where the answer shows the hint.
     pub spelling: HintSpelling,
-    /// The rest.
     pub view: ClientView,
 }
 
 /// One page of clients.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ClientPage {
-    /// The clients.
     pub clients: Vec<ClientView>,
     /// The cursor of the page before.
     pub prev: Option<String>,
@@ -85,60 +43,11 @@ pub struct ClientPage {
     pub total: Option<usize>,
 }
 
-impl Client {
-    pub(super) fn live_secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.secrets.iter().filter(|secret| secret.is_live())
-    }
-
-    pub(super) fn keep(&mut self, secret: Secret, now: DateTime<Utc>) {
-        self.secrets.push(secret);
-        self.updated_at = now;
-        self.most_secrets = self.most_secrets.max(self.live_secrets().count());
-    }
-
-    fn view(&self) -> ClientView {
-        ClientView {
-            client_id: self.id.clone(),
-            draft: self.draft.clone(),
-            is_trusted: self.is_trusted,
-            secrets: self.live_secrets().map(Secret::view).collect(),
-            owner_id: self.owner_id.clone(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            deleted_at: self.deleted_at,
-            disable_tag: self.disable_tag.clone(),
-        }
-    }
-
-    /// What a filter may ask for.
-    fn attribute<'a>(&'a self, tenant_id: &'a str, name: &str) -> &'a str {
-        match name {
-            "clientId" => &self.id,
-            "clientName" => &self.draft.client_name,
-            "appType" => &self.draft.app_type,
-            "tenantId" => tenant_id,
-            _ => CREATED_BY_TYPE,
-        }
-    }
-}
-
-/// `createdByType` of a client that a bot user made: not documented.
-pub(super) const CREATED_BY_TYPE: &str = "user";
-
 /// The attributes a list can be filtered by.
 pub(super) const FILTERS: [&str; 5] = ["clientId", "clientName", "appType", "tenantId", "createdByType"];
 /// The fields a list can be sorted by.
 pub(super) const SORTS: [&str; 6] =
     ["clientId", "clientName", "appType", "tenantId", "createdAt", "updatedAt"];
-
-/// The live client with this id, or 404.
-pub(super) fn find_live<'a>(tenant: &'a mut Tenant, id: &str) -> Result<&'a mut Client, Problem> {
-    tenant
-        .clients
-        .iter_mut()
-        .find(|client| client.id == id && client.deleted_at.is_none())
-        .ok_or_else(|| Problem::not_found("OAuth client"))
-}
 
 impl Moment<'_> {
     /// Makes a client.
@@ -196,7 +105,7 @@ impl Moment<'_> {
     fn check_name(&mut self, host: &str, name: &str) -> Result<(), Problem> {
         let is_unique = self.state.behaviour.unique_names;
         let tenant = self.tenant(host)?;
-        let mut live = tenant.clients.iter().filter(|client| client.deleted_at.is_none());
+        let mut live = tenant.clients.iter().filter(|client| client.is_live());
         if is_unique && live.any(|client| client.draft.client_name == name) {
             return Err(Problem::conflict("an OAuth client of this name exists"));
         }
@@ -217,7 +126,7 @@ impl Moment<'_> {
         let mut sorted: Vec<&Client> = tenant.clients.iter().collect();
         sort(&mut sorted, query.sort.as_ref(), state.behaviour.list_order, &tenant.id);
         let shown = |client: &Client| {
-            (client.deleted_at.is_none() || state.behaviour.tombstones)
+            (client.is_live() || state.behaviour.tombstones)
                 && client.created_at <= hidden_since
                 && query.filter.matches(|name| client.attribute(&tenant.id, name))
         };
@@ -239,10 +148,7 @@ impl Moment<'_> {
         self.admit_admin(caller, Endpoint::GetClient)?;
         let tombstones = self.state.behaviour.tombstones;
         let tenant = self.tenant(caller.host)?;
-        let found = tenant
-            .clients
-            .iter()
-            .find(|client| client.id == id && (tombstones || client.deleted_at.is_none()));
+        let found = tenant.clients.iter().find(|client| client.id == id && (tombstones || client.is_live()));
         found.map(Client::view).ok_or_else(|| Problem::not_found("OAuth client"))
     }
 
@@ -262,7 +168,7 @@ impl Moment<'_> {
             return Err(Problem::invalid("header qlik-confirm-delete must hold the client id"));
         }
         let now = self.now;
-        find_live(self.tenant(caller.host)?, id)?.deleted_at = Some(now);
+        self.tenant(caller.host)?.live_client(id)?.deleted_at = Some(now);
         Ok(())
     }
 }

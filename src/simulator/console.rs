@@ -4,11 +4,12 @@
 //! applies, and the ledger counts no call. The world changes as if a person had
 //! done it, some of which no request of the API can do.
 
-use super::clients::{Client, Created, find_live};
+use super::clients::Created;
 use super::draft::Draft;
 use super::problem::Problem;
+use super::records::{ADMIN, Client};
 use super::secrets::Minted;
-use super::users::{ADMIN, NewUser};
+use super::users::NewUser;
 use super::world::Moment;
 
 /// The console of one tenant, with an administrator before it.
@@ -49,64 +50,36 @@ impl Console<'_, '_> {
     }
 
     /// Makes a client.
-    ///
-    /// # Errors
-    ///
-    /// As [`Moment::create_client`].
     pub fn add_client(&mut self, draft: Draft, is_trusted: bool) -> Result<Created, Problem> {
         self.moment.make_client(&self.host, &self.admin, draft, is_trusted)
     }
 
     /// Makes a further secret of a client.
-    ///
-    /// # Errors
-    ///
-    /// As [`Moment::mint_secret`].
     pub fn add_secret(&mut self, id: &str) -> Result<Minted, Problem> {
         self.moment.make_secret(&self.host, &self.admin, id)
     }
 
     /// Deletes a secret of a client.
-    ///
-    /// # Errors
-    ///
-    /// As [`Moment::delete_secret`].
     pub fn delete_secret(&mut self, id: &str, hint: &str) -> Result<(), Problem> {
         self.moment.remove_secret(&self.host, id, hint)
     }
 
     /// Changes any field of a client, checked by no limit.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Draft)) -> Result<(), Problem> {
         self.change(id, |client| edit(&mut client.draft))
     }
 
     /// Sets a client's consent to `trusted` or back to `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn set_trusted(&mut self, id: &str, is_trusted: bool) -> Result<(), Problem> {
         self.change(id, |client| client.is_trusted = is_trusted)
     }
 
     /// Disables a client with this `disableTag`, or enables it.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn set_disable_tag(&mut self, id: &str, tag: Option<&str>) -> Result<(), Problem> {
         self.change(id, |client| client.disable_tag = tag.map(str::to_owned))
     }
 
     /// Deletes a client. Tokens it has and its bot user stay.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn delete_client(&mut self, id: &str) -> Result<(), Problem> {
         let now = self.moment.now;
         self.change(id, |client| client.deleted_at = Some(now))
@@ -114,7 +87,7 @@ impl Console<'_, '_> {
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Client)) -> Result<(), Problem> {
         let now = self.moment.now;
-        let client = find_live(self.moment.tenant(&self.host)?, id)?;
+        let client = self.moment.tenant(&self.host)?.live_client(id)?;
         change(client);
         client.updated_at = now;
         Ok(())

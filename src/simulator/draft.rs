@@ -74,7 +74,6 @@ impl Draft {
                 || self.allowed_auth_methods.iter().any(|method| method == "client_secret"))
     }
 
-    /// Checks every limit.
     pub(super) fn check(&self) -> Result<(), Problem> {
         one_of("appType", &self.app_type, &APP_TYPES)?;
         if self.client_name.is_empty() {

@@ -3,25 +3,17 @@
 //! The rule: the ledger counts effects, not answers. It never holds a secret,
 //! only enough to say whether a text is one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::clients::Client;
 use super::draft::Draft;
 use super::endpoint::Endpoint;
-use super::secrets::Secret;
-use super::users::subject_of_bot;
+use super::records::{Client, Secret, subject_of_bot};
+use super::tally::Tally;
 use super::world::Moment;
-
-/// Counters of requests.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    arrivals: HashMap<(String, Endpoint), u64>,
-    answers: BTreeMap<(Endpoint, Option<u16>), u64>,
-}
 
 /// All tenants, and every call.
 #[derive(Debug, Serialize)]
@@ -60,26 +52,19 @@ pub struct TenantLedger {
 /// One client ever made, with all that there is of it: two that are equal are the
 /// same to the last bit, their secrets included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ClientLedger {
-    /// Its id.
     pub client_id: String,
-    /// Its name.
     pub name: String,
-    /// Its description.
     pub description: String,
     /// All that a caller can set, name and description included.
     pub draft: Draft,
-    /// The user who made it.
     pub owner_id: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
     /// Set when it is disabled.
     pub disable_tag: Option<String>,
-    /// Its consent is trusted.
     pub is_trusted: bool,
     /// Most secrets it ever had at once.
     pub most_secrets: usize,
@@ -89,14 +74,11 @@ pub struct ClientLedger {
 
 /// One secret ever made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct SecretLedger {
-    /// Its hint.
     pub hint: String,
-    /// The user who made it.
     pub created_by: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     digest: [u8; 32],
@@ -193,19 +175,6 @@ fn call_name(endpoint: Endpoint, status: Option<u16>) -> String {
     }
 }
 
-impl Tally {
-    /// Counts an arrival and returns how many came before it.
-    pub(super) fn arrived(&mut self, host: &str, endpoint: Endpoint) -> u64 {
-        let count = self.arrivals.entry((host.to_owned(), endpoint)).or_default();
-        *count += 1;
-        *count - 1
-    }
-
-    pub(super) fn answered(&mut self, endpoint: Endpoint, status: Option<u16>) {
-        *self.answers.entry((endpoint, status)).or_default() += 1;
-    }
-}
-
 impl Moment<'_> {
     /// Everything that has happened.
     #[must_use]
@@ -220,8 +189,8 @@ impl Moment<'_> {
             entry.bots = bots.map(|user| user.subject.clone()).collect();
             entry.tokens = tenant.tokens.len();
         }
-        for ((host, _), count) in &state.tally.arrivals {
-            tenants.entry(host.clone()).or_default().requests += count;
+        for (host, count) in state.tally.arrivals() {
+            tenants.entry(host.to_owned()).or_default().requests += count;
         }
         let clients = || tenants.values().flat_map(TenantLedger::live_clients);
         let made = tenants.values().flat_map(|tenant| &tenant.clients);
@@ -239,7 +208,7 @@ impl Moment<'_> {
 }
 
 fn calls_by_name(tally: &Tally) -> BTreeMap<String, u64> {
-    tally.answers.iter().map(|((endpoint, status), count)| (call_name(*endpoint, *status), *count)).collect()
+    tally.answers().map(|(endpoint, status, count)| (call_name(endpoint, status), count)).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The door without a network: the Qlik port straight on the world.
 //!
-//! The same faults as over TLS, told as the failures a client would see. Nothing
-//! sleeps: a delay longer than the request timeout is a request that took effect
-//! late, a shorter one is none.
+//! The same faults as over TLS, told as the failures a client would see. Nothing sleeps.
+//! A delay shorter than the request timeout is ignored; with a longer one the request
+//! takes effect late, and its answer is lost.
 //!
 //! The rule: a call yields before and after it is processed, so that a test can
 //! drop it at either point, as a crash would.

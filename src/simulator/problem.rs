@@ -6,14 +6,11 @@
 
 /// A refusal: the status and the one entry of `errors[]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in the answer")]
 pub struct Problem {
-    /// HTTP status.
     pub status: u16,
-    /// `errors[0].code`.
     pub code: String,
-    /// `errors[0].title`.
     pub title: String,
-    /// `errors[0].detail`.
     pub detail: Option<String>,
     /// `Retry-After` in whole seconds, with a 429.
     pub retry_after: Option<u64>,

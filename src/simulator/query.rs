@@ -146,12 +146,10 @@ impl Cursor {
 
 /// What is asked of a list of clients.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct ListQuery {
-    /// Which clients.
     pub filter: Filter,
-    /// In which order.
     pub sort: Option<Sort>,
-    /// Which part.
     pub paging: Paging,
     /// Whether to count all of them.
     pub total: bool,

@@ -1,72 +1,23 @@
 //! Client secrets: made, shown once, known by a hint afterwards.
 //!
-//! The rule: at most five live secrets per client, the sixth is a 409. The
-//! plaintext is kept, so that the ledger can say whose secret a text is.
-
-use std::fmt;
-use std::time::Duration;
+//! The rule: at most five live secrets per client, the sixth is a 409.
 
 use chrono::{DateTime, Utc};
 
 use super::behaviour::HintSpelling;
-use super::clients::find_live;
 use super::endpoint::Endpoint;
 use super::problem::Problem;
+use super::records::{Plaintext, Secret, SecretView};
 use super::tenants::Caller;
 use super::world::{Moment, State};
 
 /// Most live secrets of one client.
 pub(super) const MOST_SECRETS: usize = 5;
 
-/// A simulated secret in the clear.
-pub struct Plaintext(String);
-
-impl Plaintext {
-    pub(super) fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text, for the one answer that shows it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn is(&self, text: &str) -> bool {
-        self.0 == text
-    }
-}
-
-impl fmt::Debug for Plaintext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Plaintext(..)")
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Secret {
-    pub(super) plaintext: Plaintext,
-    pub(super) hint: String,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) created_by: String,
-    pub(super) deleted_at: Option<DateTime<Utc>>,
-}
-
-/// A secret as everybody may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretView {
-    /// At most five characters.
-    pub hint: String,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// The user who made it.
-    pub created_by: String,
-}
-
 /// A secret in the one answer that shows it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Minted {
-    /// The secret.
     pub secret: Plaintext,
     /// What everybody may see of it.
     pub view: SecretView,
@@ -79,25 +30,6 @@ impl Minted {
     #[must_use]
     pub fn shown_hint(&self) -> Option<&str> {
         self.shows_hint.then_some(self.view.hint.as_str())
-    }
-}
-
-impl Secret {
-    pub(super) fn is_live(&self) -> bool {
-        self.deleted_at.is_none()
-    }
-
-    pub(super) fn view(&self) -> SecretView {
-        SecretView {
-            hint: self.hint.clone(),
-            created_at: self.created_at,
-            created_by: self.created_by.clone(),
-        }
-    }
-
-    /// Whether it still, or already, authenticates.
-    pub(super) fn works_at(&self, now: DateTime<Utc>, lag: Duration) -> bool {
-        self.created_at + lag <= now && self.deleted_at.is_none_or(|gone| now < gone + lag)
     }
 }
 
@@ -118,9 +50,9 @@ impl State {
         };
         let view = SecretView { hint: hint.clone(), created_at: now, created_by: by.to_owned() };
         let shows_hint = self.behaviour.hint.draw(&mut self.rng) != HintSpelling::Neither;
-        let minted = Minted { secret: Plaintext(text.clone()), view, shows_hint };
+        let minted = Minted { secret: Plaintext::new(text.clone()), view, shows_hint };
         let kept = Secret {
-            plaintext: Plaintext(text),
+            plaintext: Plaintext::new(text),
             hint,
             created_at: now,
             created_by: by.to_owned(),
@@ -144,7 +76,7 @@ impl Moment<'_> {
     /// Makes a further secret for a user who may.
     pub(super) fn make_secret(&mut self, host: &str, by: &str, id: &str) -> Result<Minted, Problem> {
         let now = self.now;
-        let client = find_live(self.tenant(host)?, id)?;
+        let client = self.tenant(host)?.live_client(id)?;
         if !client.draft.uses_secrets() {
             return Err(Problem::invalid("only web clients with client_secret have secrets"));
         }
@@ -153,7 +85,7 @@ impl Moment<'_> {
         }
         let first = client.secrets.first().map(|secret| secret.hint.clone());
         let (kept, minted) = self.state.new_secret(first.as_deref(), now, by);
-        find_live(self.tenant(host)?, id)?.keep(kept, now);
+        self.tenant(host)?.live_client(id)?.keep(kept, now);
         Ok(minted)
     }
 
@@ -170,7 +102,7 @@ impl Moment<'_> {
     /// Deletes a secret for a user who may.
     pub(super) fn remove_secret(&mut self, host: &str, id: &str, hint: &str) -> Result<(), Problem> {
         let (now, may_be_last) = (self.now, self.state.behaviour.delete_last_secret);
-        let client = find_live(self.tenant(host)?, id)?;
+        let client = self.tenant(host)?.live_client(id)?;
         let live = client.live_secrets().count();
         let secret = client.secrets.iter_mut().find(|secret| secret.is_live() && secret.hint == hint);
         let secret = secret.ok_or_else(|| Problem::not_found("client secret"))?;

@@ -4,39 +4,11 @@
 //! rate limit, the rate limit before the request. A token opens only the host
 //! that gave it.
 
-use chrono::{DateTime, Utc};
-
-use super::clients::Client;
 use super::endpoint::Endpoint;
 use super::limits::{Key, Tier};
 use super::problem::Problem;
-use super::rng::Rng;
-use super::tokens::Token;
-use super::users::User;
+use super::records::{Tenant, TenantStatus};
 use super::world::{Moment, State};
-
-/// Whether a tenant answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TenantStatus {
-    /// It serves.
-    Active,
-    /// 401 `TENANT_DEACTIVATED` on every path.
-    Deactivated,
-    /// 401 `TENANT_DISABLED` on every path, the other documented code.
-    Disabled,
-    /// No connection is ever completed.
-    Unreachable,
-}
-
-pub(super) struct Tenant {
-    pub(super) id: String,
-    pub(super) status: TenantStatus,
-    pub(super) created_at: DateTime<Utc>,
-    /// In order of creation, deleted ones included.
-    pub(super) clients: Vec<Client>,
-    pub(super) users: Vec<User>,
-    pub(super) tokens: Vec<Token>,
-}
 
 /// Who asks, and where.
 #[derive(Clone, Copy)]
@@ -51,21 +23,6 @@ pub struct Caller<'a> {
 pub(super) struct Admitted {
     pub(super) user_id: String,
     pub(super) is_admin: bool,
-}
-
-impl Tenant {
-    pub(super) fn new(rng: &mut Rng, host: &str, now: DateTime<Utc>) -> Self {
-        // 32 characters, as the documented tenant ids.
-        let id = format!("{}{}", rng.hex(24), Rng::named(0, host).hex(8));
-        Self {
-            id,
-            status: TenantStatus::Active,
-            created_at: now,
-            clients: Vec::new(),
-            users: Vec::new(),
-            tokens: Vec::new(),
-        }
-    }
 }
 
 impl Moment<'_> {

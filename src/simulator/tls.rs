@@ -38,9 +38,12 @@ mod gzip;
 mod perform;
 mod reply;
 mod request;
+mod start_error;
 #[cfg(test)]
 mod tests;
 mod text;
+
+pub use start_error::StartError;
 
 /// Longest handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -64,25 +67,6 @@ impl Default for Options {
     }
 }
 
-/// Why a server could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("the simulator could not listen on {address}: {source}; choose another address or port")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// No certificate for these suffixes.
-    #[error("the simulator could not make its certificates: {0}; check the host suffixes")]
-    Certificate(#[from] rcgen::Error),
-    /// TLS refuses the certificate.
-    #[error("the simulator could not set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// A running server. Dropping it ends it without waiting.
 #[derive(Debug)]
 pub struct Server {
@@ -103,10 +87,6 @@ struct Shared {
 
 impl Server {
     /// Starts serving a world on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`], each with its remedy.
     pub async fn start<C: Clock>(world: World, clock: Arc<C>, options: Options) -> Result<Self, StartError> {
         let identity = certificates::identity_for(&options.suffixes)?;
         let refused = |source| StartError::Listen { address: options.listen, source };

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::clients::Client;
 use super::draft::{CLIENT_CREDENTIALS, IMPERSONATION};
 use super::endpoint::Endpoint;
 use super::problem::Problem;
-use super::secrets::Plaintext;
-use super::world::{Moment, State};
+use super::records::{Plaintext, Token, User};
+use super::world::{Moment, RegionClient, State};
 
 mod issued;
 #[cfg(test)]
@@ -27,23 +26,12 @@ pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(6);
 const REGION_SCOPES: [&str; 4] =
     ["admin_classic", "tenants:create", "tenants:deactivate", "tenants:reactivate"];
 
-pub(super) struct Token {
-    pub(super) id: String,
-    bearer: Plaintext,
-    pub(super) client_id: String,
-    pub(super) user_id: String,
-    pub(super) last_used: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-}
-
 /// A request for a token with a client secret.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct TokenRequest<'a> {
-    /// Who asks.
     pub client_id: &'a str,
-    /// With which secret.
     pub secret: &'a str,
-    /// For whom.
     pub grant: Grant<'a>,
     /// Space separated; `None` means all that the client may have.
     pub scope: Option<&'a str>,
@@ -62,14 +50,13 @@ pub enum Grant<'a> {
 
 /// A token in the one answer that shows it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Granted {
-    /// The token.
     pub access_token: Plaintext,
     /// `bearer` in some casing.
     pub token_type: &'static str,
     /// Space separated.
     pub scope: String,
-    /// When it ends.
     pub expires_at: DateTime<Utc>,
     /// Whether the answer says `expires_in` too.
     pub shows_expires_in: bool,
@@ -79,12 +66,6 @@ pub struct Granted {
 struct Authenticated {
     name: String,
     scopes: Vec<String>,
-}
-
-impl Token {
-    pub(super) fn opens(&self, bearer: &str, now: DateTime<Utc>) -> bool {
-        self.bearer.is(bearer) && now < self.expires_at
-    }
 }
 
 impl Grant<'_> {
@@ -159,11 +140,7 @@ impl Moment<'_> {
         })
     }
 
-    fn find_user(
-        &mut self,
-        host: &str,
-        wanted: impl Fn(&super::users::User) -> bool,
-    ) -> Result<String, Problem> {
+    fn find_user(&mut self, host: &str, wanted: impl Fn(&User) -> bool) -> Result<String, Problem> {
         let found = self.tenant(host)?.users.iter().find(|user| wanted(user));
         found.map(|user| user.id.clone()).ok_or_else(Problem::bad_credential)
     }
@@ -199,21 +176,9 @@ impl Moment<'_> {
 }
 
 impl State {
-    fn region(&self, host: &str, client_id: &str) -> Option<&super::world::RegionClient> {
+    fn region(&self, host: &str, client_id: &str) -> Option<&RegionClient> {
         let parent = host.split_once('.').map_or("", |(_, parent)| parent);
         self.regions.iter().find(|region| region.suffix == parent && region.client_id == client_id)
-    }
-}
-
-impl Client {
-    fn knows(&self, secret: &str, now: DateTime<Utc>, lag: Duration) -> bool {
-        self.deleted_at.is_none()
-            && self.draft.uses_secrets()
-            && self.secrets.iter().any(|kept| kept.plaintext.is(secret) && kept.works_at(now, lag))
-    }
-
-    fn may(&self, grant: &str) -> bool {
-        self.draft.allowed_grant_types.iter().any(|allowed| allowed == grant)
     }
 }
 

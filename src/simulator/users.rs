@@ -3,42 +3,19 @@
 //! The rule: a client's first token makes its bot user `qlikbot\<clientId>` with
 //! the role `TenantAdmin`, and deleting the client leaves that user behind.
 
-use chrono::{DateTime, Utc};
-
 use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::query::{Cut, Filter, Paging, cut};
-use super::tenants::{Caller, Tenant};
+use super::records::{ADMIN, User, subject_of_bot};
+use super::tenants::Caller;
 use super::world::Moment;
-
-/// The role that may manage OAuth clients.
-pub(super) const ADMIN: &str = "TenantAdmin";
-
-/// A user of one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its id.
-    pub id: String,
-    /// The identity provider's name for it; unique in the tenant.
-    pub subject: String,
-    /// Shown name.
-    pub name: String,
-    /// E-mail address, or empty.
-    pub email: String,
-    /// The client it is the bot of.
-    pub client_id: Option<String>,
-    /// Role names.
-    pub roles: Vec<String>,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-}
 
 /// A user to be made.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NewUser {
     /// Must be unique and not empty.
     pub subject: String,
-    /// Shown name.
     pub name: String,
     /// E-mail address, or empty.
     pub email: String,
@@ -46,30 +23,13 @@ pub struct NewUser {
 
 /// One page of users.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct UserPage {
-    /// The users.
     pub users: Vec<User>,
     /// The cursor of the page before.
     pub prev: Option<String>,
     /// The cursor of the page after.
     pub next: Option<String>,
-}
-
-impl User {
-    pub(super) fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role == ADMIN)
-    }
-
-    fn attribute(&self, name: &str) -> &str {
-        match name {
-            "id" => &self.id,
-            "subject" => &self.subject,
-            "name" => &self.name,
-            "email" => &self.email,
-            "clientId" => self.client_id.as_deref().unwrap_or_default(),
-            _ => "active",
-        }
-    }
 }
 
 /// The attributes a list can be filtered by.
@@ -119,10 +79,6 @@ impl Moment<'_> {
     }
 
     /// Makes a user without asking who wants it, for tests and scripts.
-    ///
-    /// # Errors
-    ///
-    /// As [`Moment::create_user`].
     pub fn seed_user(&mut self, host: &str, new: NewUser) -> Result<User, Problem> {
         let (id, now) = (self.new_id(24), self.now);
         let tenant = self.tenant(host)?;
@@ -139,10 +95,6 @@ impl Moment<'_> {
     }
 
     /// Deletes a user; its tokens stop working.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn delete_user(&mut self, caller: Caller<'_>, id: &str) -> Result<(), Problem> {
         self.admit_admin(caller, Endpoint::DeleteUser)?;
         let tenant = self.tenant(caller.host)?;
@@ -156,7 +108,7 @@ impl Moment<'_> {
     pub(super) fn bot_of(&mut self, host: &str, client_id: &str, name: &str) -> Result<String, Problem> {
         let (id, now) = (self.new_id(24), self.now);
         let tenant = self.tenant(host)?;
-        if let Some(bot) = find_bot(tenant, client_id) {
+        if let Some(bot) = tenant.users.iter().find(|user| user.is_bot_of(client_id)) {
             return Ok(bot.id.clone());
         }
         tenant.users.push(User {
@@ -170,15 +122,6 @@ impl Moment<'_> {
         });
         Ok(id)
     }
-}
-
-/// The subject of a client's bot user.
-pub(super) fn subject_of_bot(client_id: &str) -> String {
-    format!("qlikbot\\{client_id}")
-}
-
-fn find_bot<'a>(tenant: &'a Tenant, client_id: &str) -> Option<&'a User> {
-    tenant.users.iter().find(|user| user.client_id.as_deref() == Some(client_id))
 }
 
 #[cfg(test)]

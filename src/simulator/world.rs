@@ -15,12 +15,10 @@ use chrono::{DateTime, Utc};
 use super::behaviour::{Behaviour, NoLink};
 use super::endpoint::Endpoint;
 use super::faults::{Fault, FaultPlan};
-use super::ledger::Tally;
 use super::limits::Windows;
+use super::records::{ADMIN, Plaintext, Tenant, TenantStatus};
 use super::rng::Rng;
-use super::secrets::Plaintext;
-use super::tenants::{Tenant, TenantStatus};
-use super::users::ADMIN;
+use super::tally::Tally;
 
 /// A simulated Qlik Cloud. Clones are handles of the same world.
 #[derive(Clone)]

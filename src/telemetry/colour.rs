@@ -1,7 +1,7 @@
 //! Whether a stream is coloured.
 //!
-//! The rule: a terminal alone is coloured, and none whose owner says no: by
-//! `NO_COLOR` (no-color.org: any value but the empty one) or by `TERM=dumb`.
+//! The rule: only a terminal is coloured, unless its owner says no: by `NO_COLOR`
+//! (no-color.org: any value but the empty one) or by `TERM=dumb`.
 
 use std::ffi::OsStr;
 

@@ -19,8 +19,7 @@ use super::lines::{PlainJson, text_fields};
 /// operator's own for one of them wins, since it comes later.
 const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
 
-/// The targets that may appear, with all below them; of nobody else a word. Besides
-/// ours:
+/// The targets that may appear, with all below them, and no others. Besides ours:
 ///
 /// * `sqlx::query`: the text of a statement, in which values are `$1`, with counts and
 ///   times. All of our statements are constants.
@@ -61,10 +60,6 @@ pub enum InitError {
 /// Starts logging to standard error for the whole process.
 ///
 /// `level` is a level or a comma-separated list of `target=level`.
-///
-/// # Errors
-///
-/// [`InitError`]
 pub fn init(format: Format, level: &str) -> Result<(), InitError> {
     let is_coloured = colour::is_wanted(std::io::stderr().is_terminal());
     let subscriber = subscriber(format, level, is_coloured, std::io::stderr)?;

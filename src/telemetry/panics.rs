@@ -1,8 +1,8 @@
 //! Panics go to the log, as one line that says where.
 //!
-//! The rule: of a panic's text only what stands in the program is written. A
-//! text made at run time may quote anything, for instance the answer that could
-//! not be parsed, and so a secret; its place in the source says enough.
+//! The rule: a panic's text is written only where it stands in the program's source. A
+//! text made at run time may quote anything, for instance the answer that could not be
+//! parsed, and so a secret; its place in the source says enough.
 
 use std::any::Any;
 use std::panic::PanicHookInfo;

@@ -29,7 +29,6 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a header's JSON.
     pub(super) fn parse(json: &[u8]) -> Result<Self, OpenError> {
         let members: Map<String, Value> = serde_json::from_slice(json)
             .map_err(|_| OpenError::Malformed("its header is not a JSON object"))?;
@@ -45,7 +44,6 @@ impl Header {
         })
     }
 
-    /// The key it names.
     pub(super) fn kid(&self) -> &KeyId {
         &self.kid
     }

@@ -66,7 +66,6 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The key it names.
     pub(super) fn kid(&self) -> &KeyId {
         self.header.kid()
     }

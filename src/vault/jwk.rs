@@ -3,6 +3,8 @@
 //! The rule: a fault names members and remedies, never a value: a value may be
 //! the key itself, pasted into the wrong member.
 
+use std::fmt;
+
 use p256::SecretKey;
 use secrecy::SecretBox;
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use super::base64url;
 use super::key::{Key, KeyKind, Material};
 use super::point::{self, InvalidPoint};
 use crate::domain::ids::KeyId;
+use crate::domain::message::Message;
 
 /// Longest `kid`, in bytes.
 pub(super) const MAX_KID_BYTES: usize = 200;
@@ -35,51 +38,76 @@ pub(super) struct Jwk {
 
 /// What is wrong with one key of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum KeyFault {
     /// Without a name, no sealed secret could say which key it needs.
-    #[error("has no `kid`; give it one that no other key will ever have")]
     NoKid,
     /// The name could not be shown in one line.
-    #[error("has a `kid` over {MAX_KID_BYTES} bytes or with control characters; give it a plain, short one")]
     BadKid,
     /// Neither `oct` nor `EC`.
-    #[error("needs `kty` \"oct\" or \"EC\"; make a key with `tenantd keys generate`")]
     UnknownType,
     /// A curve other than P-256.
-    #[error("needs `crv` \"P-256\"; make a key with `tenantd keys generate`")]
     UnknownCurve,
     /// A secret key of another length than AES-256 takes.
-    #[error(
-        "needs a `k` of exactly 32 bytes, which is 43 characters of base64url without padding; make a key with `tenantd keys generate`"
-    )]
     WrongLength,
     /// Coordinates that are not 32 bytes each.
-    #[error("needs `x` and `y` of exactly 32 bytes each, in base64url without padding")]
     BadCoordinates,
     /// Coordinates of no point on the curve.
-    #[error("has an `x` and `y` that are no point on P-256; restore the key from a backup")]
     OffCurve,
     /// A private half that is none.
-    #[error("has a `d` that is no P-256 private key of 32 bytes; restore the key from a backup")]
     BadPrivate,
     /// Two halves of different keys.
-    #[error("has a `d` that does not belong to its `x` and `y`; restore the key from a backup")]
     OtherPrivate,
     /// A `use` that forbids encryption.
-    #[error("is not for encryption; set its `use` to \"enc\" or leave it out")]
     WrongUse,
     /// An `alg` that forbids what this kind of key is used for.
-    #[error("is not for {expected}; set its `alg` to that or leave it out")]
-    WrongAlgorithm {
-        /// What `alg` must be.
-        expected: &'static str,
-    },
+    WrongAlgorithm { expected: &'static str },
     /// A `key_ops` that forbids what this kind of key is used for.
-    #[error("has a `key_ops` without {expected}; add that or leave it out")]
-    WrongOperations {
-        /// What `key_ops` must contain.
-        expected: &'static str,
-    },
+    WrongOperations { expected: &'static str },
+}
+
+impl KeyFault {
+    /// What is wrong, as the rest of a sentence that starts with the key, and what to do.
+    #[must_use]
+    pub fn message(self) -> Message {
+        const ANEW: &str = "make a key with `tenantd keys generate`";
+        const RESTORE: &str = "restore the key from a backup";
+        match self {
+            Self::NoKid => Message::new("has no `kid`", "give it one that no other key will ever have"),
+            Self::BadKid => Message::new(
+                format!("has a `kid` over {MAX_KID_BYTES} bytes or with control characters"),
+                "give it a plain, short one",
+            ),
+            Self::UnknownType => Message::new("needs `kty` \"oct\" or \"EC\"", ANEW),
+            Self::UnknownCurve => Message::new("needs `crv` \"P-256\"", ANEW),
+            Self::WrongLength => Message::new(
+                "needs a `k` of exactly 32 bytes, which is 43 characters of base64url without padding",
+                ANEW,
+            ),
+            Self::BadCoordinates => Message::new(
+                "needs `x` and `y` of exactly 32 bytes each, in base64url without padding",
+                RESTORE,
+            ),
+            Self::OffCurve => Message::new("has an `x` and `y` that are no point on P-256", RESTORE),
+            Self::BadPrivate => Message::new("has a `d` that is no P-256 private key of 32 bytes", RESTORE),
+            Self::OtherPrivate => Message::new("has a `d` that does not belong to its `x` and `y`", RESTORE),
+            Self::WrongUse => {
+                Message::new("is not for encryption", "set its `use` to \"enc\" or leave it out")
+            }
+            Self::WrongAlgorithm { expected } => {
+                Message::new(format!("is not for {expected}"), "set its `alg` to that or leave it out")
+            }
+            Self::WrongOperations { expected } => {
+                Message::new(format!("has a `key_ops` without {expected}"), "add that or leave it out")
+            }
+        }
+    }
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
 }
 
 impl Jwk {

@@ -1,6 +1,6 @@
 //! One key of the ring, and what it may be used for.
 //!
-//! The rule: the kind of the key fixes the algorithm, both ways.
+//! The rule: the kind of a key decides the algorithm, for sealing and for opening.
 
 use std::fmt;
 

@@ -10,15 +10,14 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::keyring::KeyringFault;
+use super::keyring_fault::KeyringFault;
 
 /// Largest keyring file, in bytes. A key takes about 250.
-pub(super) const MAX_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Readable by others, or writable by the group or by others.
 const TOO_OPEN: u32 = 0o026;
 
-/// The bytes of the file.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
     // Asked before opening, because opening a pipe waits for its writer.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -45,7 +44,7 @@ fn read_bounded(mut file: &File) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
         }
     }
     if filled > MAX_BYTES {
-        return Err(KeyringFault::TooLarge);
+        return Err(KeyringFault::TooLarge { limit: MAX_BYTES });
     }
     bytes.truncate(filled);
     Ok(bytes)
@@ -152,6 +151,6 @@ mod tests {
         let at_the_limit = scratch.file(&vec![b' '; MAX_BYTES], 0o600);
         assert!(matches!(fault(&at_the_limit), KeyringFault::NotAKeySet { .. }));
         let over_the_limit = scratch.file(&vec![b' '; MAX_BYTES + 1], 0o600);
-        assert_eq!(fault(&over_the_limit), KeyringFault::TooLarge);
+        assert_eq!(fault(&over_the_limit), KeyringFault::TooLarge { limit: MAX_BYTES });
     }
 }

@@ -36,7 +36,6 @@ pub(super) fn wrap(
     }
 }
 
-/// Unwraps a content key.
 pub(super) fn unwrap(
     key: &Key,
     wrapped: &WrappedKey,

@@ -4,16 +4,15 @@
 //! file is found when it is read, and named with its remedy.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::jwk::{Jwk, KeyFault};
+use super::jwk::Jwk;
 use super::key::{Key, KeyKind};
 use super::key_file;
+use super::keyring_fault::{KeyName, KeyringError, KeyringFault};
 use crate::domain::ids::KeyId;
-use crate::domain::secret::closing;
 use crate::domain::text::{is_hidden, named};
 
 /// At least one checked key; no two of the same name. `Debug` names them only.
@@ -25,10 +24,9 @@ pub struct Keyring {
 
 /// What may be shown of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct KeyListing {
-    /// Its name.
     pub kid: KeyId,
-    /// What kind of key it is.
     pub kind: KeyKind,
     /// Whether it opens what it sealed.
     pub can_open: bool,
@@ -36,91 +34,11 @@ pub struct KeyListing {
     pub is_sealing: bool,
 }
 
-/// A keyring file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("keyring {}: {fault}", path.display())]
-pub struct KeyringError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub fault: KeyringFault,
-}
-
-/// What is wrong with a keyring, and how to mend it. Never holds key material.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyringFault {
-    /// The operating system does not let us read it.
-    #[error(
-        "cannot be read ({0}); check the path in `vault.keyring_file` and who may read the file, or make one with `tenantd keys generate`"
-    )]
-    Unreadable(std::io::ErrorKind),
-    /// A directory, a pipe or a device.
-    #[error("is not a regular file; let `vault.keyring_file` name one")]
-    NotAFile,
-    /// Others than its owner could read or change it.
-    #[error(
-        "has mode {mode:04o}, so that others than its owner and group may read it, or others than its owner change it; {}",
-        closing(path, "0600")
-    )]
-    TooOpen {
-        /// Its permission bits.
-        mode: u32,
-        /// Where the remedy applies.
-        path: PathBuf,
-    },
-    /// More bytes than any keyring has.
-    #[error("has more than {} bytes; name a keyring, which is a small JWK Set", key_file::MAX_BYTES)]
-    TooLarge,
-    /// Not JSON, or JSON of another shape. The parser's own words are left out:
-    /// they quote the file.
-    #[error(
-        "is not a JWK Set at line {line}, column {column}; it must read {{\"keys\":[…]}}, as `tenantd keys generate` prints it"
-    )]
-    NotAKeySet {
-        /// Counted from 1; 0 where it has no place.
-        line: usize,
-        /// Counted from 1; 0 at the start of a line.
-        column: usize,
-    },
-    /// A character that nobody sees, and that JSON does not allow.
-    #[error("holds {character}; save it as UTF-8 without it, or restore it from a backup")]
-    Unseen {
-        /// By its number and name.
-        character: String,
-    },
-    /// A set without keys.
-    #[error("holds no key; make one with `tenantd keys generate`")]
-    Empty,
-    /// One key is wrong.
-    #[error("{key} {fault}")]
-    Key {
-        /// Which one.
-        key: KeyName,
-        /// What is wrong with it.
-        fault: KeyFault,
-    },
-    /// A sealed secret could not say which of two keys it needs.
-    #[error("two keys have the kid {:?}; give each its own", kid.as_str())]
-    SameKid {
-        /// The name they share.
-        kid: KeyId,
-    },
-}
-
-/// A key by its `kid`, or by its place where it has none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyName {
-    /// Its `kid`.
-    Kid(KeyId),
-    /// Its place in the set, counted from 1.
-    Place(usize),
-}
-
 /// A symmetric key has no half that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {:?} is symmetric, so it has no public half; make a pair with `tenantd keys generate --type p256` for a daemon that only seals", kid.as_str())]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct NoPublicHalf {
-    /// The key.
     pub kid: KeyId,
 }
 
@@ -185,7 +103,6 @@ impl Keyring {
         self.keys.first().expect("a keyring is never empty")
     }
 
-    /// The key of this name.
     pub(super) fn find(&self, kid: &KeyId) -> Option<&Key> {
         self.keys.iter().find(|key| key.id() == kid)
     }
@@ -217,15 +134,6 @@ fn unseen(json: &[u8]) -> Option<KeyringFault> {
 fn check(place: usize, jwk: &Jwk) -> Result<Key, KeyringFault> {
     let kid = jwk.kid().map_err(|fault| KeyringFault::Key { key: KeyName::Place(place), fault })?;
     jwk.check(kid.clone()).map_err(|fault| KeyringFault::Key { key: KeyName::Kid(kid), fault })
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kid(kid) => write!(f, "key {:?}", kid.as_str()),
-            Self::Place(place) => write!(f, "key number {place}"),
-        }
-    }
 }
 
 #[cfg(test)]

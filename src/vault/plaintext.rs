@@ -1,7 +1,7 @@
 //! What is inside a sealed secret: the secret, and the row it belongs to.
 //!
-//! The rule: nothing is handed out before the row was compared, so that a
-//! ciphertext copied to another row is caught by what it says.
+//! The rule: nothing is handed out before the row was compared. A ciphertext that was
+//! copied to another row still names its own, and is caught by that.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

@@ -3,22 +3,38 @@
 //! The rule: every random byte of the vault comes from here, and none is used
 //! twice. There is no generator in between that would have to be seeded.
 
+use std::fmt;
+
 use p256::SecretKey;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::domain::message::Message;
 use crate::ports::Entropy;
 
 /// A source of randomness that gives no usable key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the random source gave no valid P-256 key in {DRAWS} draws, so it is broken; check the operating system's random device"
-)]
 pub struct UnusableRandomness;
+
+impl UnusableRandomness {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn message(self) -> Message {
+        Message::new(
+            format!("the random source gave no valid P-256 key in {DRAWS} draws, so it is broken"),
+            "check the operating system's random device",
+        )
+    }
+}
+
+impl fmt::Display for UnusableRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
 
 /// One draw fails with a chance of about 2⁻³²; eight in a row do not happen.
 const DRAWS: usize = 8;
 
-/// `N` random bytes.
 pub(super) fn bytes<const N: usize>(entropy: &dyn Entropy) -> Zeroizing<[u8; N]> {
     let mut array = Zeroizing::new([0; N]);
     for chunk in array.chunks_mut(size_of::<u128>()) {

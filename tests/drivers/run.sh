@@ -1,6 +1,6 @@
 #!/bin/sh
 # Proves that a pipeline's drivers write tenantd.tenants as it is: psycopg, asyncpg, SQLAlchemy,
-# node-postgres and postgres.js, without casts, as a login that has tenantd_pipeline alone.
+# Django, node-postgres and postgres.js, without casts, as a login that has tenantd_pipeline alone.
 #
 # Needs node, npm, python3 with venv, PostgreSQL's programs (make install-postgres), and the
 # registries for the first run. DRIVERS_DIR keeps the installed libraries from run to run;
@@ -21,7 +21,7 @@ if [ -z "${DRIVERS_DIR:-}" ]; then
     trap 'rm -rf "$DRIVERS_DIR"' EXIT
 fi
 mkdir -p "$DRIVERS_DIR"
-cp "$here"/drivers.* "$here"/package*.json "$here"/requirements.txt "$DRIVERS_DIR"
+cp "$here"/drivers* "$here"/package*.json "$here"/requirements.txt "$DRIVERS_DIR"
 cd "$DRIVERS_DIR"
 
 if ! cmp -s package-lock.json installed-node; then
@@ -53,4 +53,5 @@ sql -c 'CREATE ROLE onboarding LOGIN' -c 'GRANT tenantd_pipeline TO onboarding' 
 PGHOST=${DRIVERS_SERVER#*host=} PGUSER=onboarding PGDATABASE=drivers
 export PGHOST PGUSER PGDATABASE
 venv/bin/python drivers.py
+venv/bin/python drivers_django.py
 node drivers.mjs

@@ -16,7 +16,6 @@ mod ways;
 
 use tenantd::domain::effect::EffectKind;
 use tenantd::domain::phase::Phase;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::Rig;
 
@@ -85,13 +84,9 @@ const REMOVAL: &[Point] = &[
 
 const FAMILIES: [&[Point]; 4] = [PROVISION, ROTATION, CARE, REMOVAL];
 
-async fn rig() -> Rig {
-    Rig::new(Behaviour { rate_limits: None, ..Behaviour::default() }, FaultPlan::none()).await
-}
-
 /// Checks each of them; says how many there were.
 async fn every_crash_of(points: &[Point]) -> usize {
-    let rig = rig().await;
+    let rig = Rig::unpaced().await;
     let mut count = 0;
     for point in points {
         for died in Died::ALL {

@@ -19,6 +19,7 @@ use crate::support::fleet::Fleet;
 use crate::support::postgres::{TestDb, connections};
 use crate::support::process::{Home, eventually};
 use crate::support::rig::SUFFIX;
+use crate::support::waiting::until_rows;
 
 const BRISK: &str = r#"
     worker.concurrency = 16
@@ -70,41 +71,6 @@ pub(crate) const UNSEEN: &str = "parked_reason IS NULL
     AND CASE WHEN phase = 'removed' THEN recheck_at IS NOT NULL AND wait_reason IS NULL
              ELSE must_look AND phase <> 'pending' AND desired_state = 'present' END";
 
-/// Waits until so many rows are so, and says how they stand when they never are.
-async fn until(pool: &PgPool, wanted: i64, condition: &str) {
-    let clock = SystemClock::start();
-    let statement = format!("SELECT count(*) FROM tenantd.tenants WHERE {condition}");
-    loop {
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.clone())).fetch_one(pool).await;
-        if count.as_ref().is_ok_and(|count| *count == wanted) {
-            return;
-        }
-        if clock.elapsed() >= LIMIT {
-            let stand: Vec<String> = sqlx::query_scalar(
-                "SELECT concat_ws(' ', count(*), s.phase, s.reason, t.wait_reason, 'must look ' || t.must_look, 'adopted ' || t.is_adopted, 'snapshot ' || (t.mint_snapshot IS NOT NULL), 'retire ' || (t.retire_at <= tenantd.clock()),
-                                  t.desired_state, max(t.due_at - tenantd.clock()), max(s.message), t.drift)
-                   FROM tenantd.status AS s JOIN tenantd.tenants AS t USING (tenant_id)
-                  GROUP BY s.phase, s.reason, t.wait_reason, t.must_look, t.desired_state, t.drift, t.is_adopted, t.mint_snapshot IS NOT NULL, t.retire_at <= tenantd.clock()",
-            )
-            .fetch_all(pool)
-            .await
-            .unwrap();
-            let example = format!(
-                "SELECT json_build_object('row', t, 'secrets', (SELECT json_agg((s.hint, s.standing, s.version, s.retire_at))
-                                                                  FROM tenantd.secrets AS s WHERE s.tenant_id = t.tenant_id),
-                                          'installation', (SELECT i FROM tenantd.installation AS i),
-                                          'last', (SELECT json_agg(a) FROM (SELECT phase, effect, outcome, started_at, message FROM tenantd.attempts AS a
-                                                    WHERE a.tenant_id = t.tenant_id ORDER BY attempt_id DESC LIMIT 8) AS a))::text
-                   FROM tenantd.tenants AS t WHERE ({condition}) = ({wanted} = 0) LIMIT 1"
-            );
-            let example: Option<String> =
-                sqlx::query_scalar(AssertSqlSafe(example)).fetch_optional(pool).await.unwrap();
-            panic!("{count:?}, not {wanted}: {condition}: {stand:#?}: {example:?}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// Every tenant has exactly one live client, which its row knows.
 async fn assert_one_client_each(fleet: &Fleet, pool: &PgPool) {
     let rows: Vec<(String, Option<String>)> =
@@ -144,7 +110,7 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
     // 30 tenants, 5 of which are removed, are in the backup.
     let daemon = home.daemon("before.log");
     fleet.given_more_tenants(1, 30).await;
-    until(fleet.pool(), 30, SETTLED).await;
+    until_rows(fleet.pool(), 30, SETTLED).await;
     let of = |first: u32, last: u32| {
         format!("external_id IN (SELECT 'customer-' || n FROM generate_series({first}, {last}) AS n)")
     };
@@ -155,7 +121,7 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
     (26..=30).for_each(|number| consumers.forget(&format!("customer-{number}")));
     run(&fleet.db.url, &format!("UPDATE tenantd.tenants SET desired_state = 'absent' WHERE {}", of(26, 30)))
         .await;
-    until(fleet.pool(), 5, "phase = 'removed' AND recheck_at IS NULL").await;
+    until_rows(fleet.pool(), 5, "phase = 'removed' AND recheck_at IS NULL").await;
     let backup = Plan {
         backup_of: Some(original.directory().to_owned()),
         signal: Some("recovery.signal"),
@@ -179,7 +145,7 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
     // Since then: 10 rotated, 5 of them acknowledged so that the old secret is gone; 3 of the
     // removed are back and in use; 5 more came; 5 were removed, 3 of which are back again.
     run(&fleet.db.url, &format!("UPDATE tenantd.tenants SET desired_version = 2 WHERE {}", of(1, 10))).await;
-    until(fleet.pool(), 10, &format!("{SETTLED} AND current_version = 2")).await;
+    until_rows(fleet.pool(), 10, &format!("{SETTLED} AND current_version = 2")).await;
     eventually("consumers have switched", LIMIT, || async {
         (1..=10).all(|number| consumers.highest(&format!("customer-{number}")) == Some(2))
     })
@@ -193,11 +159,11 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
     (16..=20).for_each(|number| consumers.forget(&format!("customer-{number}")));
     run(&fleet.db.url, &format!("UPDATE tenantd.tenants SET desired_state = 'absent' WHERE {}", of(16, 20)))
         .await;
-    until(fleet.pool(), 7, "phase = 'removed' AND recheck_at IS NULL").await;
+    until_rows(fleet.pool(), 7, "phase = 'removed' AND recheck_at IS NULL").await;
     run(&fleet.db.url, &format!("UPDATE tenantd.tenants SET desired_state = 'present' WHERE {}", of(16, 18)))
         .await;
-    until(fleet.pool(), 31, SETTLED).await;
-    until(fleet.pool(), 0, "retire_at <= tenantd.clock()").await;
+    until_rows(fleet.pool(), 31, SETTLED).await;
+    until_rows(fleet.pool(), 0, "retire_at <= tenantd.clock()").await;
     let reads = consumers.reads();
     eventually("consumers have seen it all", LIMIT, || async { consumers.reads() > reads + 2 }).await;
     consumers.assert_unharmed("the time before");
@@ -227,9 +193,9 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
     let timeline = sqlx::query_scalar::<_, i32>(checkpoint).fetch_one(&pool).await.unwrap();
     assert_eq!(timeline, 1, "the checkpoint is still that of the old timeline");
     // 25 that the backup knows as wanted; 19 and 20 are gone at Qlik, 16 to 18 have another client.
-    until(&pool, 23, SETTLED).await;
-    until(&pool, 2, "drift = '{client_missing}'").await;
-    until(&pool, 3, "phase = 'removed' AND wait_reason = 'DeletionsHeld'").await;
+    until_rows(&pool, 23, SETTLED).await;
+    until_rows(&pool, 2, "drift = '{client_missing}'").await;
+    until_rows(&pool, 3, "phase = 'removed' AND wait_reason = 'DeletionsHeld'").await;
     consumers.assert_unharmed("the recovery");
 
     // The operator reads, corrects the rows that are wanted, and agrees.
@@ -245,11 +211,11 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
         &format!("UPDATE tenantd.tenants SET desired_state = 'absent' WHERE {}", of(19, 20)),
     )
     .await;
-    until(&pool, 0, UNSEEN).await;
+    until_rows(&pool, 0, UNSEEN).await;
     assert!(home.output(&["rejoin", "--agree"]).status.success());
     let agreed = SystemClock::start();
-    until(&pool, 26, SETTLED).await;
-    until(&pool, 4, "phase = 'removed' AND recheck_at IS NULL").await;
+    until_rows(&pool, 26, SETTLED).await;
+    until_rows(&pool, 4, "phase = 'removed' AND recheck_at IS NULL").await;
     assert!(agreed.elapsed() < Duration::from_mins(1), "what waited for the agreement slept on");
     // Pipelines insert again what the backup lost.
     run(
@@ -260,7 +226,7 @@ async fn after_a_recovery_to_a_point_in_time_no_credential_in_use_is_lost_and_no
         ),
     )
     .await;
-    until(&pool, 5, "parked_reason = 'EarlierClientFound'").await;
+    until_rows(&pool, 5, "parked_reason = 'EarlierClientFound'").await;
     consumers.assert_unharmed("the agreement");
     let highest: i32 = sqlx::query_scalar("SELECT max(current_version) FROM tenantd.tenants")
         .fetch_one(&pool)
@@ -329,7 +295,7 @@ async fn a_daemon_that_meets_a_standby_says_so_once_and_goes_on_when_it_is_promo
     let log = std::fs::read_to_string(home.path("a.log")).unwrap();
     assert_eq!(log.matches("read-only, as a standby is").count(), 2, "once, in words and as a field: {log}");
     sqlx::query("SELECT pg_promote()").execute(&next_pool).await.unwrap();
-    until(&next_pool, 3, SETTLED).await;
+    until_rows(&next_pool, 3, SETTLED).await;
     assert!(daemon.terminate().await.success());
 }
 
@@ -345,7 +311,7 @@ async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothin
     let consumers = Consumers::that_acknowledge(&address.url, &home.path("keyring.json"), &fleet.world);
     let replicas = [home.daemon("a.log"), home.daemon("b.log")];
     fleet.given_more_tenants(1, TENANTS).await;
-    until(fleet.pool(), TENANTS.into(), SETTLED).await;
+    until_rows(fleet.pool(), TENANTS.into(), SETTLED).await;
 
     let mut lost = 0;
     for round in 0_u32..20 {
@@ -379,14 +345,15 @@ async fn twenty_standbys_that_lag_are_promoted_under_a_running_daemon_and_nothin
             sqlx::query("SELECT tenantd.assert_recognised()").execute(&pool).await.is_ok()
         })
         .await;
-        until(&pool, TENANTS.into(), AT_REST).await;
+        until_rows(&pool, TENANTS.into(), AT_REST).await;
         consumers.assert_unharmed(&format!("promotion {round}"));
         assert_one_client_each(&fleet, &pool).await;
         if round % 2 == 1 {
-            until(&pool, 0, UNSEEN).await;
+            until_rows(&pool, 0, UNSEEN).await;
             let agreed = home.output(&["rejoin", "--agree"]);
             assert_eq!(String::from_utf8_lossy(&agreed.stdout), "deletions at Qlik Cloud go on\n");
-            until(&pool, 0, "retire_at <= tenantd.clock() OR mint_snapshot IS NOT NULL OR is_adopted").await;
+            until_rows(&pool, 0, "retire_at <= tenantd.clock() OR mint_snapshot IS NOT NULL OR is_adopted")
+                .await;
             consumers.assert_unharmed(&format!("the agreement after promotion {round}"));
         }
     }

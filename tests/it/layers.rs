@@ -4,11 +4,13 @@
 //! adapters never see each other, and `domain` sees nothing of ours. Only what
 //! ships is looked at: what stands under `#[cfg(test)]` may name anything.
 
+mod circles;
 mod paths;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
+use circles::circles_in;
 use rules::faults_of;
 
 /// Every Rust file of the program, relative to `src/`.
@@ -44,6 +46,29 @@ fn every_file_keeps_the_directions_of_the_house() {
 
     assert!(sources.len() > 20, "only {} files were found", sources.len());
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn no_two_files_of_a_room_name_each_other_in_a_loop() {
+    const ROOMS: [&str; 11] = [
+        "app",
+        "cli",
+        "demo",
+        "http",
+        "ports",
+        "qlik",
+        "settings",
+        "simulator",
+        "system",
+        "telemetry",
+        "vault",
+    ];
+    let sources = sources();
+
+    let circles: Vec<String> =
+        ROOMS.iter().flat_map(|room| circles_in(room, &sources)).map(|way| way.join(" -> ")).collect();
+
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
 }
 
 #[test]

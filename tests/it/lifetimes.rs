@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::support::fleet::Fleet;
 use crate::support::process::{Daemon, Home};
 use crate::support::rig::SUFFIX;
+use crate::support::waiting::until_rows;
 
 const BRISK: &str = r#"
     worker.concurrency = 8
@@ -102,23 +103,6 @@ fn plant_strangers(fleet: &Fleet) -> Vec<(String, ClientLedger)> {
     planted.into_iter().map(known).collect()
 }
 
-/// Waits until this holds for so many rows.
-async fn until(fleet: &Fleet, wanted: i64, condition: &str) {
-    let clock = SystemClock::start();
-    while count(fleet, condition).await != wanted {
-        assert!(clock.elapsed() < PATIENCE, "not {wanted} {condition}: {}", others(fleet, condition).await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// The rows for which it does not hold.
-async fn others(fleet: &Fleet, condition: &str) -> String {
-    let statement = format!("SELECT json_agg(t)::text FROM tenantd.tenants AS t WHERE NOT ({condition})");
-    let rows: Option<String> =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(fleet.pool()).await.unwrap();
-    rows.unwrap_or_default()
-}
-
 async fn count(fleet: &Fleet, condition: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM tenantd.tenants WHERE {condition}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(fleet.pool()).await.unwrap()
@@ -182,14 +166,14 @@ async fn three_hundred_lives_under_a_hundred_kills_leave_nothing_behind_and_touc
         fleet.given_more_tenants(chunk * 10 + 1, chunk * 10 + 10).await;
         replicas.kill(&fleet).await;
     }
-    until(&fleet, 300, "phase = 'ready'").await;
+    until_rows(fleet.pool(), 300, "phase = 'ready'").await;
     for version in [2, 3] {
         for chunk in 0..25 {
             update(&fleet, rotate, chunk * 12 + 1, chunk * 12 + 12).await;
             replicas.kill(&fleet).await;
         }
         let rotated = format!("phase = 'ready' AND current_version = {version}");
-        until(&fleet, 300, &rotated).await;
+        until_rows(fleet.pool(), 300, &rotated).await;
     }
     for chunk in 0..24 {
         let first = chunk * TENANTS / 24 + 1;
@@ -197,7 +181,7 @@ async fn three_hundred_lives_under_a_hundred_kills_leave_nothing_behind_and_touc
         replicas.kill(&fleet).await;
     }
     let gone = "phase = 'removed' AND due_at IS NULL AND lease_holder IS NULL";
-    until(&fleet, 300, gone).await;
+    until_rows(fleet.pool(), 300, gone).await;
 
     let (kills, hits) = (replicas.kills, replicas.hits);
     replicas.terminate().await;
@@ -273,7 +257,7 @@ async fn a_consumer_has_a_working_credential_throughout_fifty_rotations_with_fau
     let home = Home::for_fleet(&fleet, "consumer", BRISK);
     let vault = Vault::new(Keyring::load(&home.path("keyring.json")).unwrap());
     let mut replicas = Replicas::start(&home);
-    until(&fleet, 5, "phase = 'ready'").await;
+    until_rows(fleet.pool(), 5, "phase = 'ready'").await;
     let mut consumer =
         Consumer { fleet: &fleet, vault, tokens: 0, failures: vec![], acknowledged: BTreeMap::new() };
 

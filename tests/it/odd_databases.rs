@@ -91,7 +91,7 @@ async fn the_defaults_of_a_database_or_role_do_not_change_what_statements_mean()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_no_claim_can_compute_is_parked_alone() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     for name in ["one", "poison", "two"] {
         rig.given_tenant(name).await;
     }
@@ -117,7 +117,7 @@ async fn a_row_that_no_claim_can_compute_is_parked_alone() {
 /// A trigger that somebody added: of one row it parks that row, of all it is no row's fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_that_refuses_all_rows_parks_none_and_one_that_refuses_one_parks_that() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     for name in ["one", "poison", "two"] {
         rig.given_tenant(name).await;
     }
@@ -173,7 +173,7 @@ async fn a_trigger_that_refuses_one_commit_parks_that_tenant_once_others_are_ser
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_the_database_refuses_parks_its_tenant_and_a_retry_finds_the_client() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let host = rig.given_tenant("poison").await;
     rig.given_tenant("other").await;
     sqlx::query("ALTER TABLE tenantd.tenants ADD CONSTRAINT of_their_own CHECK (external_id <> 'poison' OR client_id IS NULL)")

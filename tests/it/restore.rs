@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::support::fleet::Fleet;
 use crate::support::process::Home;
 use crate::support::rig::SUFFIX;
+use crate::support::waiting::until_rows;
 
 const BRISK: &str = r#"
     worker.concurrency = 16
@@ -29,30 +30,6 @@ const BRISK: &str = r#"
     retry.cap = "1s"
     audit.every = "never"
 "#;
-const PATIENCE: Duration = Duration::from_mins(1);
-
-async fn until(pool: &PgPool, wanted: i64, condition: &str) {
-    let clock = SystemClock::start();
-    let statement = format!("SELECT count(*) FROM tenantd.tenants WHERE {condition}");
-    loop {
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(statement.clone())).fetch_one(pool).await.unwrap();
-        if count == wanted {
-            return;
-        }
-        if clock.elapsed() >= PATIENCE {
-            let stand: Vec<String> = sqlx::query_scalar(
-                "SELECT concat_ws(' ', count(*), s.phase, s.reason, t.wait_reason, t.must_look, s.message, max(t.due_at - tenantd.clock()), max(t.settles_at - tenantd.clock()), max(t.unanswered), max(t.lease_epoch), max(t.region))
-                   FROM tenantd.status AS s JOIN tenantd.tenants AS t USING (tenant_id)
-                  GROUP BY s.phase, s.reason, t.wait_reason, t.must_look, s.message",
-            )
-            .fetch_all(pool)
-            .await
-            .unwrap();
-            panic!("{count}, not {wanted}: {condition}: {stand:#?}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program).args(arguments).output().unwrap();
@@ -106,7 +83,7 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     // 40 tenants, and 10 rows that nobody has worked on yet, are in the backup.
     fleet.given_more_tenants(1, 40).await;
     let daemon = home.daemon("before.log");
-    until(fleet.pool(), 40, "phase = 'ready'").await;
+    until_rows(fleet.pool(), 40, "phase = 'ready'").await;
     assert!(daemon.terminate().await.success());
     fleet.given_more_tenants(41, 50).await;
     let dump = home.path("backup.sql");
@@ -116,11 +93,11 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     // 20 are rotated, and for 10 of these the old secret is gone before the restore.
     let daemon = home.daemon("between.log");
     fleet.given_more_tenants(51, 60).await;
-    until(fleet.pool(), 60, "phase = 'ready'").await;
+    until_rows(fleet.pool(), 60, "phase = 'ready'").await;
     let twenty = "external_id IN (SELECT 'customer-' || n FROM generate_series(1, 20) AS n)";
     let rotate = format!("UPDATE tenantd.tenants SET desired_version = 2 WHERE {twenty}");
     sqlx::query(AssertSqlSafe(rotate)).execute(fleet.pool()).await.unwrap();
-    until(fleet.pool(), 20, "phase = 'ready' AND current_version = 2").await;
+    until_rows(fleet.pool(), 20, "phase = 'ready' AND current_version = 2").await;
     for number in 1..=10 {
         sqlx::query("SELECT tenantd.acknowledge('customer-' || $1::int, 2)")
             .bind(number)
@@ -128,7 +105,7 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
             .await
             .unwrap();
     }
-    until(fleet.pool(), 50, "phase = 'ready' AND retire_at IS NULL AND due_at IS NULL").await;
+    until_rows(fleet.pool(), 50, "phase = 'ready' AND retire_at IS NULL AND due_at IS NULL").await;
     assert!(daemon.terminate().await.success());
     let before = alive(&fleet);
 
@@ -147,13 +124,13 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
 
     // Until somebody says that this is no copy, it is looked at and nothing is changed.
     let daemon = home.daemon("after.log");
-    until(&pool, 40, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
-    until(&pool, 10, "wait_reason = 'ChangesHeld'").await;
+    until_rows(&pool, 40, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
+    until_rows(&pool, 10, "wait_reason = 'ChangesHeld'").await;
     assert_eq!(alive(&fleet), before, "a copy changes nothing");
     let refused = home.output(&["rejoin", "--agree"]);
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--confirm"));
     assert!(home.output(&["rejoin", "--confirm"]).status.success());
-    until(&pool, 50, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
+    until_rows(&pool, 50, "phase = 'ready' AND NOT must_look AND lease_holder IS NULL").await;
     assert_eq!(working(&fleet, &pool, &vault).await, 50, "every tenant works");
     let log = std::fs::read_to_string(home.path("after.log")).unwrap();
     assert_eq!(log.matches("this is another database than the one tenantd ran on").count(), 1, "{log}");
@@ -166,7 +143,7 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     .execute(&pool)
     .await
     .unwrap();
-    until(&pool, 10, "parked_reason = 'EarlierClientFound'").await;
+    until_rows(&pool, 10, "parked_reason = 'EarlierClientFound'").await;
     let held = alive(&fleet);
     for (host, clients) in &before {
         assert_eq!(held[host].len(), 1, "{host}: one client");
@@ -191,10 +168,14 @@ async fn after_a_restore_nothing_is_made_twice_nothing_is_deleted_unasked_and_ev
     assert!(known >= 20, "{known} tenants with secrets that the database does not know: {status}");
 
     // The operator agrees: what works stays, and what may still be in use, though no row knows it.
-    until(&pool, 0, crate::failover::UNSEEN).await;
+    until_rows(&pool, 0, crate::failover::UNSEEN).await;
     assert!(home.output(&["rejoin", "--agree"]).status.success());
-    until(&pool, 50, "phase = 'ready' AND NOT is_adopted AND mint_snapshot IS NULL AND lease_holder IS NULL")
-        .await;
+    until_rows(
+        &pool,
+        50,
+        "phase = 'ready' AND NOT is_adopted AND mint_snapshot IS NULL AND lease_holder IS NULL",
+    )
+    .await;
     assert!(daemon.terminate().await.success());
     let after = alive(&fleet);
     for (host, clients) in &before {

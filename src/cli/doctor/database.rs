@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 
 use super::finding::Findings;
 use crate::app;
+use crate::domain::message::Message;
 use crate::ports::Clock;
-use crate::postgres::{Connections, Store, StoreError, doctor, listener};
+use crate::postgres::{Connections, Store, doctor, listener};
 use crate::system::SystemClock;
 
 /// Clocks further apart are worth a word. Nothing breaks: leases and due times
@@ -17,7 +18,7 @@ const SKEW: TimeDelta = TimeDelta::seconds(5);
 pub(super) async fn role(connections: &Connections, findings: &mut Findings) -> anyhow::Result<()> {
     let rights = match doctor::rights(connections).await {
         Ok(rights) => rights,
-        Err(error) => return Ok(findings.fail("role", &app::started(&error).to_string())?),
+        Err(error) => return Ok(findings.fail("role", app::started(&error).message())?),
     };
     let role = rights.role;
     match (rights.is_superuser, rights.may_work) {
@@ -29,7 +30,10 @@ pub(super) async fn role(connections: &Connections, findings: &mut Findings) -> 
         (false, Some(true)) => findings.ok("role", &format!("{role} may do the daemon's work"))?,
         (false, Some(false)) => findings.fail(
             "role",
-            &format!("{role} may not write what the daemon writes; use a login that has tenantd_daemon, or run deploy/postgres/roles.sql again"),
+            Message::new(
+                format!("{role} may not write what the daemon writes"),
+                "use a login that has tenantd_daemon, or run deploy/postgres/roles.sql again",
+            ),
         )?,
         (false, None) => findings.ok("role", &format!("{role}; its rights show when the schema is there"))?,
     }
@@ -46,7 +50,7 @@ pub(super) async fn schema(
             Ok(Some(store))
         }
         Err(error) => {
-            findings.fail("schema", &error.to_string())?;
+            findings.fail("schema", error.message())?;
             Ok(None)
         }
     }
@@ -62,16 +66,25 @@ pub(super) async fn wake_ups(
         Ok(Some(true)) => findings.ok("wake-ups", "new rows are heard of at once")?,
         Ok(Some(false)) => findings.fail(
             "wake-ups",
-            "what is called at database.url is not heard where the daemon listens; let database.listen_url lead to the same database, past any pooler",
+            Message::new(
+                "what is called at database.url is not heard where the daemon listens",
+                "let database.listen_url lead to the same database, past any pooler",
+            ),
         )?,
         Ok(None) => findings.warn(
             "wake-ups",
-            &format!("through a pooler nobody can listen: new rows are found by worker.poll, within {}", humantime::format_duration(poll)),
+            &format!(
+                "through a pooler nobody can listen: new rows are found by worker.poll, within {}",
+                humantime::format_duration(poll)
+            ),
             "set database.listen_url to an address that leads to the server itself",
         )?,
         Err(error) => findings.fail(
             "wake-ups",
-            &format!("nobody can listen for new rows: {error}; let database.listen_url lead to the server itself"),
+            Message::new(
+                format!("nobody can listen for new rows: {error}"),
+                "let database.listen_url lead to the server itself",
+            ),
         )?,
     }
     Ok(())
@@ -81,7 +94,7 @@ pub(super) async fn clock(connections: &Connections, findings: &mut Findings) ->
     let machine = SystemClock::start();
     let skew = match doctor::server_clock(connections).await {
         Ok(server) => server - machine.now() + TimeDelta::from_std(machine.elapsed() / 2)?,
-        Err(error) => return Ok(findings.fail("clock", &said(&error))?),
+        Err(error) => return Ok(findings.fail("clock", app::started(&error).message())?),
     };
     if skew.abs() > SKEW {
         let (seconds, side) =
@@ -95,8 +108,4 @@ pub(super) async fn clock(connections: &Connections, findings: &mut Findings) ->
         findings.ok("clock", &format!("{} ms from the database's", skew.abs().num_milliseconds()))?;
     }
     Ok(())
-}
-
-fn said(error: &StoreError) -> String {
-    app::started(error).to_string()
 }

@@ -5,9 +5,9 @@ use std::io;
 use serde::Serialize;
 
 use crate::cli::output::{self, Format};
+use crate::domain::message::Message;
 use crate::settings::Warning;
 
-/// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -16,7 +16,6 @@ pub(super) enum Verdict {
     Fail,
 }
 
-/// One line.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
@@ -47,11 +46,8 @@ impl Findings {
         self.add(check, Verdict::Warn, message.to_owned(), Some(remedy.to_owned()))
     }
 
-    /// Something fails. What follows the last semicolon (or colon, of a fault) of
-    /// our messages is the remedy.
-    pub(super) fn fail(&mut self, check: &'static str, message: &str) -> io::Result<()> {
-        let (message, remedy) = parted(message);
-        self.add(check, Verdict::Fail, message, remedy)
+    pub(super) fn fail(&mut self, check: &'static str, message: Message) -> io::Result<()> {
+        self.add(check, Verdict::Fail, message.problem, message.remedy)
     }
 
     /// The configuration is sound, but for these. Told with the next line.
@@ -115,12 +111,5 @@ impl Finding {
         };
         let remedy = self.remedy.as_ref().map(|remedy| format!("  — {remedy}")).unwrap_or_default();
         format!("{verdict:<4}  {:<13}  {}{remedy}", self.check, self.message)
-    }
-}
-
-fn parted(message: &str) -> (String, Option<String>) {
-    match message.rsplit_once("; ").or_else(|| message.rsplit_once(": ")) {
-        Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),
-        None => (message.to_owned(), None),
     }
 }

@@ -7,11 +7,12 @@ use crate::app;
 use crate::cli::output;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, TenantId};
+use crate::domain::message::Message;
 use crate::domain::secret::ClientSecret;
 use crate::postgres::Store;
 use crate::settings::Settings;
 use crate::system::OsEntropy;
-use crate::vault::{Keyring, SealedFor, Vault};
+use crate::vault::{Keyring, SealedFor, UnusableRandomness, Vault};
 
 const CHECK: &str = "keyring";
 
@@ -22,11 +23,11 @@ pub(super) async fn check(
 ) -> anyhow::Result<()> {
     let vault = match Keyring::load(&settings.vault.keyring_file) {
         Ok(keyring) => Vault::new(keyring),
-        Err(error) => return Ok(findings.fail(CHECK, &error.to_string())?),
+        Err(error) => return Ok(findings.fail(CHECK, error.message())?),
     };
     match probe(&vault) {
         Ok(message) => findings.ok(CHECK, message)?,
-        Err(error) => findings.fail(CHECK, &error.to_string())?,
+        Err(message) => findings.fail(CHECK, message)?,
     }
     match store {
         Some(store) => known(&vault, store, findings).await,
@@ -35,14 +36,16 @@ pub(super) async fn check(
 }
 
 /// Seals something, and opens it again where it can.
-fn probe(vault: &Vault) -> anyhow::Result<&'static str> {
-    let (host, client_id) = (Host::parse("probe.tenantd.example")?, ClientId::new("probe"));
+fn probe(vault: &Vault) -> Result<&'static str, Message> {
+    let host = Host::parse("probe.tenantd.example").map_err(|error| Message::bare(error.to_string()))?;
+    let client_id = ClientId::new("probe");
     let row = SealedFor { tenant_id: TenantId(Uuid::nil()), host: &host, client_id: &client_id };
-    let sealed = vault.seal(&row, &ClientSecret::new("probe".to_owned()), &OsEntropy)?;
+    let sealed = vault.seal(&row, &ClientSecret::new("probe".to_owned()), &OsEntropy);
+    let sealed = sealed.map_err(UnusableRandomness::message)?;
     if vault.is_seal_only() {
         return Ok("it seals; it has no private half, so this daemon cannot read what it stores");
     }
-    vault.open(sealed.as_str(), &row)?;
+    vault.open(sealed.as_str(), &row).map_err(|error| error.message())?;
     Ok("it seals and opens")
 }
 
@@ -51,7 +54,7 @@ async fn known(vault: &Vault, store: &Store, findings: &mut Findings) -> anyhow:
     let keys: Vec<_> = vault.keyring().list().map(|key| key.kid).collect();
     let used = match store.sealing_keys().await {
         Ok(used) => used,
-        Err(error) => return Ok(findings.fail(CHECK, &app::started(&error).to_string())?),
+        Err(error) => return Ok(findings.fail(CHECK, app::started(&error).message())?),
     };
     let unknown: Vec<_> = used.iter().filter(|(key, _)| !keys.contains(key)).collect();
     if unknown.is_empty() {
@@ -60,10 +63,9 @@ async fn known(vault: &Vault, store: &Store, findings: &mut Findings) -> anyhow:
     for (key, secrets) in unknown {
         findings.fail(
             CHECK,
-            &format!(
-                "{} sealed by key {:?}, which is not in it; add that key behind the others",
-                sealed(*secrets),
-                key.as_str()
+            Message::new(
+                format!("{} sealed by key {:?}, which is not in it", sealed(*secrets), key.as_str()),
+                "add that key behind the others",
             ),
         )?;
     }

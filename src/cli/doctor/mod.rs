@@ -34,7 +34,7 @@ pub(super) async fn run(args: &DoctorArgs, source: &Source) -> anyhow::Result<Co
         Ok(settings) => examine(settings, &mut findings).await?,
         Err(invalid) => {
             for fault in invalid.faults() {
-                findings.fail("configuration", &format!("{fault}"))?;
+                findings.fail("configuration", fault.message())?;
             }
             findings.end()?;
             return Ok(Code::Usage);
@@ -62,12 +62,12 @@ async fn store(settings: &Settings, findings: &mut Findings) -> anyhow::Result<O
     let connections = match app::connections(&settings.database) {
         Ok(connections) => connections,
         Err(error) => {
-            findings.fail("database", &error.to_string())?;
+            findings.fail("database", error.message())?;
             return Ok(None);
         }
     };
     if let Err(error) = app::reach(&connections).await {
-        findings.fail("database", &error.to_string())?;
+        findings.fail("database", error.message())?;
         return Ok(None);
     }
     findings.ok("database", "it answers")?;

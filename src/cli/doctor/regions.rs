@@ -12,6 +12,7 @@ use crate::app;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::host::{Host, HostPattern};
 use crate::domain::ids::RegionName;
+use crate::domain::message::Message;
 use crate::domain::region::{AllowedHost, RegionMap};
 use crate::ports::QlikApi;
 use crate::postgres::{Store, StoreError};
@@ -30,11 +31,11 @@ pub(super) async fn check(
         settings.regions.iter().map(|region| (region.name.clone(), region.hosts.clone())).collect();
     let cloud = match app::cloud(&mut settings, Arc::new(SystemClock::start())) {
         Ok(cloud) => cloud,
-        Err(error) => return Ok(findings.fail(CHECK, &error.to_string())?),
+        Err(error) => return Ok(findings.fail(CHECK, error.message())?),
     };
     for (region, patterns) in &regions {
         match host(region, patterns, &map, store).await {
-            Err(error) => findings.fail(CHECK, &app::started(&error).to_string())?,
+            Err(error) => findings.fail(CHECK, app::started(&error).message())?,
             Ok(Some(host)) => {
                 let asked = cloud.authenticate(&host).await;
                 let is_served = asked.is_ok();
@@ -95,7 +96,7 @@ fn tell(
         )?,
         Err(failure) => {
             let remedy = remedy(&failure.kind);
-            findings.fail(CHECK, &format!("{region}: {host}: {failure}; {remedy}"))?;
+            findings.fail(CHECK, Message::new(format!("{region}: {host}: {failure}"), remedy))?;
         }
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! Whether a region's OAuth client may read what the daemon reads, and which rights it is
 //! known to lack.
 //!
-//! The rule: **only reading is tried.** Qlik tells by refusing, and a write that is not
-//! refused is a write; whether it would be shows in the role of our user and in what the
-//! daemons have met.
+//! The rule: **only reading is tried.** Qlik has no other way to ask for a right than to
+//! use it, and a write that is let through has written. Whether writes are allowed shows
+//! in the role of our user, and in what the daemons were refused.
 
 use super::finding::Findings;
 use crate::app;
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::ids::{ClientId, RegionName};
 use crate::domain::look::SeenClient;
+use crate::domain::message::Message;
 use crate::domain::region::AllowedHost;
 use crate::domain::rights::REMEDY;
 use crate::ports::QlikApi;
@@ -33,7 +34,7 @@ pub(super) async fn check(
         is_sound = false;
         let what = format!("{region}: {}: may not read {what}: {failure}", host.host());
         if is_refusal(&failure.kind) {
-            findings.fail(CHECK, &format!("{what}; {REMEDY}"))?;
+            findings.fail(CHECK, Message::new(what, REMEDY))?;
         } else {
             findings.warn(CHECK, &what, "run this again in a few minutes")?;
         }
@@ -42,8 +43,8 @@ pub(super) async fn check(
         && !roles.iter().any(|role| role == ROLE)
     {
         is_sound = false;
-        findings
-            .fail(CHECK, &format!("{region}: {}: our user has not the role {ROLE}; {REMEDY}", host.host()))?;
+        let what = format!("{region}: {}: our user has not the role {ROLE}", host.host());
+        findings.fail(CHECK, Message::new(what, REMEDY))?;
     }
     if is_sound {
         findings.ok(CHECK, &format!("{region}: {} lets it read what tenantd reads", host.host()))?;
@@ -56,7 +57,7 @@ async fn reads(cloud: &impl QlikApi, host: &AllowedHost) -> Vec<(&'static str, R
     let me = cloud.bot_user(host).await;
     let clients = cloud.list_clients(host).await;
     let mut reads = Vec::new();
-    // Any client tells as well as ours, if it is shown in full: what is read is thrown away.
+    // Any client that is shown in full will do, ours or not: what is read is thrown away.
     let is_whole = |client: &&SeenClient| {
         !client.is_deleted
             && client.fault.is_none()
@@ -104,7 +105,7 @@ fn is_refusal(kind: &FailureKind) -> bool {
 pub(super) async fn missing(store: &Store, findings: &mut Findings) -> anyhow::Result<()> {
     let missing = match store.missing_rights().await {
         Ok(missing) => missing,
-        Err(error) => return Ok(findings.fail(CHECK, &app::started(&error).to_string())?),
+        Err(error) => return Ok(findings.fail(CHECK, app::started(&error).message())?),
     };
     for right in missing {
         let since = right.since.format("%Y-%m-%d %H:%M UTC");
@@ -112,7 +113,7 @@ pub(super) async fn missing(store: &Store, findings: &mut Findings) -> anyhow::R
             "{}: lacks the right to {} since {since}, {} tenants wait: {}",
             right.region, right.effect, right.waiting, right.answer
         );
-        findings.fail(CHECK, &format!("{what}; {REMEDY}"))?;
+        findings.fail(CHECK, Message::new(what, REMEDY))?;
     }
     Ok(())
 }

@@ -8,13 +8,14 @@ use serde::Serialize;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
+use crate::cli::pause::spoken;
 use crate::domain::phase::Phase;
+use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::fleet::{Held, RolloutStatus};
 use crate::postgres::pauses::Pause;
 use crate::postgres::rights::MissingRight;
-use crate::settings::Budget;
 
 /// The kind of change that has a budget of its own.
 const REMOVAL: &str = "removal";
@@ -29,7 +30,6 @@ struct FleetStatus {
     phases: BTreeMap<String, i64>,
 }
 
-/// A budget of an hour.
 #[derive(Serialize)]
 struct HourlyBudget {
     name: &'static str,
@@ -38,13 +38,13 @@ struct HourlyBudget {
     waiting: Option<i64>,
 }
 
-pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyhow::Result<Code> {
+pub(super) async fn show(format: Format, bounds: &Bounds, store: &Store) -> anyhow::Result<Code> {
     let rollouts = store.rollouts().await?;
     let status = FleetStatus {
         deletions_held: store.hold().await?,
         rights_missing: store.missing_rights().await?,
         pauses: store.pauses().await?,
-        budgets: budgets(&rollouts, budget, store).await?,
+        budgets: budgets(&rollouts, bounds, store).await?,
         rollouts,
         phases: phases(store).await?,
     };
@@ -57,7 +57,7 @@ pub(super) async fn show(format: Format, budget: &Budget, store: &Store) -> anyh
 
 async fn budgets(
     rollouts: &[RolloutStatus],
-    budget: &Budget,
+    bounds: &Bounds,
     store: &Store,
 ) -> anyhow::Result<Vec<HourlyBudget>> {
     let spent = |is_removal: bool| {
@@ -65,7 +65,7 @@ async fn budgets(
         counted.map(|rollout| rollout.spent).sum()
     };
     let removals = store.removals().await?;
-    let limit = removals.limit(budget.removals_per_hour);
+    let limit = removals.limit(bounds.removals_per_hour);
     Ok(vec![
         HourlyBudget {
             name: "removals_per_hour",
@@ -76,7 +76,7 @@ async fn budgets(
         HourlyBudget {
             name: "changes_per_hour",
             spent: spent(false),
-            limit: budget.changes_per_hour.into(),
+            limit: bounds.changes_per_hour.into(),
             waiting: None,
         },
     ])
@@ -132,7 +132,7 @@ fn pauses(pauses: &[Pause], now: DateTime<Utc>) -> String {
         &["PAUSED", "SINCE", "UNTIL", "REASON"],
         pauses.iter().map(|pause| {
             vec![
-                super::spoken(&pause.region),
+                spoken(&pause.region),
                 relative(pause.since, now),
                 or_dash(pause.until.map(|until| relative(until, now))),
                 pause.reason.clone(),

@@ -1,7 +1,7 @@
 //! `tenantd run`: the daemon, from its settings to its last word.
 //!
-//! The rule: what cannot work is said before anything is waited for; a database
-//! that is away is waited for while the HTTP port already answers.
+//! The rule: a daemon that cannot work says so before it waits for anything. While it
+//! waits for a database that is away, its HTTP port already answers.
 
 mod once;
 mod readiness;
@@ -26,7 +26,7 @@ use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
 use crate::http::{self, Pages, Token};
-use crate::settings::{Log, LogFormat, Settings};
+use crate::settings::{Log, Settings};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -56,11 +56,7 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
 }
 
 fn start_log(log: &Log) -> Result<(), logs::InitError> {
-    let format = match log.format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    logs::init(format, &log.level)
+    logs::init(log.format, &log.level)
 }
 
 /// The daemon between its HTTP port and its work.

@@ -1,7 +1,7 @@
 //! `tenantd run --once`: does what is due and ends, for cron and for scripts.
 //!
-//! The rule: it never waits, for a later time no more than for the database; it says
-//! how many tenants wait, and until when.
+//! The rule: it never waits, neither for a tenant that is due later nor for the database.
+//! It says how many tenants wait, and until when.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first drains, the second breaks off.
+//! SIGTERM and SIGINT: at the first, work in hand is finished; at the second, it is
+//! broken off.
 
 use std::io;
 

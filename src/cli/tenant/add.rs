@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{one, standing, wait};
+use super::named::one;
+use super::standing::standing;
+use super::wait;
 use crate::cli::constraints::violation;
 use crate::cli::exit::{Code, Misuse};
 use crate::cli::output::{self, Format, OutputArg};

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{not_done, target};
+use super::named::{not_done, target};
 use crate::cli::exit::Code;
 use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format, OutputArg, or_dash};

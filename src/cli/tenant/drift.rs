@@ -1,18 +1,18 @@
 //! `tenantd tenant drift`: how clients differ from what they should be, now.
 //!
 //! The rules: it changes nothing at Qlik; what can be mended is left to the daemon, and
-//! what cannot is named with its remedy. Differences win over tenants that could not be
-//! asked: those are said, and the exit code tells of what is known.
+//! what cannot is named with its remedy. Where some tenants differ and others could not
+//! be asked, the exit code tells of the differences, and the output of both.
 
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
-use super::{not_done, target};
+use super::named::{not_done, target};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
-use crate::domain::drift::{Drift, DriftKind, Value};
+use crate::domain::drift::{Drift, DriftKind, ForPeople, Value};
 use crate::domain::phase::Phase;
 use crate::engine::inspect::{Audited, NotDone};
 use crate::postgres::inspect::Target;
@@ -135,7 +135,7 @@ fn tell_remedies(visits: &[Visit], repair: bool) {
     let audited = || visits.iter().flat_map(|(_, visit)| visit);
     let kinds = || audited().flat_map(|audited| &audited.drifts).map(Drift::kind);
     for kind in DriftKind::ALL.into_iter().filter(|kind| kinds().any(|found| found == *kind)) {
-        if let Some(remedy) = remedy(kind) {
+        if let Some(remedy) = kind.for_people().map(remedy) {
             output::note(&format!("{kind}: {remedy}"));
         }
     }
@@ -196,7 +196,13 @@ fn tenant((target, visit): &Visit) -> Tenant {
 fn shown(drift: &Drift) -> Shown {
     let (wanted, found) = sides(drift);
     let kind = drift.kind();
-    Shown { kind: kind.as_str(), wanted, found, mendable: kind.is_mendable(), remedy: remedy(kind) }
+    Shown {
+        kind: kind.as_str(),
+        wanted,
+        found,
+        mendable: kind.is_mendable(),
+        remedy: kind.for_people().map(remedy),
+    }
 }
 
 /// What should be, and what is.
@@ -222,38 +228,17 @@ fn said(value: &Value) -> Option<String> {
 }
 
 /// What to do about a difference that the daemon cannot mend.
-fn remedy(kind: DriftKind) -> Option<&'static str> {
-    match kind {
-        DriftKind::ClientMissing => {
-            Some("somebody deleted the client in Qlik; `tenantd tenant retry --recreate` has another made")
+fn remedy(of: ForPeople) -> &'static str {
+    match of {
+        ForPeople::ClientMissing => {
+            "somebody deleted the client in Qlik; `tenantd tenant retry --recreate` has another made"
         }
-        DriftKind::CopiedMark => Some(
-            "somebody copied our mark into a client's description (its type, its grants or its maker are not ours): take the mark out of it, or delete the client in Qlik",
-        ),
-        DriftKind::Disabled => Some("enable the client in Qlik's console; no request of Qlik's API does"),
-        DriftKind::SecretUnknown => Some(
-            "`tenantd census` tells which of them are left over from us; others an administrator made, and may use",
-        ),
-        DriftKind::Duplicate
-        | DriftKind::Consent
-        | DriftKind::Name
-        | DriftKind::Mark
-        | DriftKind::Scopes
-        | DriftKind::Grants
-        | DriftKind::RedirectUris
-        | DriftKind::Origins
-        | DriftKind::SecretMissing => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_daemon_cannot_mend_has_a_remedy_and_nothing_else_has() {
-        for kind in DriftKind::ALL {
-            assert_eq!(remedy(kind).is_some(), !kind.is_mendable(), "{kind}");
+        ForPeople::CopiedMark => {
+            "somebody copied our mark into a client's description (its type, its grants or its maker are not ours): take the mark out of it, or delete the client in Qlik"
+        }
+        ForPeople::Disabled => "enable the client in Qlik's console; no request of Qlik's API does",
+        ForPeople::SecretUnknown => {
+            "`tenantd census` tells which of them are left over from us; others an administrator made, and may use"
         }
     }
 }

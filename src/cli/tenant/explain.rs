@@ -1,7 +1,7 @@
 //! `tenantd tenant explain`: where a tenant stands, what is next, and what keeps it.
 //!
-//! The rule: the blockers are what the database says of the claim's own conditions;
-//! here they only get their words.
+//! The rule: the database says which of the claim's own conditions are not met. This file
+//! only puts them into words.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::one;
+use super::named::one;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
@@ -17,12 +17,12 @@ use crate::cli::source::Source;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
+use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
 use crate::postgres::explain::{Blocker, BlockerKind, Explained};
 use crate::postgres::fleet::Removals;
-use crate::settings::Budget;
 
 const HEADER: [&str; 4] = ["BLOCKER", "SINCE", "UNTIL", "WHAT"];
 
@@ -64,7 +64,7 @@ pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> a
         // Its row was deleted meanwhile.
         return one(store, &args.external_id).await.map(|_| Code::Done);
     };
-    let places = Places::of(&store.removals().await?, &source.layered()?.budget()?, &explained);
+    let places = Places::of(&store.removals().await?, &source.layered()?.bounds()?, &explained);
     let explanation = Explanation {
         next: next(&explained),
         next_at: next_at(&explained, now),
@@ -90,10 +90,10 @@ struct Places {
 }
 
 impl Places {
-    fn of(removals: &Removals, budget: &Budget, explained: &Explained) -> Self {
+    fn of(removals: &Removals, bounds: &Bounds, explained: &Explained) -> Self {
         Self {
             spent: removals.spent,
-            limit: removals.limit(budget.removals_per_hour),
+            limit: removals.limit(bounds.removals_per_hour),
             ahead: explained.removals_ahead,
         }
     }

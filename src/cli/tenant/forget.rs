@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::one;
+use super::named::one;
 use super::remove::what_goes;
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::os_user::os_user;

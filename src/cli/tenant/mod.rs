@@ -6,38 +6,28 @@
 
 mod add;
 mod adopt;
+mod choices;
 mod drift;
 mod explain;
 mod forget;
 mod history;
 mod list;
+mod named;
 mod pause;
 mod remove;
 mod retry;
 mod rotate;
 mod show;
+mod standing;
 mod tokens;
 mod wait;
 
-use anyhow::anyhow;
 use clap::Subcommand;
-use clap::builder::PossibleValuesParser;
 
 use super::exit::Code;
-use super::output;
 use super::source::Source;
-use crate::domain::phase::Phase;
-use crate::domain::reason::{ParkReason, WaitReason};
-use crate::engine::inspect::NotDone;
-use crate::postgres::Store;
-use crate::postgres::inspect::Target;
-use crate::postgres::tenants::Status;
 
-/// Reasons that `tenantd.status` derives from the row.
-const DERIVED: [&str; 7] =
-    ["Queued", "Working", "NotBefore", "BreakerOpen", "AwaitingBudget", "Paused", REMOVED];
-/// What a tenant stays until its owner wants it back.
-const REMOVED: &str = "Removed";
+pub(super) use named::one;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
@@ -93,101 +83,4 @@ pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Resu
         TenantCommand::Remove(args) => remove::run(&args, &store).await,
         TenantCommand::Forget(args) => forget::run(&args, &store).await,
     }
-}
-
-/// The tenant of this key.
-pub(super) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {
-    let found = store.status(external_id).await?;
-    found.ok_or_else(|| unknown(external_id))
-}
-
-/// The tenant of this key, to be visited.
-pub(super) async fn target(store: &Store, external_id: &str) -> anyhow::Result<Target> {
-    let found = store.target(external_id).await?;
-    found.ok_or_else(|| unknown(external_id))
-}
-
-fn unknown(external_id: &str) -> anyhow::Error {
-    anyhow!("there is no tenant with the external_id {external_id:?}; `tenantd tenant list` shows all")
-}
-
-/// A visit's failure, as the end of a command.
-pub(super) fn not_done(external_id: &str) -> impl Fn(NotDone) -> anyhow::Error + '_ {
-    move |error| match error {
-        NotDone::Store(error) => error.into(),
-        NotDone::Qlik { .. } | NotDone::Busy(_) | NotDone::Refused(_) => anyhow!("{external_id}: {error}"),
-    }
-}
-
-/// One line on where a tenant stands.
-fn standing(status: &Status) -> String {
-    let id = &status.external_id;
-    if status.ready {
-        return format!("{id} is ready");
-    }
-    let (phase, reason) = (&status.phase, status.reason.as_deref().unwrap_or_default());
-    let message = status.message.as_deref().unwrap_or_default();
-    if needs_human(status) {
-        format!("{id} needs a human, phase {phase}, {reason}: {message}")
-    } else {
-        format!("{id} is not ready yet, phase {phase}, {reason}: {message}")
-    }
-}
-
-/// Whether the tenant stays as it is until somebody acts.
-fn needs_human(status: &Status) -> bool {
-    !status.ready && (status.parked || status.reason.as_deref() == Some(REMOVED))
-}
-
-/// What the removal of a tenant waits for, where it may not begin yet.
-fn removal_waits_for(status: &Status) -> Option<&'static str> {
-    match status.reason.as_deref() {
-        Some("AwaitingBudget") => Some("the removal budget"),
-        _ => held_for(status),
-    }
-}
-
-/// Who has to say something before anything is deleted, where somebody has.
-fn held_for(status: &Status) -> Option<&'static str> {
-    match status.reason.as_deref() {
-        Some("DeletionsHeld") => Some("an operator who agrees to deletions with `tenantd rejoin --agree`"),
-        Some("ChangesHeld") => {
-            Some("somebody to say that this is the real database, with `tenantd rejoin --confirm`")
-        }
-        _ => None,
-    }
-}
-
-/// Does something for each tenant; one that cannot be does not keep it from the others.
-async fn for_each(
-    external_ids: &[String],
-    mut act: impl AsyncFnMut(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<Code> {
-    let mut first = None;
-    for external_id in external_ids {
-        if let Err(error) = act(external_id).await {
-            match &first {
-                // The last word is the first error; the others are told as they come.
-                None => first = Some(error),
-                Some(_) => output::note(&format!("error: {error:#}")),
-            }
-        }
-    }
-    first.map_or(Ok(Code::Done), Err)
-}
-
-fn phases() -> PossibleValuesParser {
-    PossibleValuesParser::new(Phase::ALL.map(Phase::as_str))
-}
-
-fn reasons() -> PossibleValuesParser {
-    let (waits, parks) = (WaitReason::ALL.map(WaitReason::as_str), ParkReason::ALL.map(ParkReason::as_str));
-    let mut all: Vec<&'static str> = DERIVED.into_iter().chain(waits).chain(parks).collect();
-    all.sort_unstable();
-    all.dedup();
-    PossibleValuesParser::new(all)
-}
-
-fn park_reasons() -> PossibleValuesParser {
-    PossibleValuesParser::new(ParkReason::ALL.map(ParkReason::as_str))
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::one;
+use super::named::one;
 use crate::cli::exit::Code;
 use crate::cli::output;
 use crate::cli::pause::PauseTerms;

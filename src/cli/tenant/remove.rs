@@ -5,7 +5,8 @@
 
 use clap::Args;
 
-use super::{for_each, held_for, one, standing};
+use super::named::{for_each, one};
+use super::standing::{held_for, standing};
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;

@@ -3,7 +3,9 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{for_each, one, park_reasons, removal_waits_for, standing};
+use super::choices::park_reasons;
+use super::named::{for_each, one};
+use super::standing::{removal_waits_for, standing};
 use crate::cli::exit::Code;
 use crate::cli::os_user::os_user;
 use crate::cli::output;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::named::{for_each, one};
+use super::standing::standing;
 use super::wait::{self, Wanted};
-use super::{for_each, one, standing};
 use crate::cli::exit::Code;
 use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format};

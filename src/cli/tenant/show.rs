@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::history::{self, Attempt};
-use super::one;
+use super::named::one;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{not_done, target};
+use super::named::{not_done, target};
 use crate::cli::ages::relative;
 use crate::cli::exit::{Code, Misuse};
 use crate::cli::os_user::os_user;

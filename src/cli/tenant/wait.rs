@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use sqlx::postgres::PgListener;
 
-use super::{needs_human, one, standing};
+use super::named::one;
+use super::standing::{needs_human, standing};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg};
 use crate::postgres::listener::listener;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// A private Postgres that did not start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum StartError {
     /// Postgres is not installed, or not where it was looked for.
     #[error(
@@ -32,18 +33,12 @@ pub enum StartError {
     Os {
         /// What was tried, with the path or program.
         act: String,
-        /// The refusal.
         #[source]
         source: std::io::Error,
     },
     /// The server's programs ran and gave up.
     #[error("PostgreSQL did not start ({act}). Its last words: {log}")]
-    Refused {
-        /// `initdb` or the server.
-        act: &'static str,
-        /// The end of its log.
-        log: String,
-    },
+    Refused { act: &'static str, log: String },
 }
 
 impl StartError {

@@ -14,42 +14,19 @@ mod binaries;
 mod directory;
 mod error;
 mod owner;
+mod plan;
 mod server;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use error::StartError;
+pub use plan::{Durability, Plan};
 
 use directory::Directory;
 use server::Server;
-
-/// What the server does about a crash of the *machine*.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing: commits stay in memory. Several times faster; for data that is thrown away.
-    #[default]
-    None,
-    /// Every commit reaches the disk, as in production; for honest measurements.
-    Full,
-}
-
-/// What a server is started as, where an empty one of its own is not what is wanted.
-#[derive(Debug, Default)]
-pub struct Plan {
-    /// What it does about a crash of the machine.
-    pub durability: Durability,
-    /// `name=value` for each setting, as on the command line.
-    pub settings: Vec<String>,
-    /// The data comes from a base backup of the running server with its socket in this
-    /// directory, whose settings must allow it.
-    pub backup_of: Option<PathBuf>,
-    /// An empty file that tells a restored server what to be: `standby.signal`, or
-    /// `recovery.signal` (PostgreSQL documentation, 26.3).
-    pub signal: Option<&'static str>,
-}
 
 /// A running server. Dropping it stops it and removes its directory.
 #[derive(Debug)]
@@ -61,10 +38,6 @@ pub struct PrivatePostgres {
 
 impl PrivatePostgres {
     /// Starts a server without durability; see [`PrivatePostgres::start_with`].
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start() -> Result<Self, StartError> {
         Self::start_with(Durability::None)
     }
@@ -83,19 +56,11 @@ impl PrivatePostgres {
     }
 
     /// The same, as somebody planned it. A standby is waited for until it accepts readers.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start_as(plan: Plan) -> Result<Self, StartError> {
         Self::prepare(plan)?.start()
     }
 
     /// Makes its data, and starts nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn prepare(plan: Plan) -> Result<Prepared, StartError> {
         let binaries = binaries::Binaries::find()?;
         let directory = Directory::create()?;
@@ -143,10 +108,6 @@ pub struct Prepared {
 
 impl Prepared {
     /// Starts it, and waits until it accepts connections.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]
     pub fn start(self) -> Result<PrivatePostgres, StartError> {
         let Self { binaries, directory, owner, plan } = self;
         let mut server = Server::launch(&binaries, &directory, owner, &plan)?;

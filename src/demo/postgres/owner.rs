@@ -15,9 +15,7 @@ const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 /// An unprivileged user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
-    /// User id.
     pub(super) uid: u32,
-    /// Primary group id.
     pub(super) gid: u32,
 }
 

@@ -13,10 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::StartError;
 use super::binaries::Binaries;
 use super::directory::Directory;
 use super::owner::Owner;
-use super::{Durability, Plan, StartError};
+use super::plan::{Durability, Plan};
 
 /// Part of the socket's name only: there is no TCP.
 pub(super) const PORT: u16 = 5432;

@@ -14,7 +14,6 @@ use crate::settings::Settings;
 /// How long steps in flight may take when the tour ends.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A daemon that works.
 pub(super) struct Daemon {
     stop: Stop,
     task: JoinHandle<Result<Left, RunError>>,

@@ -16,6 +16,7 @@ use crate::{app, engine};
 
 /// A tour that did not reach its end.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are words of the message")]
 pub enum TourError {
     /// The private Postgres did not start.
     #[error(transparent)]
@@ -52,9 +53,7 @@ pub enum TourError {
     /// Patience ran out, or those left wait for a human.
     #[error("{ready} of {tenants} tenants are ready after {seconds} s; {left}")]
     NotReady {
-        /// How many are ready.
         ready: usize,
-        /// How many there are.
         tenants: usize,
         /// Since the rows were inserted.
         seconds: u64,
@@ -70,9 +69,7 @@ pub enum TourError {
     /// The operating system refused something.
     #[error("could not {act}")]
     Os {
-        /// What was tried.
         act: String,
-        /// The refusal.
         #[source]
         source: io::Error,
     },

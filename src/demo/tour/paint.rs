@@ -3,7 +3,6 @@
 /// Paints, or leaves text as it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
-    /// Whether to paint.
     pub(super) is_on: bool,
 }
 

@@ -9,7 +9,6 @@ const INSERT: &str =
 /// What the customers' hosts end in, by turns.
 pub(super) const SUFFIXES: [&str; 2] = ["us.qlikcloud.com", "eu.qlikcloud.com"];
 
-/// A row to insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) external_id: String,

@@ -50,7 +50,6 @@ pub(super) struct Requests {
 }
 
 impl Snapshot {
-    /// Asks.
     pub(super) async fn take(
         store: &Store,
         ledger: &Ledger,

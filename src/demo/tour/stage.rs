@@ -32,7 +32,6 @@ const LATENCY: Duration = Duration::from_millis(80);
 /// The id of the regions' OAuth client.
 const REGION_CLIENT: &str = "tenantd-demo";
 
-/// A tour's stage.
 pub(super) struct Stage {
     pub(super) daemon: Daemon,
     pub(super) store: Store,

@@ -24,20 +24,12 @@ fn foreign_mark() -> String {
 fn client(id: &str, name: &str, description: &str) -> SeenClient {
     SeenClient {
         app_type: Some(APP_TYPE.to_owned()),
-        made_by: Maker::Untold,
-        fault: None,
-        client_id: ClientId::new(id),
         name: name.to_owned(),
         description: description.to_owned(),
-        scopes: vec![],
         grants: GRANTS.map(str::to_owned).to_vec(),
-        redirect_uris: vec![],
-        allowed_origins: vec![],
         created_at: DateTime::from_timestamp(1, 0),
-        is_deleted: false,
-        is_disabled: false,
         is_trusted: Some(true),
-        secrets: vec![],
+        ..SeenClient::of(ClientId::new(id))
     }
 }
 

@@ -63,7 +63,7 @@ fn broken_constraint(tenant: &Tenant, rest: &Rest) -> Option<&'static str> {
 fn message_of(rest: &Rest) -> Option<&str> {
     match rest {
         Rest::Wait { message, .. } | Rest::Park { message, .. } => Some(message),
-        Rest::Hold | Rest::Requeue | Rest::Settled => None,
+        Rest::Hold | Rest::Requeue | Rest::Settled | Rest::Still => None,
     }
 }
 

@@ -14,6 +14,7 @@ use sqlx::{Executor, PgExecutor, Row};
 use super::super::error::Meaning;
 use super::link::Link;
 use crate::domain::place::{Position, Written};
+pub use crate::domain::pooler::Pooler;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +23,6 @@ pub enum Purpose {
     Work,
     /// A person's command, or the schema's owner.
     Command,
-}
-
-/// What stands between us and the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Pooler {
-    /// Nothing, or something that gives each client a server connection of its own.
-    #[default]
-    None,
-    /// A pooler in transaction mode, such as `PgBouncer`: no session and no prepared
-    /// statement outlives a transaction there, so each statement has one of its own.
-    Transaction,
 }
 
 /// A pooler was told to ignore what it does not know at the start of a session

@@ -74,6 +74,31 @@ async fn an_attempt_to_connect_that_ends_by_any_timeout_has_sent_nothing() {
     }
 }
 
+/// A machine that was suspended, or was busy for a while: all ends have come at once.
+#[tokio::test]
+async fn a_process_that_stood_still_while_it_connected_has_sent_nothing() {
+    let server = Server::start(|_| Reply::Hang).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let short = Duration::from_millis(200);
+    let options = CloudOptions {
+        request_timeout: short,
+        connect_timeout: short,
+        read_timeout: short,
+        connect_to: Some(silent.local_addr().unwrap()),
+        ..options(&server)
+    };
+    let cloud = cloud_with(&options, Arc::default());
+    let stall = async {
+        silent.accept().await.unwrap();
+        std::thread::sleep(short * 2);
+    };
+
+    let host = acme();
+    let (kind, ()) = tokio::join!(failure(&cloud, &host), stall);
+
+    assert_eq!(kind, FailureKind::NotConnected);
+}
+
 #[tokio::test]
 async fn a_refused_connection_is_not_connected() {
     let server = Server::start(|_| Reply::Hang).await;

@@ -26,7 +26,7 @@ use crate::domain::profile::WantedClient;
 use crate::domain::region::{AllowedHost, RegionMap};
 use crate::domain::secret::RegionCredential;
 use crate::ports::Clock;
-use server::Server;
+use server::{Server, install_provider};
 
 /// A clock that moves when told to.
 #[derive(Default)]
@@ -46,11 +46,6 @@ impl Clock for ManualClock {
     fn elapsed(&self) -> Duration {
         *self.0.lock().unwrap()
     }
-}
-
-fn install_provider() {
-    // Another test of the same process may have been first.
-    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 fn options(server: &Server) -> CloudOptions {

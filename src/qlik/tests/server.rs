@@ -61,7 +61,7 @@ struct Log {
 impl Server {
     /// Answers every request, token requests too, with what `reply` says.
     pub(super) async fn start(reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        super::install_provider();
+        install_provider();
         let certified = rcgen::generate_simple_self_signed(vec!["*.us.qlikcloud.com".into()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
         let config = rustls::ServerConfig::builder()
@@ -105,6 +105,11 @@ impl Server {
     pub(super) fn lines(&self) -> Vec<String> {
         self.seen().into_iter().map(|seen| seen.line).collect()
     }
+}
+
+pub(super) fn install_provider() {
+    // Another test of the same process may have been first.
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 async fn accept<F>(listener: TcpListener, tls: TlsAcceptor, reply: Arc<F>, log: Arc<Log>)

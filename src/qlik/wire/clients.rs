@@ -3,40 +3,28 @@
 //! The rule: an answer that holds a secret is never lost for a hint.
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{is_plain, plain};
-use crate::domain::drift::{self, Change};
+use crate::domain::field::{self, Change, Field};
 use crate::domain::ids::Hint;
-use crate::domain::profile::{APP_TYPE, GRANTS, WantedClient};
+use crate::domain::profile::{APP_TYPE, WantedClient};
 use crate::domain::secret::ClientSecret;
 
 /// `POST /api/v1/oauth-clients`. Consent is not part of it: setting it is a step
 /// of its own, which can be repeated and this cannot.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::qlik) struct CreateRequest<'a> {
-    app_type: &'static str,
-    client_name: &'a str,
-    description: &'a str,
-    allowed_scopes: &'a [String],
-    allowed_grant_types: [&'static str; 2],
-    redirect_uris: &'a [String],
-    allowed_origins: &'a [String],
-}
+pub(in crate::qlik) struct CreateRequest<'a>(pub(in crate::qlik) &'a WantedClient);
 
-impl<'a> From<&'a WantedClient> for CreateRequest<'a> {
-    fn from(wanted: &'a WantedClient) -> Self {
-        Self {
-            app_type: APP_TYPE,
-            client_name: &wanted.name,
-            description: &wanted.description,
-            allowed_scopes: &wanted.scopes,
-            allowed_grant_types: GRANTS,
-            redirect_uris: &wanted.redirect_uris,
-            allowed_origins: &wanted.allowed_origins,
+impl Serialize for CreateRequest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(Some(Field::ALL.len() + 1))?;
+        body.serialize_entry("appType", APP_TYPE)?;
+        for field in Field::ALL {
+            body.serialize_entry(field.wire_name(), &FieldValue(&field.wanted(self.0)))?;
         }
+        body.end()
     }
 }
 
@@ -90,24 +78,25 @@ pub(in crate::qlik) struct ConnectionConfig {
 #[derive(Serialize)]
 pub(in crate::qlik) struct Operation<'a> {
     op: &'static str,
-    path: &'static str,
+    path: String,
     value: FieldValue<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FieldValue<'a> {
-    Text(&'a str),
-    List(&'a [String]),
 }
 
 impl<'a> From<&'a Change> for Operation<'a> {
     fn from(change: &'a Change) -> Self {
-        let value = match &change.value {
-            drift::Value::Text(text) => FieldValue::Text(text),
-            drift::Value::List(items) => FieldValue::List(items),
-        };
-        Self { op: "replace", path: change.field.path(), value }
+        let path = format!("/{}", change.field.wire_name());
+        Self { op: "replace", path, value: FieldValue(&change.value) }
+    }
+}
+
+struct FieldValue<'a>(&'a field::Value);
+
+impl Serialize for FieldValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            field::Value::Text(text) => text.serialize(serializer),
+            field::Value::List(items) => items.serialize(serializer),
+        }
     }
 }
 

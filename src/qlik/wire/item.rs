@@ -1,8 +1,8 @@
 //! An item of a list, of whatever shape.
 //!
 //! The rule: **an item is never the reason why a list cannot be read.** What others made
-//! need only be countable; what is ours is judged by whoever knows what that is, for which
-//! an item says what is wrong with it instead of failing.
+//! only has to be counted. Whether an item is ours is for the caller to judge, so an item
+//! says what is wrong with it instead of failing.
 
 use std::fmt;
 
@@ -10,7 +10,6 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// An item as it came.
 #[derive(Debug, Default)]
 pub(in crate::qlik) struct Item {
     /// Its fields, where it is an object.

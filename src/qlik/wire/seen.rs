@@ -1,9 +1,9 @@
 //! A client as a list or a read shows it to an administrator.
 //!
-//! The rule: what tells one client from another (id, description, secrets, and when it was
-//! made) must be there and of its type, or is named as the client's fault, which matters
-//! only where the client is ours; what is only compared with what it should be may be
-//! missing or odd, and then reads as empty or untold.
+//! The rule: what tells one client from another (id, description, secrets, and when it
+//! was made) must be there and of its type. Where it is not, it is named as the client's
+//! fault, which matters only if the client is ours. All else is only compared with what
+//! it should be: where it is missing or odd, it reads as empty or untold.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::item::Item;
 use super::{is_never, is_plain, plain_text};
+use crate::domain::field::{Field, Slot};
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::{ClientId, Hint, UserId};
 use crate::domain::look::{Maker, SeenClient};
@@ -20,7 +21,6 @@ const ONCE: [&str; 6] = ["clientId", "description", "createdAt", "deletedAt", "c
 /// What only administrators see of a client.
 const OF_ADMINISTRATORS: [&str; 4] = ["clientSecrets", "redirectUris", "publicKeys", "connectionConfig"];
 
-/// A client as it came.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(in crate::qlik) struct SeenItem(Item);
@@ -71,19 +71,11 @@ impl SeenItem {
 
     /// The client, with what is wrong with it.
     pub(in crate::qlik) fn into_seen(self) -> SeenClient {
-        let texts = |name| texts(self.0.get(name));
         let text = |name| plain_text(self.0.get(name)).map(str::to_owned);
         let created_at = instant(self.0.get("createdAt"));
         let fault = self.fault().or_else(|| created_at.is_none().then_some("createdAt"));
-        SeenClient {
-            client_id: ClientId::new(text("clientId").unwrap_or_default()),
-            name: self.0.get("clientName").as_str().unwrap_or_default().to_owned(),
-            description: self.0.text_of("description"),
+        let mut seen = SeenClient {
             app_type: text("appType"),
-            scopes: texts("allowedScopes"),
-            grants: texts("allowedGrantTypes"),
-            redirect_uris: texts("redirectUris"),
-            allowed_origins: texts("allowedOrigins"),
             created_at,
             is_deleted: self.is_deleted(),
             is_disabled: is_set(self.0.get("disableTag")),
@@ -95,7 +87,17 @@ impl SeenItem {
                 Maker::Untold
             },
             fault,
+            ..SeenClient::of(ClientId::new(text("clientId").unwrap_or_default()))
+        };
+        for field in Field::ALL {
+            match field.slot(&mut seen) {
+                // Our mark counts wherever it stands in it.
+                Slot::Text(slot) if field == Field::Description => *slot = self.0.text_of(field.wire_name()),
+                Slot::Text(slot) => slot.push_str(self.0.get(field.wire_name()).as_str().unwrap_or_default()),
+                Slot::List(slot) => *slot = texts(self.0.get(field.wire_name())),
+            }
         }
+        seen
     }
 
     /// A read of one client has no such field; a list may leave it out.

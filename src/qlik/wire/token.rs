@@ -1,6 +1,6 @@
 //! Bodies of the token endpoint.
 //!
-//! The rule: the token must be there; how long it lives may not be.
+//! The rule: the token must be there. How long it lives may be missing.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error;

@@ -1,7 +1,7 @@
 //! Issued tokens as the list shows them.
 //!
-//! The rule: whatever may be missing or odd on a token is that token's: without an id it
-//! cannot be ended, without user and client it is nobody's, and no list is lost for it.
+//! The rule: a token with something missing or odd costs nobody the list. Without an id
+//! it cannot be ended; without user and client it is nobody's.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

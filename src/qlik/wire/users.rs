@@ -1,7 +1,7 @@
 //! Users as answers show them.
 //!
-//! The rules: a user that names its client is believed, and its name only where it
-//! names none; one that is not our client's bot may look as it likes.
+//! The rules: whose bot a user is stands in its `clientId`; its subject is believed only
+//! where that is missing. A user that is not our client's bot may look as it likes.
 
 use serde::Deserialize;
 use serde_json::Value;

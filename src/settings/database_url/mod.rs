@@ -1,9 +1,10 @@
 //! `database.url`: checked in full before the driver sees any of it.
 //!
-//! The driver takes nearly everything, and then logs what it does not know, with its
-//! value: of a password that holds an unescaped `?`, the rest. The rules: **the URL
-//! alone says where the database is and who we are**, nothing is ignored, and **no
-//! message quotes any of it**; it names parameters from a list of well-known words.
+//! The driver takes nearly everything, and logs parameters that it does not know, with
+//! their values. After an unescaped `?` in a password such a parameter is the rest of
+//! that password. The rules: **the URL alone says where the database is and who we are**,
+//! nothing is ignored, and **no message quotes any of it**; it names parameters from a
+//! list of well-known words.
 
 mod parameters;
 
@@ -141,7 +142,7 @@ fn parts(text: &str) -> Result<Parts<'_>, Misfit> {
     Ok(parts)
 }
 
-/// Turns what was given into what is meant, all of it, so that everything is told at once.
+/// Reads everything before it gives up, so that every fault is told at once.
 fn checked(mut given: Given) -> Result<DatabaseUrl, Unsound> {
     given.let_a_socket_replace_the_host();
     let (host, address) = (given.take(Key::Host, place), given.take(Key::HostAddr, address));

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::super::{Layered, LogFormat, ProofMethod};
+use super::super::Layered;
 use super::{LEAST, Scratch, given, layered, variables_of};
 use crate::domain::ids::ProfileName;
+use crate::domain::proof::Proof;
+use crate::domain::tenant::RepairScope;
+use crate::telemetry::logs::Format;
 
 #[test]
 fn the_least_configuration_runs_on_the_documented_defaults() {
@@ -24,14 +27,14 @@ fn the_least_configuration_runs_on_the_documented_defaults() {
     assert_eq!(settings.qlik.request_timeout, Duration::from_secs(20));
     assert_eq!(settings.history.keep, Duration::from_hours(24 * 90));
     assert_eq!((settings.rotation.every, settings.rotation.overlap), (None, Duration::from_hours(24 * 7)));
-    assert_eq!((settings.audit.every, settings.audit.repair), (Some(Duration::from_hours(24)), false));
-    assert_eq!((settings.budget.removals_per_hour, settings.budget.changes_per_hour), (None, 1000));
-    assert_eq!((settings.canary.size, settings.canary.max_failure_ratio), (5, 0.2));
-    assert!(!settings.qlik.revoke_by_filter);
     assert_eq!(
-        (settings.prove.method, settings.log.format),
-        (ProofMethod::ClientCredentials, LogFormat::Text)
+        (settings.audit.every, settings.audit.repair),
+        (Some(Duration::from_hours(24)), RepairScope::Consent)
     );
+    assert_eq!((settings.bounds.removals_per_hour, settings.bounds.changes_per_hour), (None, 1000));
+    assert_eq!((settings.bounds.canary, settings.bounds.max_failure_ratio), (5, 0.2));
+    assert!(!settings.qlik.revoke_by_filter);
+    assert_eq!((settings.prove.method, settings.log.format), (Proof::Token, Format::Text));
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(settings.profiles[&ProfileName::new("default")].scopes, ["user_default"]);
     assert!(settings.qlik.proxy.is_none() && settings.http.token.is_none());
@@ -47,7 +50,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     assert_eq!(settings.worker.concurrency, 9);
     assert_eq!(settings.worker.poll, Duration::from_secs(3));
     assert_eq!(settings.worker.lease, Duration::from_mins(1));
-    assert!(settings.audit.repair);
+    assert_eq!(settings.audit.repair, RepairScope::All);
 }
 
 #[test]

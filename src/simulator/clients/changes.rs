@@ -2,7 +2,6 @@
 //!
 //! The rule: a change is all or nothing, and `appType` never changes.
 
-use super::find_live;
 use crate::simulator::draft::Draft;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::problem::Problem;
@@ -25,7 +24,7 @@ impl Moment<'_> {
     ) -> Result<Option<Minted>, Problem> {
         let admitted = self.admit_admin(caller, Endpoint::PatchClient)?;
         let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
+        let client = self.tenant(caller.host)?.live_client(id)?;
         let edited = edit(&client.draft)?;
         edited.check()?;
         if edited.app_type != client.draft.app_type {
@@ -38,29 +37,21 @@ impl Moment<'_> {
             return Ok(None);
         }
         let (kept, minted) = self.state.new_secret(None, now, &admitted.user_id);
-        find_live(self.tenant(caller.host)?, id)?.keep(kept, now);
+        self.tenant(caller.host)?.live_client(id)?.keep(kept, now);
         Ok(Some(minted))
     }
 
     /// Whether the client's consent is `trusted`; otherwise it is `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn is_trusted(&mut self, caller: Caller<'_>, id: &str) -> Result<bool, Problem> {
         self.admit_admin(caller, Endpoint::GetConsent)?;
-        Ok(find_live(self.tenant(caller.host)?, id)?.is_trusted)
+        Ok(self.tenant(caller.host)?.live_client(id)?.is_trusted)
     }
 
     /// Sets the client's consent to `trusted` or back to `required`.
-    ///
-    /// # Errors
-    ///
-    /// 404.
     pub fn set_trusted(&mut self, caller: Caller<'_>, id: &str, is_trusted: bool) -> Result<(), Problem> {
         self.admit_admin(caller, Endpoint::SetConsent)?;
         let now = self.now;
-        let client = find_live(self.tenant(caller.host)?, id)?;
+        let client = self.tenant(caller.host)?.live_client(id)?;
         client.is_trusted = is_trusted;
         client.updated_at = now;
         Ok(())

@@ -54,9 +54,9 @@ impl Door {
 
 impl QlikApi for Door {
     async fn create_client(&self, host: &AllowedHost, wanted: &WantedClient) -> Result<NewClient, Failure> {
-        let draft = draft_of(wanted);
+        let wanted = wanted.clone();
         self.call(host, Endpoint::CreateClient, move |moment, caller| {
-            let created = moment.create_client(caller, draft.clone(), false)?;
+            let created = moment.create_client(caller, draft_of(&wanted)?, false)?;
             // A web client always has one; Qlik's schema requires it in the answer.
             let secret = created.secret.ok_or_else(|| Problem::of_status(500))?;
             let hint = created.hint.filter(|_| created.spelling != HintSpelling::Neither);

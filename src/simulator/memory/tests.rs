@@ -13,7 +13,7 @@ use crate::simulator::behaviour::{Behaviour, OneOf};
 use crate::simulator::faults::RetryAfter;
 use crate::simulator::faults::Spoil;
 use crate::simulator::query::Paging;
-use crate::simulator::tenants::TenantStatus;
+use crate::simulator::records::TenantStatus;
 use crate::simulator::testing::{HOST, HandClock, OTHER, REGION_ID, REGION_SECRET, instant, world};
 
 struct Given {

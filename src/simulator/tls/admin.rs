@@ -14,7 +14,7 @@ use serde_json::json;
 use super::reply::{Payload, json, refusal};
 use super::request::Request;
 use crate::simulator::problem::Problem;
-use crate::simulator::tenants::TenantStatus;
+use crate::simulator::records::TenantStatus;
 use crate::simulator::users::NewUser;
 use crate::simulator::world::World;
 

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use crate::simulator::behaviour::{HintSpelling, NoLink};
-use crate::simulator::clients::{CREATED_BY_TYPE, ClientPage, ClientView, Created};
+use crate::simulator::clients::{ClientPage, Created};
 use crate::simulator::problem::Problem;
-use crate::simulator::secrets::{Minted, SecretView};
+use crate::simulator::records::{CREATED_BY_TYPE, ClientView, SecretView, User};
+use crate::simulator::secrets::Minted;
 use crate::simulator::tokens::{Granted, TOKEN_LIFE, TokenPage, TokenView};
-use crate::simulator::users::{User, UserPage};
+use crate::simulator::users::UserPage;
 
 fn nanos(instant: DateTime<Utc>) -> Value {
     instant.to_rfc3339_opts(SecondsFormat::Nanos, true).into()

@@ -13,6 +13,7 @@ use super::request::Request;
 use super::text;
 use crate::simulator::clients::{FILTERS, SORTS};
 use crate::simulator::draft::{CLIENT_CREDENTIALS, Draft, IMPERSONATION};
+use crate::simulator::patch::replaced;
 use crate::simulator::problem::Problem;
 use crate::simulator::query::{Filter, ListQuery, Paging, Sort};
 use crate::simulator::tokens::{Grant, TokenRequest};
@@ -121,24 +122,26 @@ pub(super) fn patch(request: &Request) -> Result<Vec<Operation>, Problem> {
 
 /// A client after the operations.
 pub(super) fn patched(draft: &Draft, operations: &[Operation]) -> Result<Draft, Problem> {
-    let broken = |error: serde_json::Error| Problem::invalid(format!("patch: {error}"));
-    let mut fields = serde_json::to_value(draft).map_err(broken)?;
-    for operation in operations {
-        let field = operation.path.strip_prefix('/').filter(|field| PATCHABLE.contains(field));
+    let changes: Vec<_> = operations.iter().map(Operation::change).collect::<Result<_, _>>()?;
+    replaced(draft, changes)
+}
+
+impl Operation {
+    /// Which field is to hold what.
+    fn change(&self) -> Result<(&str, Value), Problem> {
+        let field = self.path.strip_prefix('/').filter(|field| PATCHABLE.contains(field));
         let field = field.ok_or_else(|| Problem::invalid("patch: unknown path"))?;
-        let value = match operation.op.as_str() {
-            "add" | "replace" => operation.value.clone(),
+        let value = match self.op.as_str() {
+            "add" | "replace" => self.value.clone(),
             // Absent members take their default; null would be a wrong type.
             "remove" if field.ends_with('s') => Value::Array(Vec::new()),
             "remove" => Value::String(String::new()),
             _ => return Err(Problem::invalid("patch: op must be add, remove or replace")),
         };
-        fields[field] = value;
+        Ok((field, value))
     }
-    serde_json::from_value(fields).map_err(broken)
 }
 
-/// The user to be made.
 pub(super) fn user(request: &Request) -> Result<NewUser, Problem> {
     let UserBody { subject, name, email } = json(request)?;
     Ok(NewUser { subject, name, email })
@@ -218,7 +221,6 @@ pub(super) fn list_query(request: &Request) -> Result<ListQuery, Problem> {
     })
 }
 
-/// The filter of any list.
 pub(super) fn filter(request: &Request, allowed: &[&str]) -> Result<Filter, Problem> {
     let parsed = request.parameter("filter").map(|text| Filter::parse(text, allowed)).transpose()?;
     Ok(parsed.unwrap_or_default())

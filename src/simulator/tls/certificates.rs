@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::StartError;
+use super::start_error::StartError;
 
 /// What a server needs to speak TLS.
 pub(super) struct Identity {

@@ -9,7 +9,6 @@ const UNPACKED: usize = 64 << 20;
 /// Longest match of deflate, in bytes.
 const MATCH: usize = 258;
 
-/// The gzip stream.
 pub(super) fn bomb() -> Vec<u8> {
     let mut bits = Bits::default();
     bits.push(0b1, 1); // the last block

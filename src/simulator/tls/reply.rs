@@ -235,7 +235,6 @@ fn gzip_bomb(status: u16) -> Response<Payload> {
     response
 }
 
-/// An answer in JSON.
 pub(super) fn json(status: u16, bytes: impl Into<Bytes>) -> Response<Payload> {
     let mut response = respond(status, Payload::whole(bytes));
     set(&mut response, CONTENT_TYPE, "application/json");

@@ -17,7 +17,6 @@ use crate::simulator::tenants::Caller;
 /// Largest request body in bytes (users: 500 kB).
 const MAX_BODY: usize = 500_000;
 
-/// One request.
 pub(super) struct Request {
     pub(super) now: DateTime<Utc>,
     /// The tenant, without a port.

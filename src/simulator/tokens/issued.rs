@@ -5,32 +5,30 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Token;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::problem::Problem;
 use crate::simulator::query::{Cut, Paging, cut};
+use crate::simulator::records::Token;
 use crate::simulator::tenants::Caller;
 use crate::simulator::world::Moment;
 
 /// A token as the list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct TokenView {
     /// Its id, which is not the token.
     pub id: String,
     /// The client it was given to, where the list shows it.
     pub client_id: Option<String>,
-    /// The user it stands for.
     pub user_id: String,
-    /// When it was last used.
     pub last_used: DateTime<Utc>,
 }
 
 /// One page of tokens.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct TokenPage {
-    /// The tenant they open.
     pub tenant_id: String,
-    /// The tokens.
     pub tokens: Vec<TokenView>,
     /// The cursor of the page after.
     pub next: Option<String>,

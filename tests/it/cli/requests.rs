@@ -213,7 +213,9 @@ async fn retry_brings_forward_what_waits_in_every_phase_and_leaves_plans_and_the
     bench.sql("ALTER TABLE tenantd.tenants DISABLE TRIGGER accept_update").await;
     for (name, columns, is_retried) in cases {
         bench.given_tenant(name).await;
+        bench.sql("ALTER TABLE tenantd.tenants DISABLE TRIGGER wake").await;
         bench.sql(&format!("UPDATE tenantd.tenants SET {columns} WHERE external_id = '{name}'")).await;
+        bench.sql("ALTER TABLE tenantd.tenants ENABLE TRIGGER wake").await;
 
         let ran = bench.tenantd(&["tenant", "retry", name]).await;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sqlx::PgPool;
+use tenantd::domain::effect::EffectKind;
 
 use crate::support::postgres::test_db;
 
@@ -32,6 +33,25 @@ async fn every_table_view_and_column_has_a_comment() {
     .await;
 
     assert!(relations.is_empty() && columns.is_empty(), "no comment on {relations:?} {columns:?}");
+}
+
+/// Whoever reads the history in psql has no glossary at hand.
+#[tokio::test]
+async fn the_history_names_every_effect() {
+    let db = test_db().await;
+
+    let said: String = sqlx::query_scalar(
+        "SELECT col_description(attrelid, attnum) FROM pg_attribute
+          WHERE attrelid = 'tenantd.attempts'::regclass AND attname = 'effect'",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+
+    let named: Vec<&str> = said.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for effect in EffectKind::ALL {
+        assert!(named.contains(&effect.as_str()), "{effect} is missing in: {said}");
+    }
 }
 
 /// Drivers stumble over types that only this schema has.

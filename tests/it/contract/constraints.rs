@@ -96,24 +96,20 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "23514",
         "UPDATE tenantd.tenants SET parked_reason = 'GaveUp', due_at = NULL WHERE P",
     ),
-    (
-        "parked_is_not_due",
-        "23514",
-        "UPDATE tenantd.tenants SET parked_reason = 'GaveUp', message = 'm' WHERE P",
-    ),
     ("nothing_waits_for_ever_in_silence", "23514", "UPDATE tenantd.tenants SET due_at = NULL WHERE P"),
     // Once it was let through, a removal never stops by itself.
     (
         "nothing_waits_for_ever_in_silence",
         "23514",
         "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE R;
-         UPDATE tenantd.tenants SET phase = 'removing' WHERE R",
+         UPDATE tenantd.tenants SET phase = 'removing', due_at = NULL WHERE R",
     ),
     (
         "nothing_waits_for_ever_in_silence",
         "23514",
         "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE R;
-         UPDATE tenantd.tenants SET phase = 'created', removal_admitted_at = now() WHERE R",
+         UPDATE tenantd.tenants SET phase = 'created', removal_admitted_at = now() WHERE R;
+         UPDATE tenantd.tenants SET due_at = NULL WHERE R",
     ),
     ("repair_scope_is_known", "23514", "UPDATE tenantd.tenants SET repair_scope = 'some' WHERE R"),
     ("drift_has_a_beginning", "23514", "UPDATE tenantd.tenants SET drift = '{consent}' WHERE R"),

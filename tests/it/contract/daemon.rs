@@ -121,7 +121,7 @@ async fn the_daemon_bounds_changes_and_pauses_regions_with_no_more_than_its_righ
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_rights() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await.with_replicas_as_daemon().await;
+    let rig = Rig::plain().await.with_replicas_as_daemon().await;
     let replica = rig.replica().await;
     let (store, us, minute) = (&replica.store, RegionName::new("us"), Duration::from_mins(1));
     let new = NewTenant {

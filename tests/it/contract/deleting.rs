@@ -4,7 +4,6 @@
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, PgPool};
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use super::given_ready;
 use crate::support::postgres::test_db;
@@ -28,7 +27,7 @@ async fn text(rig: &Rig, query: &'static str) -> String {
 
 /// A tenant that was removed a moment ago, and the pipeline that owns it.
 async fn removed() -> (Rig, Replica, PgPool) {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await.with_replicas_as_daemon().await;
+    let rig = Rig::plain().await.with_replicas_as_daemon().await;
     sqlx::raw_sql(
         "GRANT USAGE ON SCHEMA tenantd_test TO tenantd_pipeline; GRANT SELECT ON tenantd_test.clock TO tenantd_pipeline",
     )
@@ -171,7 +170,7 @@ async fn what_is_removed_and_looked_at_may_be_truncated_and_its_versions_stay_kn
 /// What never had a secret has no number to go on from, however its row ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_never_had_a_secret_begins_at_the_number_that_was_asked_for() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     let desired = "SELECT desired_version::text FROM tenantd.tenants";

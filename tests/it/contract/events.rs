@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
+use tenantd::simulator::{Endpoint, Fault};
 
 use crate::support::postgres::test_db;
 use crate::support::rig::{OVERLAP, Rig};
@@ -32,7 +32,7 @@ async fn heard(listener: &mut PgListener, pool: &PgPool, channel: &str) -> Vec<S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_is_ready_and_one_that_is_parked_are_each_announced_once() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let mut events = listen(&rig.db.url, "tenantd_events").await;
     // A lost create: the ready row is written again, when it is looked at for a second client.
     let good = rig.given_tenant("good").await;
@@ -60,7 +60,7 @@ async fn a_tenant_that_is_ready_and_one_that_is_parked_are_each_announced_once()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_one_line_of_json_whatever_the_key_of_its_tenant() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let mut events = listen(&rig.db.url, "tenantd_events").await;
     // The longest key there is, of characters that JSON writes as six.
     let hostile = ["\n\",\"event\":\"ready\"}\r", &"\u{1b}".repeat(178)].concat();
@@ -80,7 +80,7 @@ async fn an_event_is_one_line_of_json_whatever_the_key_of_its_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_new_version_and_every_end_is_announced_once() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     rig.given_tenant("unsent").await;
@@ -146,7 +146,7 @@ async fn a_thousand_rows_in_one_statement_wake_the_daemon_once() {
 }
 
 #[tokio::test]
-async fn every_owners_edit_that_makes_work_wakes_the_daemon_and_its_own_writes_do_not() {
+async fn whatever_an_owner_changes_that_makes_work_wakes_the_daemon_and_nothing_else_does() {
     let db = test_db().await;
     given_pending(&db.pool, "c").await;
     let mut work = listen(&db.url, "tenantd_work").await;

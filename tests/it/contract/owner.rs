@@ -1,21 +1,12 @@
 //! What an owner's edits do: corrections take effect, and what is fixed stays fixed.
 
-use sqlx::{AssertSqlSafe, PgPool};
-use tenantd::simulator::{Behaviour, FaultPlan};
+use tenantd::ports::Clock;
 
 use crate::support::postgres::test_db;
 use crate::support::rig::Rig;
 use crate::support::roles::Refused;
 
 use super::given_ready;
-
-async fn rig() -> Rig {
-    Rig::new(Behaviour::default(), FaultPlan::none()).await
-}
-
-async fn write(pool: &PgPool, statement: &str) {
-    sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(pool).await.unwrap();
-}
 
 /// Phase, reason and region of a row.
 async fn stand(rig: &Rig, name: &str) -> (String, Option<String>, String) {
@@ -31,14 +22,14 @@ async fn stand(rig: &Rig, name: &str) -> (String, Option<String>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_host_un_parks_the_row_and_finds_its_region_anew() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
+    rig.write("UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
     rig.work_until_quiet(&replica).await;
     let parked = stand(&rig, "acme").await;
 
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.us.qlikcloud.com'").await;
+    rig.write("UPDATE tenantd.tenants SET host = 'acme.us.qlikcloud.com'").await;
     let corrected = stand(&rig, "acme").await;
     rig.work_until_quiet(&replica).await;
 
@@ -50,18 +41,17 @@ async fn a_corrected_host_un_parks_the_row_and_finds_its_region_anew() {
 /// It was sorted into a region whose breaker is open, and so given back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_moved_to_another_host_no_longer_waits_for_the_old_ones_region() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(
-        rig.pool(),
+    rig.write(
         "UPDATE tenantd.regions SET opened_at = tenantd.clock(), probe_at = tenantd.clock();
          UPDATE tenantd.tenants SET region = 'us'",
     )
     .await;
     assert_eq!(replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows.len(), 0);
 
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
+    rig.write("UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
     rig.work_once(&replica).await;
 
     assert_eq!(stand(&rig, "acme").await.1.as_deref(), Some("HostNotAllowed"));
@@ -70,13 +60,13 @@ async fn a_row_moved_to_another_host_no_longer_waits_for_the_old_ones_region() {
 /// A daemon holds the row and has found its host not allowed, but not said so yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_on_the_old_host_never_parks_the_corrected_row() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
+    rig.write("UPDATE tenantd.tenants SET host = 'acme.elsewhere.example'").await;
     let claimed = rig.claim(&replica).await.unwrap();
 
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = 'acme.us.qlikcloud.com'").await;
+    rig.write("UPDATE tenantd.tenants SET host = 'acme.us.qlikcloud.com'").await;
     rig.work_on(&replica, claimed).await;
 
     assert_eq!(stand(&rig, "acme").await, ("pending".into(), Some("Queued".into()), String::new()));
@@ -87,31 +77,31 @@ async fn a_verdict_on_the_old_host_never_parks_the_corrected_row() {
 /// From the first intent on a request may be under way, and its secret must be kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_never_costs_a_worker_its_lease_once_something_may_have_been_sent() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     let claimed = rig.claim(&replica).await.unwrap();
 
-    write(
-        rig.pool(),
-        "UPDATE tenantd.tenants SET profile = 'other', client_name = 'Portal', not_before = 'tomorrow'",
-    )
-    .await;
+    rig.write("UPDATE tenantd.tenants SET client_name = 'Portal', not_before = 'tomorrow'").await;
     rig.work_on(&replica, claimed).await;
 
+    // What it has done counts, and whoever goes on has heard the edit.
+    assert_eq!(stand(&rig, "acme").await.0, "created");
+    rig.work_until_quiet(&replica).await;
     assert_eq!(stand(&rig, "acme").await.0, "ready");
+    assert_eq!(rig.world.at(rig.clock.now()).ledger().secrets_made, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_profile_un_parks_the_row() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(rig.pool(), "UPDATE tenantd.tenants SET profile = 'tpyo'").await;
+    rig.write("UPDATE tenantd.tenants SET profile = 'tpyo'").await;
     rig.work_until_quiet(&replica).await;
     let parked = stand(&rig, "acme").await.1;
 
-    write(rig.pool(), "UPDATE tenantd.tenants SET profile = 'default'").await;
+    rig.write("UPDATE tenantd.tenants SET profile = 'default'").await;
     rig.work_until_quiet(&replica).await;
 
     assert_eq!(parked.as_deref(), Some("UnknownProfile"));
@@ -123,14 +113,13 @@ async fn a_corrected_profile_un_parks_the_row() {
 async fn a_corrected_profile_un_parks_a_row_that_was_already_on_its_way() {
     let db = test_db().await;
     given_ready(&db.pool, "acme").await;
-    write(
-        &db.pool,
+    db.write(
         "UPDATE tenantd.tenants SET phase = 'creating', client_id = NULL, current_version = NULL,
                                     parked_reason = 'UnknownProfile', message = 'm'",
     )
     .await;
 
-    write(&db.pool, "UPDATE tenantd.tenants SET profile = 'other'").await;
+    db.write("UPDATE tenantd.tenants SET profile = 'other'").await;
 
     let is_due: bool = sqlx::query_scalar(
         "SELECT due_at <= tenantd.clock() FROM tenantd.tenants WHERE parked_reason IS NULL",
@@ -150,17 +139,14 @@ async fn a_correction_of_one_thing_does_not_un_park_another() {
         ("HostNotAllowed", "host = host, profile = profile"),
         ("GaveUp", "host = 'c.us.qlikcloud.com', profile = 'third'"),
     ] {
-        write(
-            &db.pool,
-            &format!(
-                "INSERT INTO tenantd.tenants (external_id, host) VALUES ('acme', 'a.us.qlikcloud.com')
+        db.write(format!(
+            "INSERT INTO tenantd.tenants (external_id, host) VALUES ('acme', 'a.us.qlikcloud.com')
                  ON CONFLICT DO NOTHING;
                  UPDATE tenantd.tenants SET parked_reason = '{reason}', message = 'm', due_at = NULL"
-            ),
-        )
+        ))
         .await;
 
-        write(&db.pool, &format!("UPDATE tenantd.tenants SET {edit}")).await;
+        db.write(format!("UPDATE tenantd.tenants SET {edit}")).await;
 
         let parked: Option<String> = sqlx::query_scalar("SELECT parked_reason FROM tenantd.tenants")
             .fetch_one(&db.pool)
@@ -172,13 +158,13 @@ async fn a_correction_of_one_thing_does_not_un_park_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_fixed_from_the_first_intent_on() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     rig.given_tenant("acme").await;
     rig.claim(&rig.replica().await).await.unwrap();
 
     let edit = "UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'";
     let refused = sqlx::query(edit).execute(rig.pool()).await.unwrap_err();
-    write(rig.pool(), "UPDATE tenantd.tenants SET host = host").await;
+    rig.write("UPDATE tenantd.tenants SET host = host").await;
 
     let constraint = Some("host_is_fixed_after_first_intent".to_owned());
     assert_eq!(Refused::from(&refused), Refused { code: "23514".into(), constraint });
@@ -190,7 +176,7 @@ async fn lowering_the_desired_version_is_ignored() {
     given_ready(&db.pool, "acme").await;
     let mut seen = Vec::new();
     for wanted in [3, 2, 3, 1, 7] {
-        write(&db.pool, &format!("UPDATE tenantd.tenants SET desired_version = {wanted}")).await;
+        db.write(format!("UPDATE tenantd.tenants SET desired_version = {wanted}")).await;
         let version: i32 = sqlx::query_scalar("SELECT desired_version FROM tenantd.tenants")
             .fetch_one(&db.pool)
             .await

@@ -4,22 +4,17 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{Replica, Rig};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 async fn rig() -> (Rig, Replica) {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
-    write(&rig, "UPDATE tenantd.tenants SET region = 'us'").await;
+    rig.write("UPDATE tenantd.tenants SET region = 'us'").await;
     (rig, replica)
-}
-
-async fn write(rig: &Rig, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(rig.pool()).await.unwrap();
 }
 
 /// Whether it is paused, the reason, and seconds since the beginning and until the next attempt.
@@ -40,15 +35,15 @@ async fn message(rig: &Rig) -> String {
 
 async fn is_claimed(rig: &Rig, replica: &Replica) -> bool {
     let claims = replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap();
+    let is_any = claims.rows.iter().any(|claimed| !claimed.tenant.is_resting);
     if let Some(claimed) = claims.rows.first() {
         replica.store.give_back(claimed.tenant_id, claimed.fence).await.unwrap();
-        write(
-            rig,
+        rig.write(
             "UPDATE tenantd.tenants SET phase = 'pending', unanswered = NULL, due_at = tenantd.clock()",
         )
         .await;
     }
-    !claims.rows.is_empty()
+    is_any
 }
 
 const ROW: &str = "UPDATE tenantd.tenants SET paused_at = tenantd.clock(), pause_reason = 'audit'";
@@ -77,7 +72,7 @@ async fn whatever_pauses_a_row_keeps_the_daemon_away_and_is_told() {
     ] {
         let (rig, replica) = rig().await;
         for pause in &pauses {
-            write(&rig, pause).await;
+            rig.write(*pause).await;
         }
         rig.advance(MINUTE).await;
 
@@ -89,8 +84,8 @@ async fn whatever_pauses_a_row_keeps_the_daemon_away_and_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
     let (rig, replica) = rig().await;
-    write(&rig, ROW_FOR_5_MINUTES).await;
-    write(&rig, FLEET_FOR_9_MINUTES).await;
+    rig.write(ROW_FOR_5_MINUTES).await;
+    rig.write(FLEET_FOR_9_MINUTES).await;
     assert!(message(&rig).await.contains("paused by an operator: audit"));
 
     rig.advance(MINUTE * 5).await;
@@ -100,16 +95,16 @@ async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
     assert_eq!(stand(&rig).await.1, "Queued");
     assert!(is_claimed(&rig, &replica).await);
 
-    write(&rig, REGION).await;
+    rig.write(REGION).await;
     assert!(!is_claimed(&rig, &replica).await);
-    write(&rig, "DELETE FROM tenantd.pauses").await;
+    rig.write("DELETE FROM tenantd.pauses").await;
     assert!(is_claimed(&rig, &replica).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_regions_pause_is_none_of_this_ones() {
     let (rig, replica) = rig().await;
-    write(&rig, "INSERT INTO tenantd.pauses (region, reason) VALUES ('eu', 'incident')").await;
+    rig.write("INSERT INTO tenantd.pauses (region, reason) VALUES ('eu', 'incident')").await;
 
     assert!(!stand(&rig).await.0);
     assert!(is_claimed(&rig, &replica).await);
@@ -119,8 +114,7 @@ async fn another_regions_pause_is_none_of_this_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_worker_stops_at_the_next_step_and_goes_on_after_it() {
     let (rig, replica) = rig().await;
-    write(
-        &rig,
+    rig.write(
         "CREATE FUNCTION tenantd_test.pause() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN NEW.paused_at := tenantd.clock(); NEW.pause_reason := 'audit'; RETURN NEW; END $$;
          CREATE TRIGGER pause BEFORE UPDATE ON tenantd.tenants
@@ -136,7 +130,7 @@ async fn a_paused_worker_stops_at_the_next_step_and_goes_on_after_it() {
         .await
         .unwrap();
     assert_eq!(row, ("created".into(), true));
-    write(&rig, "UPDATE tenantd.tenants SET paused_at = NULL, pause_reason = NULL").await;
+    rig.write("UPDATE tenantd.tenants SET paused_at = NULL, pause_reason = NULL").await;
     rig.work_until_quiet(&replica).await;
     let is_ready: bool =
         sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();
@@ -155,21 +149,21 @@ async fn a_worker_stops_at_the_next_step_when_its_region_or_the_fleet_is_paused(
                  RETURN NULL;
              END $$;
              CREATE TRIGGER pause AFTER UPDATE ON tenantd.tenants
-                 FOR EACH ROW WHEN (NEW.phase = 'created' AND OLD.phase = 'creating')
+                 FOR EACH ROW WHEN (NEW.phase = 'creating' AND OLD.phase = 'pending')
                  EXECUTE FUNCTION tenantd_test.pause()"
         );
         sqlx::raw_sql(AssertSqlSafe(trigger)).execute(rig.pool()).await.unwrap();
 
         rig.work_once(&replica).await;
 
-        // The pause began with the commit of `created`, so the next commit was told.
+        // The pause began with the claim, so the next commit was told.
         let row: (String, bool) = sqlx::query_as("SELECT phase, lease_holder IS NULL FROM tenantd.tenants")
             .fetch_one(rig.pool())
             .await
             .unwrap();
-        assert_eq!(row, ("trusted".into(), true), "{whom}");
+        assert_eq!(row, ("created".into(), true), "{whom}");
         assert!(!is_claimed(&rig, &replica).await);
-        write(&rig, "DELETE FROM tenantd.pauses").await;
+        rig.write("DELETE FROM tenantd.pauses").await;
         rig.work_until_quiet(&replica).await;
         let is_ready: bool =
             sqlx::query_scalar("SELECT ready FROM tenantd.status").fetch_one(rig.pool()).await.unwrap();

@@ -4,43 +4,33 @@
 use std::time::Duration;
 
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::Rig;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-async fn rig() -> Rig {
-    Rig::new(Behaviour::default(), FaultPlan::none()).await
-}
-
-async fn write(rig: &Rig, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(rig.pool()).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_before_not_before_which_may_be_moved() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     let claim = async || replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().rows.len();
 
-    write(&rig, "UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 hour'").await;
+    rig.write("UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 hour'").await;
     assert_eq!((rig.until_due().await, claim().await), (Some(HOUR), 0));
-    write(&rig, "UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '2 hours'").await;
+    rig.write("UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '2 hours'").await;
     assert_eq!((rig.until_due().await, claim().await), (Some(HOUR * 2), 0));
     rig.advance(HOUR).await;
     assert_eq!((rig.until_due().await, claim().await), (Some(HOUR), 0));
-    write(&rig, "UPDATE tenantd.tenants SET not_before = NULL").await;
+    rig.write("UPDATE tenantd.tenants SET not_before = NULL").await;
 
     assert_eq!((rig.until_due().await, claim().await), (Some(Duration::ZERO), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn not_before_holds_from_the_insert_on() {
-    let rig = rig().await;
-    write(
-        &rig,
+    let rig = Rig::plain().await;
+    rig.write(
         "INSERT INTO tenantd.tenants (external_id, host, not_before)
          VALUES ('early', 'early.us.qlikcloud.com', tenantd.clock() + interval '1 hour'),
                 ('late', 'late.us.qlikcloud.com', tenantd.clock() - interval '1 hour')",
@@ -56,13 +46,13 @@ async fn not_before_holds_from_the_insert_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_point_of_priority_is_worth_a_minute_of_waiting() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     rig.given_tenant("first").await;
     rig.advance(Duration::from_mins(10)).await;
     rig.given_tenant("second").await;
     rig.given_tenant("third").await;
-    write(&rig, "UPDATE tenantd.tenants SET priority = 11 WHERE external_id = 'third'").await;
-    write(&rig, "UPDATE tenantd.tenants SET priority = -1 WHERE external_id = 'second'").await;
+    rig.write("UPDATE tenantd.tenants SET priority = 11 WHERE external_id = 'third'").await;
+    rig.write("UPDATE tenantd.tenants SET priority = -1 WHERE external_id = 'second'").await;
     let replica = rig.replica().await;
     let mut order = Vec::new();
 
@@ -76,14 +66,13 @@ async fn each_point_of_priority_is_worth_a_minute_of_waiting() {
 /// A pipeline that writes every row anew every night must not send them all to the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_that_changes_nothing_about_when_costs_a_row_no_place_in_the_queue() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     rig.given_tenant("acme").await;
     let due = "SELECT due_at::text || reason_since::text FROM tenantd.tenants";
     let before: String = sqlx::query_scalar(due).fetch_one(rig.pool()).await.unwrap();
     rig.advance(HOUR).await;
 
-    write(
-        &rig,
+    rig.write(
         "INSERT INTO tenantd.tenants (external_id, host) VALUES ('acme', 'acme.us.qlikcloud.com')
          ON CONFLICT (external_id) DO UPDATE
             SET host = excluded.host, profile = excluded.profile, desired_state = excluded.desired_state,
@@ -103,10 +92,8 @@ async fn an_edit_that_changes_nothing_about_when_costs_a_row_no_place_in_the_que
 /// All bad rows were there before the good one.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_rows_are_parked_and_the_others_go_on() {
-    let rig = rig().await;
-    write(
-        &rig,
-        "INSERT INTO tenantd.tenants (external_id, host, profile)
+    let rig = Rig::plain().await;
+    rig.write("INSERT INTO tenantd.tenants (external_id, host, profile)
          SELECT 'bad-' || n, 'bad-' || n || CASE WHEN n % 2 = 0 THEN '.elsewhere.example' ELSE '.us.qlikcloud.com' END,
                 'unknown'
            FROM generate_series(1, 100) AS n",

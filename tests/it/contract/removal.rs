@@ -1,11 +1,10 @@
 //! `desired_state = 'absent'`: readers see nothing of the tenant at once, workers stop
 //! at their next step, the removal waits for its budget, and back is back.
 
-use sqlx::AssertSqlSafe;
 use tenantd::domain::effect::EffectKind;
 use tenantd::domain::transition::Next;
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
+use tenantd::simulator::{Endpoint, Fault};
 
 use crate::support::rig::{LEASE, Replica, Rig, SETTLE};
 use crate::support::roles::Refused;
@@ -15,14 +14,6 @@ const PRESENT: &str = "UPDATE tenantd.tenants SET desired_state = 'present'";
 /// What the budget does when it lets a removal through.
 const ADMIT: &str =
     "UPDATE tenantd.tenants SET removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()";
-
-async fn rig() -> Rig {
-    Rig::new(Behaviour::default(), FaultPlan::none()).await
-}
-
-async fn write(rig: &Rig, statement: &str) {
-    sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(rig.pool()).await.unwrap();
-}
 
 async fn count(rig: &Rig, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(rig.pool()).await.unwrap()
@@ -54,14 +45,14 @@ fn requests(rig: &Rig, host: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_credential_of_a_tenant_desired_absent_is_hidden_at_once_and_back_when_it_is_back() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     rig.given_tenant("acme").await;
     rig.work_until_quiet(&rig.replica().await).await;
     assert_eq!((credentials(&rig).await, stand(&rig).await), (1, (true, None, false)));
 
-    write(&rig, ABSENT).await;
+    rig.write(ABSENT).await;
     assert_eq!((credentials(&rig).await, stand(&rig).await), (0, waiting("AwaitingBudget", false)));
-    write(&rig, PRESENT).await;
+    rig.write(PRESENT).await;
     rig.work_until_quiet(&rig.replica().await).await;
 
     assert_eq!((credentials(&rig).await, stand(&rig).await), (1, (true, None, false)));
@@ -71,11 +62,10 @@ async fn the_credential_of_a_tenant_desired_absent_is_hidden_at_once_and_back_wh
 /// The owner changes its mind while the create is under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_stops_at_the_next_step_and_what_it_made_is_not_forgotten() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let host = rig.given_tenant("acme").await;
     let replica = rig.replica().await;
-    write(
-        &rig,
+    rig.write(
         "CREATE FUNCTION tenantd_test.change_mind() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN NEW.desired_state := 'absent'; RETURN NEW; END $$;
          CREATE TRIGGER change_mind BEFORE UPDATE ON tenantd.tenants
@@ -86,15 +76,15 @@ async fn a_worker_stops_at_the_next_step_and_what_it_made_is_not_forgotten() {
 
     rig.work_once(&replica).await;
 
-    let row: (String, Option<String>, bool, bool) =
-        sqlx::query_as("SELECT phase, client_id, lease_holder IS NULL, due_at IS NULL FROM tenantd.tenants")
+    let row: (String, Option<String>, bool) =
+        sqlx::query_as("SELECT phase, client_id, lease_holder IS NULL FROM tenantd.tenants")
             .fetch_one(rig.pool())
             .await
             .unwrap();
     let made = rig.world.at(rig.clock.now()).ledger().tenants[&host].clients[0].client_id.clone();
-    assert_eq!(row, ("created".into(), Some(made), true, true));
+    assert_eq!(row, ("created".into(), Some(made), true));
     assert_eq!(stand(&rig).await, waiting("AwaitingBudget", false));
-    write(&rig, PRESENT).await;
+    rig.write(PRESENT).await;
     rig.work_until_quiet(&replica).await;
     let ledger = rig.world.at(rig.clock.now()).ledger();
     assert_eq!((stand(&rig).await, ledger.live_clients, ledger.secrets_made), ((true, None, false), 1, 1));
@@ -103,7 +93,7 @@ async fn a_worker_stops_at_the_next_step_and_what_it_made_is_not_forgotten() {
 /// The other way round: absent is committed between an act and its commit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_tells_the_worker_what_the_owner_wants_now() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     rig.given_tenant("acme").await;
     let replica = rig.replica().await;
     let claimed = rig.claim(&replica).await.unwrap();
@@ -113,17 +103,17 @@ async fn a_commit_tells_the_worker_what_the_owner_wants_now() {
     let acted = replica.act(&mut work, effect).await;
     let judged = replica.judge(&work, acted).unwrap();
 
-    write(&rig, ABSENT).await;
+    rig.write(ABSENT).await;
     let desired = replica.commit(&mut work, &judged).await.unwrap();
 
-    assert!(!desired.is_present);
+    assert!(!desired.is_current);
     let sealed = count(&rig, "SELECT count(*) FROM tenantd.secrets").await;
     assert_eq!(sealed, 1, "a secret that Qlik returned is kept, whatever is wanted now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_sent_is_removed_at_once_without_a_word_to_qlik() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     for statement in [
         "INSERT INTO tenantd.tenants (external_id, host, desired_state) VALUES ('a', 'a.us.qlikcloud.com', 'absent')",
@@ -133,27 +123,27 @@ async fn what_was_never_sent_is_removed_at_once_without_a_word_to_qlik() {
          UPDATE tenantd.tenants SET parked_reason = 'HostNotAllowed', message = 'm', due_at = NULL; \
          UPDATE tenantd.tenants SET desired_state = 'absent'",
     ] {
-        write(&rig, statement).await;
+        rig.write(statement).await;
 
         assert_eq!(stand(&rig).await, waiting("Removed", false), "{statement}");
         rig.work_until_quiet(&replica).await;
         assert_eq!(stand(&rig).await, waiting("Removed", false), "{statement}");
         assert_eq!(rig.world.at(rig.clock.now()).ledger().calls.len(), 0, "{statement}");
-        write(&rig, "DELETE FROM tenantd.tenants").await;
+        rig.write("DELETE FROM tenantd.tenants").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_is_not_claimed_before_its_budget_lets_it_through() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let host = ready(&rig).await;
     let replica = rig.replica().await;
-    write(&rig, ABSENT).await;
+    rig.write(ABSENT).await;
     let before = requests(&rig, &host);
 
-    assert_eq!(rig.until_due().await, None);
-    assert_eq!(replica.store.claim(&replica.terms.claim_terms(), 1).await.unwrap().touched, 0);
-    write(&rig, ADMIT).await;
+    rig.work_once(&replica).await;
+    assert_eq!((rig.until_due().await, requests(&rig, &host)), (None, before));
+    rig.write(ADMIT).await;
     rig.work_until_quiet(&replica).await;
 
     assert_eq!((phase(&rig).await, stand(&rig).await), ("removed".into(), waiting("Removed", false)));
@@ -169,12 +159,12 @@ async fn ready(rig: &Rig) -> String {
 /// A pipeline that writes every row anew every night must not stop what was let through.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owners_edit_does_not_stop_a_removal_that_was_let_through() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     ready(&rig).await;
-    write(&rig, ABSENT).await;
-    write(&rig, ADMIT).await;
+    rig.write(ABSENT).await;
+    rig.write(ADMIT).await;
 
-    write(&rig, "UPDATE tenantd.tenants SET labels = '{\"left\": true}', priority = 7, client_name = 'x'")
+    rig.write("UPDATE tenantd.tenants SET labels = '{\"left\": true}', priority = 7, client_name = 'x'")
         .await;
     rig.work_until_quiet(&rig.replica().await).await;
 
@@ -184,7 +174,7 @@ async fn an_owners_edit_does_not_stop_a_removal_that_was_let_through() {
 /// The budget lets the removal through while a worker finds that the secret is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_worker_commits_does_not_stop_a_removal_that_was_let_through() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let host = ready(&rig).await;
     let replica = rig.replica().await;
     let mut moment = rig.world.at(rig.clock.now());
@@ -192,18 +182,18 @@ async fn what_a_worker_commits_does_not_stop_a_removal_that_was_let_through() {
     let hint = client.live_secrets().next().unwrap().hint.clone();
     moment.console(&host, "ada").unwrap().delete_secret(&client.client_id, &hint).unwrap();
     drop(moment);
-    write(&rig, "UPDATE tenantd.tenants SET repair_scope = 'all', due_at = tenantd.clock()").await;
+    rig.write("UPDATE tenantd.tenants SET repair_scope = 'all', due_at = tenantd.clock()").await;
     let claimed = rig.claim(&replica).await.unwrap();
     let mut work = replica.admit(claimed).unwrap();
     let Next::Do(effect) = work.next() else { panic!("it is to be audited") };
     let acted = replica.act(&mut work, effect).await;
     let judged = replica.judge(&work, acted).unwrap();
 
-    write(&rig, ABSENT).await;
-    write(&rig, ADMIT).await;
+    rig.write(ABSENT).await;
+    rig.write(ADMIT).await;
     let desired = replica.commit(&mut work, &judged).await.unwrap();
 
-    assert!(!desired.is_present);
+    assert!(!desired.is_current);
     rig.advance(LEASE).await;
     rig.work_until_quiet(&replica).await;
     assert_eq!(phase(&rig).await, "removed");
@@ -212,16 +202,16 @@ async fn what_a_worker_commits_does_not_stop_a_removal_that_was_let_through() {
 /// Back before the removal began: nothing was lost. After that it ends, and then starts anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_wanted_back_during_its_removal_is_removed_and_starts_anew() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let host = ready(&rig).await;
     let replica = rig.replica().await;
-    write(&rig, ABSENT).await;
-    write(&rig, ADMIT).await;
+    rig.write(ABSENT).await;
+    rig.write(ADMIT).await;
     rig.world.script(&host, Endpoint::DeleteUser, [Fault::status(503)]);
     rig.work_once(&replica).await;
     assert_eq!((phase(&rig).await, stand(&rig).await), ("removing".into(), waiting("Retrying", true)));
 
-    write(&rig, PRESENT).await;
+    rig.write(PRESENT).await;
     assert!(!stand(&rig).await.0, "its client is gone");
     rig.work_until_quiet(&replica).await;
 
@@ -234,15 +224,15 @@ async fn a_tenant_wanted_back_during_its_removal_is_removed_and_starts_anew() {
 /// Later than anybody expected one: after the recheck of its row, and after the removal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_lands_after_the_removal_is_found_by_the_look_behind_it() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
     let lands = rig.clock.elapsed() + SETTLE * 6;
     rig.world.script(&host, Endpoint::CreateClient, [Fault::late(SETTLE * 6)]);
     rig.work_until_quiet(&replica).await;
     rig.advance(lands.saturating_sub(LEASE + rig.clock.elapsed())).await;
-    write(&rig, ABSENT).await;
-    write(&rig, ADMIT).await;
+    rig.write(ABSENT).await;
+    rig.write(ADMIT).await;
 
     rig.work_once(&replica).await;
     let live = || rig.world.at(rig.clock.now()).ledger().live_clients_of(&host).count();
@@ -257,14 +247,14 @@ async fn a_create_that_lands_after_the_removal_is_found_by_the_look_behind_it() 
 /// What was removed may have come to life again: a new life looks before it creates.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_life_is_pending_and_looks_before_it_creates() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     let host = ready(&rig).await;
     let replica = rig.replica().await;
-    write(&rig, ABSENT).await;
-    write(&rig, ADMIT).await;
+    rig.write(ABSENT).await;
+    rig.write(ADMIT).await;
     rig.work_until_quiet(&replica).await;
 
-    write(&rig, PRESENT).await;
+    rig.write(PRESENT).await;
     let row: (String, bool, bool) =
         sqlx::query_as("SELECT phase, must_look, removal_admitted_at IS NULL FROM tenantd.tenants")
             .fetch_one(rig.pool())
@@ -284,7 +274,7 @@ async fn a_new_life_is_pending_and_looks_before_it_creates() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_deleted_only_when_nothing_of_it_is_left_at_qlik() {
-    let rig = rig().await;
+    let rig = Rig::plain().await;
     ready(&rig).await;
     let replica = rig.replica().await;
     let refused = async |rig: &Rig| {
@@ -298,9 +288,9 @@ async fn a_row_is_deleted_only_when_nothing_of_it_is_left_at_qlik() {
     let only_removed = Some("only_removed_tenants_are_deleted".to_owned());
 
     assert_eq!(refused(&rig).await, only_removed);
-    write(&rig, ABSENT).await;
+    rig.write(ABSENT).await;
     assert_eq!(refused(&rig).await, only_removed);
-    write(&rig, ADMIT).await;
+    rig.write(ADMIT).await;
     begin(&rig, &replica).await;
     assert_eq!((phase(&rig).await.as_str(), refused(&rig).await), ("removing", only_removed));
     rig.work_until_quiet(&replica).await;

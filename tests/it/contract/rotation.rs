@@ -1,23 +1,17 @@
 //! What an owner's edit of a ready tenant does, and what a consumer's word ends.
 
-use sqlx::AssertSqlSafe;
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{OVERLAP, Replica, Rig};
 
 const ROTATE: &str = "UPDATE tenantd.tenants SET desired_version = desired_version + 1";
 
 async fn ready() -> (Rig, Replica) {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     rig.work_until_quiet(&replica).await;
     (rig, replica)
-}
-
-async fn write(rig: &Rig, statement: &str) {
-    sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(rig.pool()).await.unwrap();
 }
 
 /// Versions that consumers see, with their stages.
@@ -41,7 +35,7 @@ fn stages(stages: &[(i32, &str)]) -> Vec<(i32, String)> {
 async fn a_raised_version_rotates_at_once_and_the_old_one_serves_until_the_overlap_is_over() {
     let (rig, replica) = ready().await;
 
-    write(&rig, ROTATE).await;
+    rig.write(ROTATE).await;
     assert!(rig.until_due().await.unwrap().is_zero());
     rig.work_once(&replica).await;
 
@@ -55,7 +49,7 @@ async fn a_raised_version_rotates_at_once_and_the_old_one_serves_until_the_overl
 async fn a_version_far_ahead_is_one_rotation_and_the_number_is_the_owners() {
     let (rig, replica) = ready().await;
 
-    write(&rig, "UPDATE tenantd.tenants SET desired_version = 7").await;
+    rig.write("UPDATE tenantd.tenants SET desired_version = 7").await;
     rig.work_once(&replica).await;
 
     assert_eq!((seen(&rig).await, live(&rig)), (stages(&[(7, "current"), (1, "previous")]), 2));
@@ -66,7 +60,7 @@ async fn rotating_again_within_the_overlap_keeps_every_secret_its_time() {
     let (rig, replica) = ready().await;
 
     for _ in 0..2 {
-        write(&rig, ROTATE).await;
+        rig.write(ROTATE).await;
         rig.work_once(&replica).await;
         rig.advance(OVERLAP / 4).await;
     }
@@ -83,12 +77,12 @@ async fn rotating_again_within_the_overlap_keeps_every_secret_its_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_version_lets_the_previous_ones_go_at_once() {
     let (rig, replica) = ready().await;
-    write(&rig, ROTATE).await;
+    rig.write(ROTATE).await;
     rig.work_once(&replica).await;
     let mut work = sqlx::postgres::PgListener::connect(&rig.db.url).await.unwrap();
     work.listen("tenantd_work").await.unwrap();
 
-    write(&rig, "SELECT tenantd.acknowledge('acme', 2)").await;
+    rig.write("SELECT tenantd.acknowledge('acme', 2)").await;
 
     let woken = tokio::time::timeout(std::time::Duration::from_secs(5), work.recv()).await;
     assert_eq!(woken.expect("the daemon is called").unwrap().payload(), "");
@@ -102,8 +96,7 @@ async fn an_acknowledged_version_lets_the_previous_ones_go_at_once() {
 async fn an_edit_of_a_ready_tenant_is_due_at_once_and_changes_its_client() {
     let (rig, replica) = ready().await;
 
-    write(
-        &rig,
+    rig.write(
         "UPDATE tenantd.tenants SET client_name = 'Portal', redirect_uris = '{https://new.example/cb}'",
     )
     .await;
@@ -133,8 +126,7 @@ async fn an_edit_of_a_ready_tenant_is_due_at_once_and_changes_its_client() {
 async fn labels_and_priority_of_a_ready_tenant_make_no_work() {
     let (rig, _) = ready().await;
 
-    write(
-        &rig,
+    rig.write(
         "UPDATE tenantd.tenants SET labels = '{\"plan\": \"gold\"}', priority = 9, desired_version = 1",
     )
     .await;

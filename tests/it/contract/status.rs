@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
 use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::ports::Clock;
-use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, RetryAfter, TenantStatus};
+use tenantd::simulator::{Endpoint, Fault, RetryAfter, TenantStatus};
 
 use crate::support::rig::{LEASE, Replica, Rig, SETTLE};
 
@@ -40,13 +39,9 @@ impl Line {
 }
 
 async fn rig() -> (Rig, Replica) {
-    let rig = Rig::new(Behaviour { rate_limits: None, ..Behaviour::default() }, FaultPlan::none()).await;
+    let rig = Rig::unpaced().await;
     let replica = rig.replica().await;
     (rig, replica)
-}
-
-async fn write(rig: &Rig, statement: &str) {
-    sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(rig.pool()).await.unwrap();
 }
 
 async fn line(rig: &Rig, name: &str) -> Line {
@@ -111,7 +106,7 @@ async fn from_the_insert_to_ready_there_is_always_a_reason() {
 
     assert_eq!(line(&rig, "acme").await, Line::waiting("Queued", Duration::ZERO, Duration::ZERO));
     rig.advance(MINUTE).await;
-    write(&rig, "UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 hour'").await;
+    rig.write("UPDATE tenantd.tenants SET not_before = tenantd.clock() + interval '1 hour'").await;
     rig.advance(MINUTE).await;
     assert_eq!(line(&rig, "acme").await, Line::waiting("NotBefore", MINUTE, MINUTE * 59));
     rig.advance(HOUR).await;
@@ -142,8 +137,7 @@ async fn a_row_whose_worker_died_is_not_said_to_be_worked_on() {
 async fn an_open_breaker_is_told_with_its_beginning_and_the_next_probe() {
     let (rig, _) = rig().await;
     rig.given_tenant("acme").await;
-    write(
-        &rig,
+    rig.write(
         "UPDATE tenantd.tenants SET region = 'us';
          UPDATE tenantd.regions SET opened_at = tenantd.clock() + interval '1 minute',
                                     probe_at = tenantd.clock() + interval '5 minutes'",
@@ -171,11 +165,10 @@ async fn every_reason_of_the_closed_list_is_shown_and_no_other() {
     ] {
         rig.given_tenant(name).await;
         if !edit.is_empty() {
-            write(&rig, &format!("UPDATE tenantd.tenants SET {edit} WHERE external_id = '{name}'")).await;
+            rig.write(format!("UPDATE tenantd.tenants SET {edit} WHERE external_id = '{name}'")).await;
         }
     }
-    write(
-        &rig,
+    rig.write(
         "INSERT INTO tenantd.regions (region, opened_at, probe_at) VALUES ('broken', now(), now());
          UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'unwanted'",
     )
@@ -183,19 +176,18 @@ async fn every_reason_of_the_closed_list_is_shown_and_no_other() {
     for reason in WaitReason::ALL {
         let name = format!("wait-{reason}").to_lowercase();
         rig.given_tenant(&name).await;
-        write(&rig, &format!("UPDATE tenantd.tenants SET wait_reason = '{reason}', message = 'm' WHERE external_id = '{name}'"))
-            .await;
+        rig.write(format!(
+            "UPDATE tenantd.tenants SET wait_reason = '{reason}', message = 'm' WHERE external_id = '{name}'"
+        ))
+        .await;
     }
     for reason in ParkReason::ALL {
         let name = format!("park-{reason}").to_lowercase();
         rig.given_tenant(&name).await;
-        write(
-            &rig,
-            &format!(
-                "UPDATE tenantd.tenants SET parked_reason = '{reason}', message = 'm', due_at = NULL
+        rig.write(format!(
+            "UPDATE tenantd.tenants SET parked_reason = '{reason}', message = 'm', due_at = NULL
                   WHERE external_id = '{name}'"
-            ),
-        )
+        ))
         .await;
         assert_eq!(line(&rig, &name).await, Line::parked(reason.as_str()));
     }
@@ -222,7 +214,7 @@ async fn a_ready_tenant_that_is_parked_stays_ready_and_says_why_it_is_parked() {
     rig.given_tenant("acme").await;
     rig.work_until_quiet(&replica).await;
 
-    write(&rig, "UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'm', due_at = NULL")
+    rig.write("UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'm', due_at = NULL")
         .await;
 
     let line = line(&rig, "acme").await;
@@ -251,7 +243,7 @@ async fn the_version_the_drift_and_the_last_audit_are_shown() {
     console.set_trusted(&client, false).unwrap();
     console.edit(&client, |draft| draft.client_name = "renamed".into()).unwrap();
     drop(moment);
-    write(&rig, "UPDATE tenantd.tenants SET audit_at = tenantd.clock(), due_at = tenantd.clock()").await;
+    rig.write("UPDATE tenantd.tenants SET audit_at = tenantd.clock(), due_at = tenantd.clock()").await;
     rig.work_until_quiet(&replica).await;
     rig.advance(MINUTE).await;
 

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
-use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::postgres::{TestDb, test_db};
 use crate::support::rig::Rig;
@@ -164,7 +163,7 @@ async fn a_pipeline_reads_back_the_whole_row_that_it_wrote() {
 /// From a pending row to a rotated one.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_commit_of_the_daemon_fires_the_check() {
-    let rig = Rig::new(Behaviour::default(), FaultPlan::none()).await;
+    let rig = Rig::plain().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     run(

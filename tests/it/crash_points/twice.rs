@@ -13,11 +13,11 @@ use crate::support::rig::{LEASE, Rig};
 use super::check::check;
 use super::cut::{Answer, Case, Died, Heir};
 use super::ways::{Way, remove, walk_to, write};
-use super::{FAMILIES, Point, rig};
+use super::{FAMILIES, Point};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_effect_run_twice_leaves_the_same_world() {
-    let rig = rig().await;
+    let rig = Rig::unpaced().await;
     for (number, point) in FAMILIES.into_iter().flatten().enumerate() {
         let host = rig.given_tenant(&format!("case-{number}")).await;
         let (first, second) = (rig.replica().await, rig.replica().await);
@@ -50,7 +50,7 @@ fn world(rig: &Rig, host: &str) -> (Vec<ClientLedger>, Vec<String>) {
 /// The owner's job runs every night, and changes its mind.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_asked_for_again_asks_qlik_for_nothing() {
-    let rig = rig().await;
+    let rig = Rig::unpaced().await;
     let replica = rig.replica().await;
     let host = rig.given_tenant("acme").await;
     rig.work_until_quiet(&replica).await;

@@ -108,7 +108,7 @@ pub(super) async fn walk_to(rig: &Rig, replica: &Replica, point: Point, host: &s
                 }
                 Next::Rest(rest) => {
                     let resting = work.resting(rest);
-                    replica.store.commit(work.tenant_id, work.fence, &resting, None, None).await.unwrap();
+                    replica.send(&work.held, &resting).await.unwrap();
                     break;
                 }
             }

@@ -1,6 +1,5 @@
 //! What a failure says of the fleet, and what only of its own tenant.
 
-use sqlx::AssertSqlSafe;
 use tenantd::domain::drift::DriftKind;
 use tenantd::domain::reason::{Evidence, ParkReason, WaitReason};
 use tenantd::domain::rollout::Stage;
@@ -18,20 +17,13 @@ const CANARY: Limits =
     Limits { changes_per_hour: 100, canary: 5, max_failure_ratio: 0.2, give_up_after: DAY };
 const ROTATION: Rollout = Rollout::Rotation { every: DAY.saturating_mul(30) };
 
-async fn write(rig: &Rig, statement: String) {
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(rig.pool()).await.unwrap();
-}
-
 /// Makes these secrets so old that they are renewed.
 async fn fall_due(rig: &Rig, which: &str) {
-    write(
-        rig,
-        format!(
-            "UPDATE tenantd.secrets SET proven_at = proven_at - interval '31 days'
+    rig.write(format!(
+        "UPDATE tenantd.secrets SET proven_at = proven_at - interval '31 days'
               WHERE standing = 'current'
                 AND tenant_id IN (SELECT tenant_id FROM tenantd.tenants WHERE external_id {which})"
-        ),
-    )
+    ))
     .await;
 }
 
@@ -102,8 +94,7 @@ async fn rollouts_of_one_that_fail_one_after_the_other_halt_until_resumed() {
 
 /// One rollout of one tenant, ended in this way.
 async fn outcome_of(rig: &Rig, replica: &Replica, ending: String) -> Option<String> {
-    write(
-        rig,
+    rig.write(
         "DELETE FROM tenantd.changes;
          UPDATE tenantd.rollouts SET stage = 'idle', judged_from = tenantd.clock();
          UPDATE tenantd.tenants SET phase = 'ready', parked_reason = NULL, wait_reason = NULL, message = NULL,
@@ -115,7 +106,7 @@ async fn outcome_of(rig: &Rig, replica: &Replica, ending: String) -> Option<Stri
     .await;
     fall_due(rig, "= 't0'").await;
     assert_eq!(replica.store.turn_rollout(ROTATION, &CANARY).await.unwrap().admitted, 1);
-    write(rig, format!("UPDATE tenantd.tenants SET {ending}")).await;
+    rig.write(format!("UPDATE tenantd.tenants SET {ending}")).await;
     let turned = replica.store.turn_rollout(ROTATION, &CANARY).await.unwrap();
     assert_ne!(turned.stage, Stage::Halted, "{ending}: one tenant");
     one(rig, "SELECT outcome FROM tenantd.changes").await
@@ -168,9 +159,9 @@ async fn a_repair_that_mends_nothing_is_tried_again_a_day_later() {
         let rollout = Rollout::Repair { scope: RepairScope::All };
         replica.store.turn_rollout(rollout, &CANARY).await.unwrap()
     };
-    write(&rig, "UPDATE tenantd.tenants SET drift = '{name}', drifted_at = tenantd.clock()".to_owned()).await;
+    rig.write("UPDATE tenantd.tenants SET drift = '{name}', drifted_at = tenantd.clock()".to_owned()).await;
     assert_eq!(turn().await.admitted, 1);
-    write(&rig, "UPDATE tenantd.tenants SET repair_scope = NULL".to_owned()).await;
+    rig.write("UPDATE tenantd.tenants SET repair_scope = NULL".to_owned()).await;
 
     for _ in 0..20 {
         rig.advance(DAY / 25).await;

@@ -20,14 +20,12 @@ async fn a_commit_sent_twice_is_recognised_and_written_once() {
     let Next::Do(effect) = work.next() else { panic!("a create is next") };
     let acted = replica.act(&mut work, effect).await;
     let judged = replica.judge(&work, acted).unwrap();
-    let send = || {
-        let (decision, sealed, attempt) = (&judged.decision, judged.sealed.as_ref(), Some(&judged.attempt));
-        replica.store.commit(work.tenant_id, work.fence, decision, sealed, attempt)
-    };
+    let write = judged.write(&work);
+    let send = || replica.committer.write(write.clone());
 
     let (first, second) = (send().await.unwrap(), send().await.unwrap());
 
-    assert!(first.is_present);
+    assert!(first.is_current);
     assert_eq!(first, second);
     assert_eq!((stored(&rig, "acme").await.len(), attempts(&rig).await), (1, 1));
     assert_eq!(row(&rig, "acme").await.phase, "created");
@@ -44,8 +42,8 @@ async fn a_commit_that_gave_the_lease_back_is_recognised_too() {
     let acted = replica.act(&mut work, effect).await;
     let judged = replica.judge(&work, acted).unwrap();
     assert!(matches!(judged.decision.rest, Rest::Wait { .. }));
-    let send =
-        || replica.store.commit(work.tenant_id, work.fence, &judged.decision, None, Some(&judged.attempt));
+    let write = judged.write(&work);
+    let send = || replica.committer.write(write.clone());
 
     send().await.unwrap();
     let once = row(&rig, "acme").await;

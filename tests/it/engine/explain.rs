@@ -142,7 +142,13 @@ const CASES: &[Case] = &[
         row: "READY; desired_state = 'absent'; removal_admitted_at = tenantd.clock(), due_at = tenantd.clock()",
         ..PLAIN
     },
-    Case { name: "removed", row: "desired_state = 'absent'", blockers: &[NothingDue], ..PLAIN },
+    Case {
+        name: "removed",
+        // Somebody has looked since.
+        row: "desired_state = 'absent'; due_at = NULL",
+        blockers: &[NothingDue],
+        ..PLAIN
+    },
     Case {
         name: "parked-and-paused-and-in-a-paused-fleet",
         row: "parked_reason = 'GaveUp', message = 'mend it', due_at = NULL, paused_at = tenantd.clock(), pause_reason = 'why'",
@@ -172,7 +178,7 @@ async fn blockers(replica: &Replica, name: &str) -> Vec<Blocker> {
 
 async fn is_claimed(replica: &Replica, name: &str) -> bool {
     let claims = replica.store.claim(&replica.terms.claim_terms(), 100).await.unwrap();
-    claims.rows.iter().any(|row| row.external_id.as_str() == name)
+    claims.rows.iter().any(|row| row.external_id.as_str() == name && !row.tenant.is_resting)
 }
 
 #[tokio::test]

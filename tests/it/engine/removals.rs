@@ -5,7 +5,7 @@ use tenantd::domain::ids::ClientId;
 use tenantd::domain::ids::TenantId;
 use tenantd::ports::Clock;
 
-use tenantd::simulator::{Behaviour, Endpoint, FaultPlan, Grant, NewUser, TokenRequest};
+use tenantd::simulator::{Endpoint, Grant, NewUser, TokenRequest};
 use tenantd::vault::SealedFor;
 
 use super::{host_of, ledger, row};
@@ -37,7 +37,7 @@ async fn given_tokens(rig: &Rig, replica: &Replica, name: &str, count: usize) {
 
 /// Removes a tenant with this many tokens; returns the calls that ended them.
 async fn removal_of(count: usize) -> (u64, u64) {
-    let rig = Rig::new(Behaviour { rate_limits: None, ..Behaviour::default() }, FaultPlan::none()).await;
+    let rig = Rig::unpaced().await;
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     rig.work_until_quiet(&replica).await;

@@ -153,16 +153,12 @@ async fn remove(rig: &Rig, replica: &Replica, minutes: u32) {
     }
 }
 
-async fn write(rig: &Rig, statement: &'static str) {
-    sqlx::query(statement).execute(rig.pool()).await.unwrap();
-}
-
 #[tokio::test]
 async fn one_bad_update_removes_five_of_forty_tenants_in_an_hour_and_not_the_fleet() {
     let rig = rig().await;
     let replica = rig.replica().await;
     fleet(&rig, &replica, 40).await;
-    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+    rig.write("UPDATE tenantd.tenants SET desired_state = 'absent'").await;
 
     remove(&rig, &replica, 59).await;
     assert_eq!((one::<i64>(&rig, REMOVED).await, one::<i64>(&rig, WAITING).await), (5, 35));
@@ -177,8 +173,7 @@ async fn one_bad_update_removes_five_of_forty_tenants_in_an_hour_and_not_the_fle
         "{messages:?}"
     );
     // Back in time: what was not removed yet goes on as if nothing had been.
-    write(
-        &rig,
+    rig.write(
         "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'ready' AND external_id < 't3'",
     )
     .await;
@@ -213,15 +208,15 @@ async fn the_fleet_that_a_budget_is_a_tenth_of_stays_the_same_in_its_hour() {
             assert_eq!(replica.store.admit_removals(None).await.unwrap(), 0, "{tenants} {when}");
             assert_eq!(one::<i64>(&rig, WAITING).await, i64::from(tenants) - limit.min(tenants.into()));
         };
-        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+        rig.write("UPDATE tenantd.tenants SET desired_state = 'absent'").await;
         remove(&rig, &replica, 2).await;
         stays("once they are removed").await;
-        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'removed'").await;
+        rig.write("UPDATE tenantd.tenants SET desired_state = 'present' WHERE phase = 'removed'").await;
         stays("when they begin another life").await;
-        write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE phase = 'pending'").await;
+        rig.write("UPDATE tenantd.tenants SET desired_state = 'absent' WHERE phase = 'pending'").await;
         rig.advance(MINUTE * 10).await;
         work_due(&rig, &replica).await;
-        write(&rig, "DELETE FROM tenantd.tenants WHERE phase = 'removed'").await;
+        rig.write("DELETE FROM tenantd.tenants WHERE phase = 'removed'").await;
         stays("when their rows are gone").await;
     }
 }
@@ -233,7 +228,7 @@ async fn a_budget_that_somebody_set_holds_in_every_fleet() {
     terms.bounds.removals_per_hour = Some(8);
     let replica = rig.replica_with(terms, KeyKind::Symmetric).await;
     fleet(&rig, &replica, 10).await;
-    write(&rig, "UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+    rig.write("UPDATE tenantd.tenants SET desired_state = 'absent'").await;
 
     remove(&rig, &replica, 50).await;
 

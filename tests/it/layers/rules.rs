@@ -31,7 +31,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("postgres", &["domain", "ports", "telemetry"]),
     ("qlik", &["domain", "ports", "telemetry"]),
     ("vault", &["domain", "ports"]),
-    ("settings", &["domain"]),
+    ("settings", &["domain", "telemetry"]),
     ("simulator", &["domain", "ports"]),
     ("telemetry", &["domain"]),
     ("ports", &["domain"]),

@@ -8,3 +8,4 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rig;
 pub(crate) mod roles;
+pub(crate) mod waiting;

@@ -40,6 +40,11 @@ impl TestDb {
     pub(crate) async fn at(url: &str) -> Self {
         Self { pool: connect(url).await, url: url.to_owned(), name: None }
     }
+
+    /// Writes as the owner of the schema does: one statement, or several.
+    pub(crate) async fn write(&self, statements: impl Into<String>) {
+        sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(&self.pool).await.unwrap();
+    }
 }
 
 /// Makes a fresh database. Dropping it removes it again.

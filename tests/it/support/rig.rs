@@ -74,6 +74,16 @@ impl Rig {
         Self::on(test_db().await, behaviour, faults).await
     }
 
+    /// A Qlik Cloud that is as its documentation says, where nothing goes wrong.
+    pub(crate) async fn plain() -> Self {
+        Self::new(Behaviour::default(), FaultPlan::none()).await
+    }
+
+    /// The same, and nobody counts the calls.
+    pub(crate) async fn unpaced() -> Self {
+        Self::new(Behaviour { rate_limits: None, ..Behaviour::default() }, FaultPlan::none()).await
+    }
+
     /// The same on this database.
     pub(crate) async fn on(db: TestDb, behaviour: Behaviour, faults: FaultPlan) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(Duration::from_secs(1))));
@@ -133,6 +143,11 @@ impl Rig {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.db.pool
+    }
+
+    /// Writes as the owner of the schema does: one statement, or several.
+    pub(crate) async fn write(&self, statements: impl Into<String>) {
+        self.db.write(statements).await;
     }
 
     /// Moves every clock.

@@ -10,7 +10,7 @@ use super::*;
 use crate::simulator::behaviour::{Behaviour, HintSpelling, NoLink, OneOf};
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::ledger::Ledger;
-use crate::simulator::tenants::TenantStatus;
+use crate::simulator::records::TenantStatus;
 use crate::simulator::testing::{HOST, HandClock, OTHER, REGION_ID, REGION_SECRET, world};
 
 struct Given {

@@ -1,0 +1,128 @@
+//! When somebody should go on with a tenant: the least of what it waits for.
+//!
+//! The rule: `due` is the outcome of everything else and decides nothing itself. Whoever
+//! says something of a tenant wakes it, and may wake it for nothing: then this says again
+//! when.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::super::hints::Standing;
+use super::super::phase::Phase;
+use super::super::transition::{Decision, Rest};
+use super::super::when::{When, earliest};
+use super::{Record, Seen};
+
+/// How often a ready tenant looks whether deletions were agreed to. The agreement wakes it.
+const HELD_EVERY: Duration = Duration::from_mins(15);
+
+/// Whether a removal that was let through has yet to begin.
+pub(super) fn may_be_removed(phase: Phase, seen: &Seen) -> bool {
+    seen.is_unwanted() && seen.is_admitted && !is_going(phase)
+}
+
+fn is_going(phase: Phase) -> bool {
+    matches!(phase, Phase::Removing | Phase::Removed)
+}
+
+/// What a tenant waits for before anything else is asked, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Somebody who acts: it is parked.
+    Somebody,
+    /// The end of its pause; `None` for until further notice.
+    Pause(Option<DateTime<Utc>>),
+    /// A place in the budget of removals.
+    Budget,
+    /// Its owner's `not_before`.
+    Start(DateTime<Utc>),
+    /// The end of its backoff.
+    Backoff(When),
+}
+
+impl Awaited {
+    /// When it ends by itself.
+    #[must_use]
+    pub(super) fn until(self) -> Option<When> {
+        match self {
+            Self::Somebody | Self::Budget => None,
+            Self::Pause(until) => until.map(When::At),
+            Self::Start(instant) => Some(When::At(instant)),
+            Self::Backoff(when) => Some(when),
+        }
+    }
+}
+
+/// What the record waits for, if anything does not let it go on now.
+pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
+    let is_early = record.phase == Phase::Pending;
+    let early = seen.not_before.filter(|instant| is_early && *instant > seen.now).map(Awaited::Start);
+    let budget = !seen.is_present && !seen.is_admitted && !is_going(record.phase);
+    let backoff = record.backoff.filter(|when| record.failures > 0 && !when.is_over(seen.now));
+    let parked = record.parked_reason.as_ref().map(|_| Awaited::Somebody);
+    parked
+        .or(seen.paused.map(Awaited::Pause))
+        .or(budget.then_some(Awaited::Budget))
+        .or(early)
+        .or(backoff.map(Awaited::Backoff))
+}
+
+/// When the record is due that a decision made of the one before.
+pub(super) fn of(before: &Record, record: &Record, decision: &Decision, seen: &Seen) -> Option<When> {
+    if may_be_removed(record.phase, seen) {
+        return Some(When::NOW);
+    }
+    // The removal budget wakes it.
+    if record.parked_reason.is_some() || seen.is_unwanted() && !is_going(record.phase) {
+        return None;
+    }
+    match &decision.rest {
+        Rest::Hold => before.due,
+        Rest::Requeue => Some(When::NOW),
+        Rest::Wait { due, .. } => Some(When::After(*due)),
+        Rest::Park { .. } | Rest::Still => None,
+        Rest::Settled => settled(record, decision, seen),
+    }
+}
+
+fn settled(record: &Record, decision: &Decision, seen: &Seen) -> Option<When> {
+    match record.phase {
+        // A new life.
+        Phase::Pending => Some(not_before(seen.not_before, seen.now)),
+        Phase::Ready if decision.tenant.hold.is_some() => earliest(
+            [record.audit, has_to_delete(record).then_some(When::After(HELD_EVERY)), wanted(record, seen)],
+            seen.now,
+        ),
+        Phase::Ready => {
+            earliest([record.recheck, record.audit, record.retirement, wanted(record, seen)], seen.now)
+        }
+        Phase::Creating
+        | Phase::Created
+        | Phase::Trusted
+        | Phase::Rotating
+        | Phase::Proving
+        | Phase::Removing
+        | Phase::Removed => record.recheck,
+    }
+}
+
+fn not_before(instant: Option<DateTime<Utc>>, now: DateTime<Utc>) -> When {
+    instant.filter(|instant| *instant > now).map_or(When::NOW, When::At)
+}
+
+/// Whether somebody wants more of a ready tenant.
+fn wanted(record: &Record, seen: &Seen) -> Option<When> {
+    let is_older = record.version.is_some_and(|version| seen.desired_version > version);
+    let is_any = record.must_look || is_older || record.edited.is_some() || record.repair.is_some();
+    is_any.then_some(When::NOW)
+}
+
+/// Whether something waits to be deleted.
+fn has_to_delete(record: &Record) -> bool {
+    record.retirement.is_some()
+        || record.recheck.is_some()
+        || record.snapshot.is_some()
+        || record.is_adopted
+        || record.stored.iter().any(|secret| secret.standing == Standing::Discarded)
+}

@@ -1,0 +1,179 @@
+//! Group commit: what is decided while a commit is under way goes with the next.
+//!
+//! Nobody waits on purpose: an idle committer sends at once, and a busy one sends all that
+//! came meanwhile as one statement, with one flush of the log between them. Each member has
+//! an answer of its own; where the database refuses the statement, each is sent alone, so
+//! that one bad row harms itself.
+//!
+//! The rules: at most one write of a tenant in a batch; **a row that somebody else has
+//! locked is waited for here, without a connection and without a worker's place**; a batch
+//! that is under way ends whoever asked for it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::postgres::commit::{Answer, Committed, Write};
+use crate::postgres::{Store, StoreError};
+
+/// Most members of one statement: some 100 KiB with sealed secrets.
+const BATCH: usize = 64;
+/// Most statements under way. With more, batches only get smaller.
+const FLIGHTS: usize = 2;
+/// How long a row that is locked is left alone, at first and at most.
+const BUSY_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Sends what workers decide.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    store: Store,
+    queue: Arc<Mutex<Queue>>,
+    busy: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    flights: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    write: Write,
+    answer: oneshot::Sender<Result<Answer, Arc<StoreError>>>,
+}
+
+impl Committer {
+    /// A committer to this store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, queue: Arc::default(), busy: Arc::default() }
+    }
+
+    /// How many writes wait for rows that others have locked.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// Writes it, as soon as nobody has its row locked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`] when another holder has the row;
+    /// [`StoreError::Superseded`] when an intent was decided on less than is known by now;
+    /// the database's otherwise: then it is unknown whether it was written, and it may be
+    /// sent again.
+    pub async fn write(&self, write: Write) -> Result<Committed, StoreError> {
+        let mut again = BUSY_AGAIN.0;
+        loop {
+            match self.join(write.clone()).await? {
+                Answer::Done(committed) => return Ok(committed),
+                Answer::Fenced => return Err(StoreError::LeaseLost(write.tenant)),
+                Answer::Superseded => return Err(StoreError::Superseded(write.tenant)),
+                Answer::Busy => {
+                    let _count = Counted::new(&self.busy);
+                    tokio::time::sleep(again).await;
+                    again = (again * 2).min(BUSY_AGAIN.1);
+                }
+            }
+        }
+    }
+
+    /// Goes with the next batch.
+    async fn join(&self, write: Write) -> Result<Answer, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let is_to_fly = {
+            let mut queue = self.queue();
+            queue.waiting.push_back(Waiting { write, answer });
+            let is_free = queue.flights < FLIGHTS;
+            queue.flights += usize::from(is_free);
+            is_free
+        };
+        if is_to_fly {
+            let committer = self.clone();
+            tokio::spawn(async move { committer.fly().await });
+        }
+        match answered.await {
+            Ok(answer) => answer.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(StoreError::Shared)),
+            // The runtime is being shut down around us.
+            Err(_) => Err(StoreError::Driver(sqlx::Error::WorkerCrashed)),
+        }
+    }
+
+    /// Sends batches until nobody waits any more.
+    async fn fly(&self) {
+        loop {
+            let Some(batch) = self.queue().next() else { return };
+            self.send(batch).await;
+        }
+    }
+
+    async fn send(&self, batch: Vec<Waiting>) {
+        let writes: Vec<_> = batch.iter().map(|waiting| &waiting.write).collect();
+        match self.store.commit(&writes).await {
+            Ok(answers) => {
+                for (waiting, answer) in batch.into_iter().zip(answers) {
+                    waiting.answer.send(Ok(answer)).ok();
+                }
+            }
+            Err(error) if batch.len() > 1 && error.may_be_one_rows() => {
+                for waiting in batch {
+                    let answer = self.store.commit(&[&waiting.write]).await;
+                    let answer = answer.map(|answers| answers.first().copied().unwrap_or(Answer::Fenced));
+                    waiting.answer.send(answer.map_err(Arc::new)).ok();
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for waiting in batch {
+                    waiting.answer.send(Err(Arc::clone(&error))).ok();
+                }
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing in this file panics while it holds the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// The next batch, in the order of arrival; `None` ends the flight.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let (mut batch, mut left, mut tenants) = (Vec::new(), VecDeque::new(), HashSet::new());
+        for waiting in self.waiting.drain(..) {
+            if batch.len() < BATCH && tenants.insert(waiting.write.tenant) {
+                batch.push(waiting);
+            } else {
+                left.push_back(waiting);
+            }
+        }
+        self.waiting = left;
+        if batch.is_empty() {
+            self.flights -= 1;
+            return None;
+        }
+        Some(batch)
+    }
+}
+
+/// Counts for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
