@@ -97,8 +97,7 @@ async fn audits_are_planned_anew_when_their_interval_is_another_and_for_who_beca
     fleet(&rig).await;
     let replica = rig.replica().await;
     let store = &replica.store;
-    let planned = "SELECT count(*) FROM tenantd.tenants WHERE audit_at BETWEEN tenantd.clock() AND tenantd.clock() + interval '1 hour'
-                      AND due_at = audit_at";
+    let planned = "SELECT count(*) FROM tenantd.tenants WHERE audit_at BETWEEN tenantd.clock() AND tenantd.clock() + interval '1 hour'";
 
     assert_eq!(store.plan_audits(Some(HOUR * 24)).await.unwrap(), TENANTS);
     assert_eq!(store.plan_audits(Some(HOUR * 24)).await.unwrap(), 0);
