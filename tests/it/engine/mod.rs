@@ -15,6 +15,7 @@ mod counts;
 mod duplicates;
 mod explain;
 mod extremes;
+mod group;
 mod history;
 mod leases;
 mod outage;
