@@ -160,16 +160,18 @@ impl Store {
                 -- then wakes the row.
                 SELECT i.deletions_held_at IS NOT NULL AS is_on FROM tenantd.installation AS i WHERE $2 FOR SHARE
             ), held AS (
-                SELECT d.*,
-                       t.generation = d.generation AND (NOT d.is_held OR (SELECT is_on FROM hold)) AS is_current
-                  FROM tenantd.tenants AS t
-                  JOIN decided AS d ON d.tenant_id = t.tenant_id
-                 WHERE t.lease_epoch = d.epoch
-                   AND t.lease_step = d.step
-                   AND (t.generation = d.generation OR NOT d.is_intent)
-                   AND tenantd.assert_recognised()
-                 ORDER BY t.tenant_id
-                   FOR NO KEY UPDATE OF t SKIP LOCKED
+                -- One by one through the key, in the order of ids, however large Postgres takes a batch for.
+                SELECT d.*, t.generation = d.generation AND (NOT d.is_held OR (SELECT is_on FROM hold)) AS is_current
+                  FROM (SELECT * FROM decided ORDER BY tenant_id) AS d
+                 CROSS JOIN LATERAL (
+                       SELECT x.generation
+                         FROM tenantd.tenants AS x
+                        WHERE x.tenant_id = d.tenant_id
+                          AND x.lease_epoch = d.epoch
+                          AND x.lease_step = d.step
+                          AND (x.generation = d.generation OR NOT d.is_intent)
+                          AND tenantd.assert_recognised()
+                          FOR NO KEY UPDATE SKIP LOCKED) AS t
             ), written AS (
                 UPDATE tenantd.tenants AS t
                    SET phase = d.phase,
@@ -217,6 +219,8 @@ impl Store {
                        updated_at = tenantd.clock()
                   FROM held AS d
                  WHERE t.tenant_id = d.tenant_id
+                   -- So that Postgres takes the key, and not the table.
+                   AND t.tenant_id = ANY (ARRAY(SELECT tenant_id FROM held))
                 RETURNING t.tenant_id, t.region, d.is_current AND t.generation = d.generation AS is_current, d.secrets,
                           d.attempts
             ), secret AS (
@@ -239,10 +243,12 @@ impl Store {
                        retire_at = coalesce(d.retire_at, tenantd.clock() + d.retire_after * interval '1 microsecond')
                   FROM secret AS d
                  WHERE s.secret_id = d.secret_id AND s.tenant_id = d.tenant_id AND NOT d.is_gone
+                   AND s.secret_id = ANY (ARRAY(SELECT secret_id FROM secret WHERE NOT is_gone))
             ), forgotten AS (
                 DELETE FROM tenantd.secrets AS s
                  USING secret AS d
                  WHERE s.secret_id = d.secret_id AND s.tenant_id = d.tenant_id AND d.is_gone
+                   AND s.secret_id = ANY (ARRAY(SELECT secret_id FROM secret WHERE is_gone))
             ), attempted AS (
                 INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, http_status, error_code, trace_id,
                                               message, started_at, duration_ms, holder)
