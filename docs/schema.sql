@@ -480,6 +480,7 @@ BEGIN
         IF OLD.phase = 'removed' THEN
             NEW.phase := 'pending';
             NEW.must_look := true;
+            NEW.acknowledged_version := NULL;  -- Of another life.
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
@@ -1110,7 +1111,11 @@ CREATE VIEW tenantd.status AS
             WHEN t.phase = 'removed' AND t.recheck_at IS NULL THEN NULL::timestamptz
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
-            ELSE GREATEST(t.due_at, b.probe_at,
+            ELSE GREATEST(t.due_at,
+            CASE
+                WHEN t.failures > 0 THEN t.backoff_at
+                ELSE NULL::timestamptz
+            END, b.probe_at,
             CASE
                 WHEN o.is_paused THEN t.paused_until
                 ELSE NULL::timestamptz

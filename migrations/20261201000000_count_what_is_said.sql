@@ -11,8 +11,8 @@
 --
 -- Locks: ACCESS EXCLUSIVE on tenantd.tenants for as long as a scan of it takes, for the
 -- constraint that now knows of pauses; no row is rewritten.
--- Safe while the previous version runs: yes. An edit of a row that is parked, or waits after
--- a failure, has it try once more.
+-- Safe while the previous version runs: yes. An edit, a pause or its end, of a row that is
+-- parked or waits after a failure, has that version try once more.
 
 ALTER TABLE tenantd.tenants
     ADD COLUMN generation bigint NOT NULL DEFAULT 0,
@@ -137,6 +137,7 @@ BEGIN
         IF OLD.phase = 'removed' THEN
             NEW.phase := 'pending';
             NEW.must_look := true;
+            NEW.acknowledged_version := NULL;  -- Of another life.
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
@@ -232,7 +233,7 @@ SELECT t.tenant_id,
             -- A pause without an end, of the row or of its region, outlasts one with.
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL
-            ELSE greatest(t.due_at, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
+            ELSE greatest(t.due_at, CASE WHEN t.failures > 0 THEN t.backoff_at END, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
        END AS next_attempt_at,
        t.failures,
        t.client_id,

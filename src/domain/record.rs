@@ -236,7 +236,20 @@ impl Record {
         policy: &Policy,
     ) -> Result<Self, VersionsUsedUp> {
         if decision.rest == Rest::Still {
-            return Ok(Self { due: due::awaited(self, seen).and_then(due::Awaited::until), ..self.clone() });
+            let awaited = due::awaited(self, seen);
+            // After a pause it has its whole patience; whoever ends one early says so.
+            let progress = match awaited {
+                Some(due::Awaited::Pause(Some(until))) => When::At(until),
+                Some(
+                    due::Awaited::Pause(None)
+                    | due::Awaited::Somebody
+                    | due::Awaited::Budget
+                    | due::Awaited::Start(_)
+                    | due::Awaited::Backoff(_),
+                )
+                | None => self.progress,
+            };
+            return Ok(Self { progress, due: awaited.and_then(due::Awaited::until), ..self.clone() });
         }
         let (tenant, now) = (&decision.tenant, seen.now);
         let stand = tenant.stand();

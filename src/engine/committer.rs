@@ -120,7 +120,7 @@ impl Committer {
                     waiting.answer.send(Ok(answer)).ok();
                 }
             }
-            Err(error) if batch.len() > 1 && error.may_be_one_rows() => {
+            Err(error) if batch.len() > 1 && (error.may_be_one_rows() || error.is_contended()) => {
                 for waiting in batch {
                     let answer = self.store.commit(&[&waiting.write]).await;
                     let answer = answer.map(|answers| answers.first().copied().unwrap_or(Answer::Fenced));

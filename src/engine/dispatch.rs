@@ -63,9 +63,7 @@ impl<Q: QlikApi> Engine<Q> {
         let mut workers = JoinSet::new();
         let mut admit_at = Duration::ZERO;
         while !stop.drain.is_cancelled() {
-            // Who waits for a row that somebody has locked takes nobody's place.
-            let places = self.terms.concurrency + self.committer.busy().min(MOST_BUSY);
-            let free = places.saturating_sub(workers.len());
+            let free = self.places().saturating_sub(workers.len());
             let now = self.clock.elapsed();
             let is_time_to_admit = now >= admit_at;
             if is_time_to_admit {
@@ -91,6 +89,12 @@ impl<Q: QlikApi> Engine<Q> {
             self.wait(is_drained, wake, stop, &mut workers).await;
         }
         Ok(self.finish(workers, stop).await)
+    }
+
+    /// How many workers there may be: who waits for a row that somebody has locked takes
+    /// nobody's place.
+    fn places(&self) -> usize {
+        self.terms.concurrency + self.committer.busy().min(MOST_BUSY)
     }
 
     /// Claims for the free places and starts a worker on each row. Returns whether
@@ -152,7 +156,7 @@ impl<Q: QlikApi> Engine<Q> {
     /// Waits until another claim makes sense: at once after a full one, else when a
     /// place is free again, when called, or when it is time to poll.
     async fn wait(&self, is_drained: bool, wake: &Notify, stop: &Stop, workers: &mut JoinSet<()>) {
-        let is_full = workers.len() >= self.terms.concurrency;
+        let is_full = workers.len() >= self.places();
         if !is_drained && !is_full {
             return;
         }

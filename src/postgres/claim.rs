@@ -170,6 +170,8 @@ impl Store {
                               lease_holder, must_look, desired_state, removal_admitted_at IS NOT NULL AS is_let_through,
                               -- Claimed to be looked at: somebody has said something that ends no wait.
                               parked_reason IS NOT NULL OR failures > 0 AND backoff_at > tenantd.clock()
+                                 AND NOT (desired_state = 'absent' AND removal_admitted_at IS NOT NULL
+                                          AND phase NOT IN ('removing', 'removed'))
                               OR paused_at IS NOT NULL AND coalesce(paused_until > tenantd.clock(), true)
                               OR phase = 'pending' AND not_before > tenantd.clock() IS TRUE AS is_resting
                          FROM tenantd.tenants

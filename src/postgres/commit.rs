@@ -161,8 +161,9 @@ impl Store {
                 SELECT i.deletions_held_at IS NOT NULL AS is_on FROM tenantd.installation AS i WHERE $2 FOR SHARE
             ), held AS (
                 -- One by one through the key, in the order of ids, however large Postgres takes a batch for.
-                SELECT d.*, t.generation = d.generation AND (NOT d.is_held OR (SELECT is_on FROM hold)) AS is_current
-                  FROM (SELECT * FROM decided ORDER BY tenant_id) AS d
+                -- The hold is asked for first: who agrees locks it before the rows, too.
+                SELECT d.*, t.generation = d.generation AND (NOT d.is_held OR d.is_on) AS is_current
+                  FROM (SELECT decided.*, hold.is_on FROM decided LEFT JOIN hold ON true ORDER BY tenant_id) AS d
                  CROSS JOIN LATERAL (
                        SELECT x.generation
                          FROM tenantd.tenants AS x
@@ -195,8 +196,8 @@ impl Store {
                        awaits_right = d.awaits_right,
                        right_refused_at = coalesce(d.right_refused_at, tenantd.clock() + d.right_refused_after * interval '1 microsecond'),
                        wait_reason = d.wait_reason,
-                       -- Only who has heard all that others said parks a row, or uses up what they said.
-                       parked_reason = CASE WHEN d.is_current THEN d.parked_reason END,
+                       -- Only who has heard all that others said parks a row anew, or uses up what they said.
+                       parked_reason = CASE WHEN d.is_current OR d.parked_reason = t.parked_reason THEN d.parked_reason END,
                        message = d.message,
                        reason_since = coalesce(d.reason_since_at, tenantd.clock() + d.reason_since_after * interval '1 microsecond'),
                        backoff_at = coalesce(d.backoff_at, tenantd.clock() + d.backoff_after * interval '1 microsecond'),
@@ -259,7 +260,7 @@ impl Store {
                        phase text, effect text, outcome text, http_status smallint, error_code text, trace_id text,
                        message text, began_ms_ago integer, duration_ms integer)
             )
-            SELECT w.tenant_id, w.is_current AS "is_current!", tenantd.clock() AS "at!", s.secret_id AS "sealed?",
+            SELECT w.tenant_id AS "tenant_id!", w.is_current AS "is_current!", tenantd.clock() AS "at!", s.secret_id AS "sealed?",
                    EXISTS (SELECT FROM tenantd.pauses AS p
                             WHERE p.region IN ('*', w.region)
                               AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())) AS "is_stopped!"

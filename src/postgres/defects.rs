@@ -43,7 +43,8 @@ impl Store {
                    lease_expires_at = NULL,
                    updated_at = tenantd.clock()
              WHERE tenant_id = $1
-               AND parked_reason IS NULL
+               -- One that is parked and was woken is laid to rest again.
+               AND (parked_reason IS NULL OR due_at IS NOT NULL)
                AND CASE WHEN $2::bigint IS NULL THEN lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock()
                         ELSE lease_epoch = $2 END
             "#,

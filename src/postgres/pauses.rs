@@ -97,6 +97,8 @@ impl Store {
                    SET paused_at = NULL,
                        paused_until = NULL,
                        pause_reason = NULL,
+                       -- What it was kept from is not held against it.
+                       progress_at = tenantd.clock(),
                        updated_at = tenantd.clock()
                  WHERE external_id = $1 AND paused_at IS NOT NULL
                 RETURNING tenant_id

@@ -312,7 +312,7 @@ impl Store {
                -- Whoever waits for that was refused: the index knows them.
                AND t.credential_refused_at IS NOT NULL
                AND t.wait_reason = 'CredentialRefused'
-               AND t.due_at IS NOT NULL
+               AND (t.due_at IS NOT NULL OR t.paused_at IS NOT NULL)
             "#,
             region.as_str()
         )

@@ -288,7 +288,8 @@ async fn distrust_rows(connection: &mut Link, settle: Duration) -> Result<u64, S
                message = CASE WHEN s.keeps_reason OR t.parked_reason IS NOT NULL THEN t.message END,
                reason_since = CASE WHEN s.phase = t.phase THEN t.reason_since ELSE tenantd.clock() END,
                backoff_at = CASE WHEN s.keeps_reason THEN t.backoff_at END,
-               generation = t.generation + 1
+               -- Nothing is to be done about the others.
+               generation = t.generation + (t.parked_reason IS NULL AND NOT (t.phase = 'removed' AND t.region = ''))::integer
           FROM (SELECT x.tenant_id, x.phase, x.keeps_reason,
                        -- Also while a worker has just sent one: then it settles from now on.
                        x.phase = 'creating' AND x.client_id IS NULL AND x.parked_reason IS NULL AS may_land

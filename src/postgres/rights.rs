@@ -236,7 +236,7 @@ impl Store {
                   FROM back
                  WHERE t.region = back.region AND t.awaits_right = back.effect
                    AND t.wait_reason = 'RightMissing'
-                   AND t.due_at IS NOT NULL
+                   AND (t.due_at IS NOT NULL OR t.paused_at IS NOT NULL)
                 RETURNING t.tenant_id
             )
             SELECT (SELECT count(*) FROM released) AS "released!" FROM back

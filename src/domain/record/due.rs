@@ -59,7 +59,9 @@ pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
     let is_early = record.phase == Phase::Pending;
     let early = seen.not_before.filter(|instant| is_early && *instant > seen.now).map(Awaited::Start);
     let budget = !seen.is_present && !seen.is_admitted && !is_going(record.phase);
-    let backoff = record.backoff.filter(|when| record.failures > 0 && !when.is_over(seen.now));
+    // What may go now goes, whatever stood in its way.
+    let is_kept = record.failures > 0 && !may_be_removed(record.phase, seen);
+    let backoff = record.backoff.filter(|when| is_kept && !when.is_over(seen.now));
     let parked = record.parked_reason.as_ref().map(|_| Awaited::Somebody);
     parked
         .or(seen.paused.map(Awaited::Pause))

@@ -242,3 +242,33 @@ async fn who_was_taken_over_writes_nothing_with_the_others() {
     assert!(matches!(written, Err(StoreError::LeaseLost(_))), "{written:?}");
     assert_whole(&rig, &heir, "a").await;
 }
+
+/// It was kept from everything for longer than a row may be without progress.
+#[tokio::test]
+async fn a_pause_is_not_held_against_the_tenant() {
+    for ends_by_itself in [false, true] {
+        let rig = Rig::plain().await;
+        let replica = rig.replica().await;
+        let host = rig.given_tenant("acme").await;
+        let faults = vec![tenantd::simulator::Fault::status(503); 2];
+        rig.world.script(&host, tenantd::simulator::Endpoint::SetConsent, faults);
+        rig.work_once(&replica).await;
+        let until = if ends_by_itself { "tenantd.clock() + interval '25 h'" } else { "NULL" };
+        rig.write(format!(
+            "UPDATE tenantd.tenants SET paused_at = tenantd.clock(), pause_reason = 'audit', paused_until = {until}"
+        ))
+        .await;
+        rig.work_once(&replica).await;
+
+        rig.advance(Duration::from_hours(25)).await;
+        if !ends_by_itself {
+            assert!(replica.store.resume("acme").await.unwrap());
+        }
+        rig.work_once(&replica).await;
+
+        let after = row(&rig, "acme").await;
+        assert_eq!((after.parked_reason, after.wait_reason.as_deref()), (None, Some("Retrying")));
+        rig.work_until_quiet(&replica).await;
+        assert_whole(&rig, &replica, "acme").await;
+    }
+}
