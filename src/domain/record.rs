@@ -236,20 +236,7 @@ impl Record {
         policy: &Policy,
     ) -> Result<Self, VersionsUsedUp> {
         if decision.rest == Rest::Still {
-            let awaited = due::awaited(self, seen);
-            // After a pause it has its whole patience; whoever ends one early says so.
-            let progress = match awaited {
-                Some(due::Awaited::Pause(Some(until))) => When::At(until),
-                Some(
-                    due::Awaited::Pause(None)
-                    | due::Awaited::Somebody
-                    | due::Awaited::Budget
-                    | due::Awaited::Start(_)
-                    | due::Awaited::Backoff(_),
-                )
-                | None => self.progress,
-            };
-            return Ok(Self { progress, due: awaited.and_then(due::Awaited::until), ..self.clone() });
+            return Ok(self.still(seen));
         }
         let (tenant, now) = (&decision.tenant, seen.now);
         let stand = tenant.stand();
@@ -309,6 +296,24 @@ impl Record {
         };
         record.due = due::of(self, &record, decision, seen);
         Ok(record)
+    }
+
+    /// It was woken for nothing, and rests on.
+    fn still(&self, seen: &Seen) -> Self {
+        let awaited = due::awaited(self, seen);
+        // After a pause it has its whole patience; whoever ends one early says so.
+        let progress = match awaited {
+            Some(due::Awaited::Pause(Some(until))) => When::At(until),
+            Some(
+                due::Awaited::Pause(None)
+                | due::Awaited::Somebody
+                | due::Awaited::Budget
+                | due::Awaited::Start(_)
+                | due::Awaited::Backoff(_),
+            )
+            | None => self.progress,
+        };
+        Self { progress, due: awaited.and_then(due::Awaited::until), ..self.clone() }
     }
 
     /// Numbers never go back, and none is given twice.
