@@ -129,7 +129,7 @@ CREATE TABLE tenantd.tenants (
     claim_rank            timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00'::timestamptz,  -- Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).
     turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
     generation            bigint NOT NULL DEFAULT 0,                     -- Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.
-    backoff_at            timestamptz,                                   -- Until then it waits after a failure, whoever wakes it.
+    backoff_at            timestamptz,                                   -- Until then it waits after what Qlik answered, whoever wakes it.
     is_under_way          boolean NOT NULL DEFAULT true,                 -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
@@ -484,7 +484,8 @@ BEGIN
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
-        NEW.edited_at := tenantd.clock();
+        -- Later than any claim of the version before that read the row before this.
+        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
     END IF;
     NEW.updated_at := tenantd.clock();
     RETURN NEW;
@@ -1017,7 +1018,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'tenant % was deleted while it was inserted anew', known
             USING ERRCODE = 'serialization_failure', SCHEMA = 'tenantd', TABLE = 'tenants',
-                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen.';
+                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen. To give a key anew, delete in a statement before.';
     END IF;
     RETURN NULL;
 END
@@ -1111,11 +1112,7 @@ CREATE VIEW tenantd.status AS
             WHEN t.phase = 'removed' AND t.recheck_at IS NULL THEN NULL::timestamptz
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
-            ELSE GREATEST(t.due_at,
-            CASE
-                WHEN t.failures > 0 THEN t.backoff_at
-                ELSE NULL::timestamptz
-            END, b.probe_at,
+            ELSE GREATEST(t.due_at, t.backoff_at, b.probe_at,
             CASE
                 WHEN o.is_paused THEN t.paused_until
                 ELSE NULL::timestamptz

@@ -28,7 +28,7 @@ ALTER TABLE tenantd.tenants
         OR desired_state = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing');
 
 COMMENT ON COLUMN tenantd.tenants.generation IS 'Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.';
-COMMENT ON COLUMN tenantd.tenants.backoff_at IS 'Until then it waits after a failure, whoever wakes it.';
+COMMENT ON COLUMN tenantd.tenants.backoff_at IS 'Until then it waits after what Qlik answered, whoever wakes it.';
 
 CREATE FUNCTION tenantd.wake() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -141,7 +141,8 @@ BEGIN
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
-        NEW.edited_at := tenantd.clock();
+        -- Later than any claim of the version before that read the row before this.
+        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
     END IF;
     NEW.updated_at := tenantd.clock();
     RETURN NEW;
@@ -233,7 +234,7 @@ SELECT t.tenant_id,
             -- A pause without an end, of the row or of its region, outlasts one with.
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL
-            ELSE greatest(t.due_at, CASE WHEN t.failures > 0 THEN t.backoff_at END, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
+            ELSE greatest(t.due_at, t.backoff_at, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
        END AS next_attempt_at,
        t.failures,
        t.client_id,

@@ -12,6 +12,7 @@ mod life;
 mod outcomes;
 mod qlik;
 pub(super) mod row;
+pub(super) mod stored;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -87,6 +87,24 @@ impl WaitReason {
         Self::ChangesHeld,
     ];
 
+    /// Whether the wait goes on when somebody says something of the tenant. The others are
+    /// found out anew, or are ended by an owner's edit.
+    #[must_use]
+    pub const fn outlasts_a_wake(self) -> bool {
+        match self {
+            Self::Retrying
+            | Self::Throttled
+            | Self::Blocked
+            | Self::CredentialRefused
+            | Self::ProofRefused => true,
+            Self::Settling
+            | Self::RightMissing
+            | Self::SecretSlotsFull
+            | Self::DeletionsHeld
+            | Self::ChangesHeld => false,
+        }
+    }
+
     /// The spelling in the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -10,15 +10,17 @@
 //! commit of the same generation has used up.
 
 mod due;
+mod progress;
+mod secrets;
 mod stand;
 
-use std::time::Duration;
+pub use secrets::VersionsUsedUp;
 
 use chrono::{DateTime, Utc};
 
 use super::drift::DriftKind;
 use super::effect::EffectKind;
-use super::hints::{Standing, StoredSecret};
+use super::hints::StoredSecret;
 use super::ids::{ClientId, Hint};
 use super::mark::Mark;
 use super::phase::Phase;
@@ -27,8 +29,8 @@ use super::retry::Policy;
 use super::rights::MissingRights;
 use super::setback;
 use super::tenant::{Due, RepairScope, State, Tenant, Unanswered};
-use super::transition::{Ailment, AuditChange, Decision, Progress, RecheckChange, Rest, SecretChange};
-use super::when::{When, earliest, latest};
+use super::transition::{Decision, Rest, SecretChange};
+use super::when::{When, earliest};
 
 /// The core's columns of a tenant, and its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +97,7 @@ pub struct Record {
     pub message: Option<String>,
     /// Since when it stands so.
     pub reason_since: When,
-    /// Until then it waits after a failure, whoever wakes it.
+    /// Until then it waits after what Qlik answered, whoever wakes it.
     pub backoff: Option<When>,
     /// When somebody should go on.
     pub due: Option<When>,
@@ -129,13 +131,6 @@ pub struct Seen {
     pub rights: MissingRights,
 }
 
-impl Seen {
-    /// Whether the tenant is to go, and may.
-    fn is_unwanted(&self) -> bool {
-        !self.is_present
-    }
-}
-
 /// An effect that was tried, and whether it worked.
 #[derive(Debug, Clone, Copy)]
 pub struct Tried {
@@ -144,14 +139,6 @@ pub struct Tried {
     /// It did.
     pub is_done: bool,
 }
-
-/// There is no number left for a further secret of this tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the versions of this tenant are used up: {} is the last there is; remove the tenant, and insert it anew under another external_id",
-    i32::MAX
-)]
-pub struct VersionsUsedUp;
 
 /// A record that no version of this program writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -169,7 +156,7 @@ impl Record {
         let mut tenant = Tenant {
             state: State::Pending,
             mark,
-            stored: self.stored.iter().map(|secret| self.judged(secret, seen)).collect(),
+            stored: self.judged_secrets(seen),
             snapshot: self.snapshot.clone(),
             is_adopted: self.is_adopted,
             is_afresh: self.is_afresh,
@@ -195,32 +182,8 @@ impl Record {
             missing_for: self.client_missing.map(|when| when.age(now)),
         };
         tenant.due.leavings = tenant.has_leavings();
-        tenant.state = stand::state(self, seen, &tenant)?;
+        tenant.state = self.state(seen, &tenant)?;
         Ok(tenant)
-    }
-
-    fn judged(&self, secret: &StoredSecret, seen: &Seen) -> StoredSecret {
-        let is_over = secret.retires.is_some_and(|when| when.is_over(seen.now));
-        let is_retiring = secret.standing == Standing::Previous && is_over && !self.keeps_previous(seen);
-        StoredSecret { is_retiring, ..secret.clone() }
-    }
-
-    /// A rollback that the database forgot had consumers keep a previous secret under a higher
-    /// number: none goes before there is a number that they must take, but for want of a slot
-    /// for it.
-    fn keeps_previous(&self, seen: &Seen) -> bool {
-        let is_without_slot =
-            self.wait_reason.as_deref() == Some(super::reason::WaitReason::SecretSlotsFull.as_str());
-        !is_without_slot && self.version.is_none_or(|version| version < seen.version_floor)
-    }
-
-    fn is_rotation_due(&self, seen: &Seen) -> bool {
-        let is_over = |secret: &StoredSecret| secret.retires.is_some_and(|when| when.is_over(seen.now));
-        let is_retirement_over =
-            self.stored.iter().any(|secret| secret.standing == Standing::Previous && is_over(secret));
-        self.version.is_some_and(|version| {
-            seen.desired_version > version || is_retirement_over && self.keeps_previous(seen)
-        })
     }
 
     /// What the commit of a decision writes.
@@ -249,8 +212,7 @@ impl Record {
         } else {
             self.version
         };
-        let stored: Vec<_> =
-            tenant.stored.iter().map(|secret| kept(secret, version, &decision.secret)).collect();
+        let stored = secrets::kept(&tenant.stored, version, &decision.secret);
         let retirement = earliest(stored.iter().map(|secret| secret.retires), now);
         // A life that ended while its owner wanted another begins that one.
         let is_reborn = stand.phase == Phase::Removed && seen.is_present;
@@ -271,30 +233,11 @@ impl Record {
             retirement,
             drift: tenant.drift.clone(),
             drifted: if tenant.drift.is_empty() { None } else { self.drifted.or(Some(When::NOW)) },
-            recheck: match decision.recheck {
-                RecheckChange::Keep => self.recheck,
-                RecheckChange::After(after) => latest(self.recheck, Some(When::After(after)), now),
-                // One that was planned meanwhile is still to come.
-                RecheckChange::Done => self.recheck.filter(|when| !when.is_over(now)),
-            },
-            edited: self.edited.filter(|_| !is_over),
-            repair: self.repair.filter(|_| !is_over),
             ..self.clone()
         };
-        if let AuditChange::Done { next } = decision.audit {
-            (record.audit, record.audited) = (next.map(When::After), Some(When::NOW));
-            (record.edited, record.repair) = (None, None);
-        }
-        if record.phase == Phase::Ready && record.audit.is_none() {
-            record.audit = policy.audit_every.map(|every| When::After(first_audit(&tenant.mark, every)));
-        }
         record.note_progress(self, decision, tried);
         record.note_reason(self, decision, seen);
-        record.backoff = match &decision.rest {
-            Rest::Wait { due, .. } => Some(When::After(*due)),
-            Rest::Hold | Rest::Requeue | Rest::Park { .. } | Rest::Settled | Rest::Still => None,
-        };
-        record.due = due::of(self, &record, decision, seen);
+        record.note_schedule(self, decision, seen, policy);
         Ok(record)
     }
 
@@ -314,77 +257,6 @@ impl Record {
             | None => self.progress,
         };
         Self { progress, due: awaited.and_then(due::Awaited::until), ..self.clone() }
-    }
-
-    /// Numbers never go back, and none is given twice.
-    fn next_version(&self, seen: &Seen) -> Result<i32, VersionsUsedUp> {
-        let next = self.version.map_or(Ok(1), |version| version.checked_add(1).ok_or(VersionsUsedUp))?;
-        Ok(next.max(seen.desired_version).max(seen.version_floor))
-    }
-
-    fn note_progress(&mut self, before: &Self, decision: &Decision, tried: Option<Tried>) {
-        let (tenant, ailment) = (&decision.tenant, decision.ailment);
-        let is_made = decision.progress == Progress::Made;
-        self.progress = match decision.progress {
-            Progress::Made => When::NOW,
-            Progress::Excused(waited) => before.progress.moved(waited),
-            Progress::None => before.progress,
-        };
-        let began = |since: Option<When>, is_on: bool| since.or(Some(When::NOW)).filter(|_| is_on);
-        let is_refused = tenant.refused_for.is_some() || ailment == Some(Ailment::ProofRefused);
-        self.proof_refused = began(before.proof_refused, is_refused);
-        let is_missing = tenant.missing_for.is_some() || ailment == Some(Ailment::ClientMissing);
-        self.client_missing = began(before.client_missing, is_missing);
-        self.credential_refused = match ailment {
-            Some(Ailment::CredentialRefused) => Some(When::NOW),
-            Some(
-                Ailment::ProofRefused
-                | Ailment::ClientMissing
-                | Ailment::RightRefused(_)
-                | Ailment::RightAwaited(_),
-            )
-            | None => before.credential_refused.filter(|_| !is_made),
-        };
-        let (awaited, is_refused_now) = match ailment {
-            Some(Ailment::RightRefused(effect)) => (Some(effect), true),
-            Some(Ailment::RightAwaited(effect)) => (Some(effect), false),
-            Some(Ailment::ProofRefused | Ailment::ClientMissing | Ailment::CredentialRefused) | None => {
-                (None, false)
-            }
-        };
-        // Kept beyond other progress: it tells whether others were granted it since.
-        let is_granted =
-            tried.is_some_and(|tried| tried.is_done && Some(tried.effect) == before.awaits_right);
-        let is_forgotten = decision.secret == SecretChange::Shred || is_granted;
-        let known = before.right_refused.filter(|_| !is_forgotten);
-        (self.awaits_right, self.right_refused) = match awaited {
-            Some(effect) if before.awaits_right == Some(effect) => {
-                (Some(effect), if is_refused_now { before.right_refused.or(Some(When::NOW)) } else { known })
-            }
-            Some(effect) => (Some(effect), is_refused_now.then_some(When::NOW)),
-            None => (before.awaits_right.filter(|_| !is_forgotten), known),
-        };
-    }
-
-    fn note_reason(&mut self, before: &Self, decision: &Decision, seen: &Seen) {
-        let text = |reason: &'static str| Some(reason.to_owned());
-        (self.wait_reason, self.parked_reason, self.message) = match &decision.rest {
-            // More to do, but nothing gained yet: what the row waited for stays its story.
-            Rest::Hold | Rest::Requeue | Rest::Still if decision.progress != Progress::Made => {
-                (before.wait_reason.clone(), None, before.message.clone())
-            }
-            Rest::Hold | Rest::Requeue | Rest::Still | Rest::Settled => (None, None, None),
-            Rest::Wait { reason, message, .. } => (text(reason.as_str()), None, Some(message.clone())),
-            Rest::Park { reason, message } => {
-                // What may go now goes, whatever stood in its way.
-                let is_going = due::may_be_removed(self.phase, seen);
-                (None, text(reason.as_str()).filter(|_| !is_going), Some(message.clone()))
-            }
-        };
-        let said = |record: &Self| (record.phase, record.wait_reason.clone(), record.parked_reason.clone());
-        if said(self) != said(before) {
-            self.reason_since = When::NOW;
-        }
     }
 
     /// The same once it was written at `now`. `sealed` is the number under which a new secret
@@ -417,45 +289,6 @@ impl Record {
             backoff: of(self.backoff),
             due: of(self.due),
             ..self
-        }
-    }
-}
-
-/// Spread evenly, so that a fleet that is provisioned in an hour is not audited in one.
-fn first_audit(mark: &Mark, every: Duration) -> Duration {
-    let [.., high, low] = *mark.tenant.0.as_bytes();
-    every.mul_f64(f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX))
-}
-
-/// A secret as it is stored: only what is proven has a number, and only what was replaced
-/// retires.
-fn kept(secret: &StoredSecret, version: Option<i32>, change: &SecretChange) -> StoredSecret {
-    let overlap = match change {
-        SecretChange::Promote { overlap } => *overlap,
-        SecretChange::Keep
-        | SecretChange::Seal { .. }
-        | SecretChange::Identify(_)
-        | SecretChange::Discard
-        | SecretChange::Withdraw
-        | SecretChange::Forget(_)
-        | SecretChange::Lose(_)
-        | SecretChange::Shred => Duration::ZERO,
-    };
-    let secret = secret.clone();
-    match secret.standing {
-        Standing::Current => StoredSecret {
-            version: secret.version.or(version),
-            proven: secret.proven.or(Some(When::NOW)),
-            retires: None,
-            ..secret
-        },
-        // Was it current until now, it retires from now on.
-        Standing::Previous if matches!(change, SecretChange::Promote { .. }) => {
-            StoredSecret { retires: secret.retires.or(Some(When::After(overlap))), ..secret }
-        }
-        Standing::Previous => secret,
-        Standing::Unproven | Standing::Discarded => {
-            StoredSecret { version: None, proven: None, retires: None, ..secret }
         }
     }
 }

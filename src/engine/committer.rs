@@ -86,17 +86,8 @@ impl Committer {
     /// Goes with the next batch.
     async fn join(&self, write: Write) -> Result<Answer, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let is_to_fly = {
-            let mut queue = self.queue();
-            queue.waiting.push_back(Waiting { write, answer });
-            let is_free = queue.flights < FLIGHTS;
-            queue.flights += usize::from(is_free);
-            is_free
-        };
-        if is_to_fly {
-            let committer = self.clone();
-            tokio::spawn(async move { committer.fly().await });
-        }
+        self.queue().waiting.push_back(Waiting { write, answer });
+        self.take_off();
         match answered.await {
             Ok(answer) => answer.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(StoreError::Shared)),
             // The runtime is being shut down around us.
@@ -104,12 +95,15 @@ impl Committer {
         }
     }
 
-    /// Sends batches until nobody waits any more.
-    async fn fly(&self) {
-        loop {
-            let Some(batch) = self.queue().next() else { return };
-            self.send(batch).await;
-        }
+    /// Has those who wait sent, unless enough is under way.
+    fn take_off(&self) {
+        let Some(flight) = Flight::of(self) else { return };
+        tokio::spawn(async move {
+            loop {
+                let Some(batch) = flight.committer.queue().next() else { return };
+                flight.committer.send(batch).await;
+            }
+        });
     }
 
     async fn send(&self, batch: Vec<Waiting>) {
@@ -143,7 +137,7 @@ impl Committer {
 }
 
 impl Queue {
-    /// The next batch, in the order of arrival; `None` ends the flight.
+    /// The next batch, in the order of arrival; `None` if nobody waits.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let (mut batch, mut left, mut tenants) = (Vec::new(), VecDeque::new(), HashSet::new());
         for waiting in self.waiting.drain(..) {
@@ -154,11 +148,33 @@ impl Queue {
             }
         }
         self.waiting = left;
-        if batch.is_empty() {
-            self.flights -= 1;
-            return None;
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+/// One of the statements that may be under way. However it ends, also by a panic, its place is
+/// free again, and whoever came meanwhile is sent.
+struct Flight {
+    committer: Committer,
+}
+
+impl Flight {
+    fn of(committer: &Committer) -> Option<Self> {
+        let mut queue = committer.queue();
+        let is_free = queue.flights < FLIGHTS && !queue.waiting.is_empty();
+        queue.flights += usize::from(is_free);
+        drop(queue);
+        is_free.then(|| Self { committer: committer.clone() })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.committer.queue().flights -= 1;
+        // Where the runtime is being shut down nobody is answered any more.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.committer.take_off();
         }
-        Some(batch)
     }
 }
 

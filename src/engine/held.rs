@@ -5,6 +5,7 @@
 
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
+use crate::domain::phase::Phase;
 use crate::domain::record::{Record, Seen, Tried, VersionsUsedUp};
 use crate::domain::retry::Policy;
 use crate::domain::transition::{Decision, Rest};
@@ -56,10 +57,12 @@ impl Held {
         self.record.after(decision, tried, &self.seen, policy)
     }
 
-    /// Whether the record's intent is new: something is sent on it that cannot be undone.
+    /// Whether the record's intent is new: something is sent on it that cannot be undone, or
+    /// another life begins.
     fn is_intent(&self, record: &Record) -> bool {
         let may_fly = |record: &Record| record.unanswered.filter(|_| record.settles.is_none());
-        may_fly(record).is_some() && may_fly(record) != may_fly(&self.record)
+        let is_sent = may_fly(record).is_some() && may_fly(record) != may_fly(&self.record);
+        is_sent || record.phase == Phase::Pending && self.record.phase != Phase::Pending
     }
 
     /// The write of a record that a decision made.
@@ -72,10 +75,9 @@ impl Held {
         attempt: Option<Attempt>,
     ) -> Write {
         let mut attempts = self.riding.clone();
-        for earlier in &mut attempts {
-            earlier.began_ago += attempt.as_ref().map(|attempt| attempt.began_ago).unwrap_or_default();
+        if let Some(attempt) = attempt {
+            add(&mut attempts, attempt);
         }
-        attempts.extend(attempt);
         Write {
             tenant: self.tenant,
             fence: self.fence,
@@ -102,15 +104,20 @@ impl Held {
 
     /// It goes on with this, and nothing is written yet.
     pub(super) fn ride(&mut self, record: Record, attempt: Attempt) {
-        for earlier in &mut self.riding {
-            earlier.began_ago += attempt.began_ago;
-        }
         self.record = record;
-        self.riding.push(attempt);
+        self.note(attempt);
     }
 
-    /// What was tried in vain, because its commit was out of date.
+    /// What was tried, for the history of the next commit.
     pub(super) fn note(&mut self, attempt: Attempt) {
-        self.riding.push(attempt);
+        add(&mut self.riding, attempt);
     }
+}
+
+/// Adds the latest: those before it are older by as much.
+fn add(attempts: &mut Vec<Attempt>, latest: Attempt) {
+    for earlier in attempts.iter_mut() {
+        earlier.began_ago += latest.began_ago;
+    }
+    attempts.push(latest);
 }

@@ -72,7 +72,9 @@ impl Store {
                SET audit_at = plan.audit_at,
                    -- Moved here, and not by a wake: that would claim a whole fleet to be told when.
                    due_at = CASE WHEN t.phase = 'ready' AND t.parked_reason IS NULL
-                                 THEN least(t.due_at, plan.audit_at) ELSE t.due_at END
+                                 THEN least(t.due_at, plan.audit_at) ELSE t.due_at END,
+                   -- Whoever holds the row knows of another plan: its commit must not put that back.
+                   generation = t.generation + (t.lease_holder IS NOT NULL)::integer
               FROM (SELECT x.tenant_id,
                            tenantd.clock() + $1::interval
                                * ((hashtextextended(x.tenant_id::text, 0) & 1048575) / 1048576.0) AS audit_at

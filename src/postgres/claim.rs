@@ -11,24 +11,20 @@
 //! The rule: a row whose host, profile or region does not allow a create never
 //! leaves `pending` here, and a region with an open breaker is not claimed from.
 
+mod row;
+
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use sqlx::types::{Json, Uuid};
+use sqlx::types::Json;
 
-use super::rows::{Instant, SecretRow, inconsistent, stored_secrets};
+use self::row::{ClaimRow, RightRow};
+use super::rows::{Instant, SecretRow};
 use super::{Store, StoreError, interval};
-use crate::domain::drift::DriftKind;
-use crate::domain::effect::EffectKind;
-use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
-use crate::domain::mark::Mark;
+use crate::domain::ids::{ExternalId, Fence, ProfileName, RegionName, TenantId};
 use crate::domain::phase::Phase;
-use crate::domain::place::Hold;
-use crate::domain::record::{Record, Seen, Unreadable};
+use crate::domain::record::{Record, Seen};
 use crate::domain::region::RegionMap;
-use crate::domain::rights::{MissingRights, Withheld};
-use crate::domain::tenant::{RepairScope, Tenant, Unanswered};
-use crate::domain::when::When;
+use crate::domain::tenant::Tenant;
 
 /// What a claim is made with.
 #[derive(Debug, Clone)]
@@ -169,7 +165,7 @@ impl Store {
                        SELECT tenant_id, tenantd.rank_of(due_at, priority) AS claim_rank, phase, profile, host,
                               lease_holder, must_look, desired_state, removal_admitted_at IS NOT NULL AS is_let_through,
                               -- Claimed to be looked at: somebody has said something that ends no wait.
-                              parked_reason IS NOT NULL OR failures > 0 AND backoff_at > tenantd.clock()
+                              parked_reason IS NOT NULL OR backoff_at > tenantd.clock()
                                  AND NOT (desired_state = 'absent' AND removal_admitted_at IS NOT NULL
                                           AND phase NOT IN ('removing', 'removed'))
                               OR paused_at IS NOT NULL AND coalesce(paused_until > tenantd.clock(), true)
@@ -242,26 +238,24 @@ impl Store {
               FROM sorted AS s
              WHERE t.tenant_id = s.tenant_id
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
-                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.not_before AS "not_before: Instant", t.generation,
+                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.generation,
                       t.removal_admitted_at IS NOT NULL AS "is_admitted!",
-                      t.phase, t.client_id, t.unanswered, t.settles_at AS "settles_at: Instant", t.mint_snapshot, t.is_adopted,
-                      t.is_minted_afresh, t.must_look, t.left_clients, t.current_version, t.ready_at AS "ready_at: Instant", t.failures,
-                      t.progress_at AS "progress_at: Instant", t.proof_refused_at AS "proof_refused_at: Instant", t.client_missing_at AS "client_missing_at: Instant", t.credential_refused_at AS "credential_refused_at: Instant",
-                      t.awaits_right, t.right_refused_at AS "right_refused_at: Instant", t.recheck_at AS "recheck_at: Instant", t.retire_at AS "retire_at: Instant", t.audit_at AS "audit_at: Instant", t.audited_at AS "audited_at: Instant",
-                      t.drift, t.drifted_at AS "drifted_at: Instant", t.edited_at AS "edited_at: Instant", t.repair_scope, t.wait_reason, t.parked_reason, t.message,
-                      t.reason_since AS "reason_since: Instant", t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant", t.created_at AS "created_at: Instant",
-                      t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS "is_paused!", t.paused_until AS "paused_until: Instant",
+                      t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS "is_paused!",
+                      t.phase, t.client_id, t.unanswered, t.mint_snapshot, t.is_adopted, t.is_minted_afresh,
+                      t.must_look, t.left_clients, t.current_version, t.failures, t.awaits_right, t.drift,
+                      t.repair_scope, t.wait_reason, t.parked_reason, t.message,
+                      t.not_before AS "not_before: Instant", t.settles_at AS "settles_at: Instant",
+                      t.ready_at AS "ready_at: Instant", t.progress_at AS "progress_at: Instant",
+                      t.proof_refused_at AS "proof_refused_at: Instant",
+                      t.client_missing_at AS "client_missing_at: Instant",
+                      t.credential_refused_at AS "credential_refused_at: Instant",
+                      t.right_refused_at AS "right_refused_at: Instant", t.recheck_at AS "recheck_at: Instant",
+                      t.retire_at AS "retire_at: Instant", t.audit_at AS "audit_at: Instant",
+                      t.audited_at AS "audited_at: Instant", t.drifted_at AS "drifted_at: Instant",
+                      t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
+                      t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant",
+                      t.created_at AS "created_at: Instant", t.paused_until AS "paused_until: Instant",
                       t.lease_epoch, tenantd.clock() AS "now!",
-                      -- Infinity, which only a hand writes, is an error here, before anything is leased.
-                      (tenantd.clock() - greatest(t.settles_at, t.ready_at, t.progress_at, t.proof_refused_at,
-                               t.client_missing_at, t.credential_refused_at, t.right_refused_at, t.recheck_at,
-                               t.retire_at, t.audit_at, t.audited_at, t.drifted_at, t.edited_at, t.reason_since,
-                               t.backoff_at, t.due_at, t.created_at, t.paused_until, t.not_before))
-                      + (tenantd.clock() - least(t.settles_at, t.ready_at, t.progress_at, t.proof_refused_at,
-                               t.client_missing_at, t.credential_refused_at, t.right_refused_at, t.recheck_at,
-                               t.retire_at, t.audit_at, t.audited_at, t.drifted_at, t.edited_at, t.reason_since,
-                               t.backoff_at, t.due_at, t.created_at, t.paused_until, t.not_before))
-                          IS NOT NULL AS "is_finite!",
                       s.is_leased AS "is_leased!", s.version_floor,
                       s.is_admitted IS TRUE AND NOT s.looks_first AS "is_fresh_intent!",
                       (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
@@ -291,186 +285,9 @@ impl Store {
         .fetch_all(&self.connections);
         let rows = claim.await?;
         let touched = rows.len();
-        let rows: Vec<Claimed> = rows
-            .into_iter()
-            .filter(|row| row.is_leased && row.is_finite)
-            .filter_map(|row| row.readable(self))
-            .collect();
+        let rows: Vec<Claimed> =
+            rows.into_iter().filter(|row| row.is_leased).filter_map(|row| row.readable(self)).collect();
         tracing::Span::current().record("claimed", rows.len());
         Ok(Claims { rows, touched })
     }
-}
-
-/// A right that is missing: to which effect, what showed it, and whose turn it is to ask.
-type RightRow = (String, String, Option<Uuid>);
-
-/// The row as it was read. Names are the table's.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
-struct ClaimRow {
-    tenant_id: Uuid,
-    external_id: String,
-    host: String,
-    region: String,
-    profile: String,
-    client_name: Option<String>,
-    redirect_uris: Option<Vec<String>>,
-    is_present: bool,
-    desired_version: i32,
-    not_before: Option<Instant>,
-    generation: i64,
-    is_admitted: bool,
-    phase: String,
-    client_id: Option<String>,
-    unanswered: Option<String>,
-    settles_at: Option<Instant>,
-    mint_snapshot: Option<Vec<String>>,
-    is_adopted: bool,
-    is_minted_afresh: bool,
-    must_look: bool,
-    left_clients: Vec<String>,
-    current_version: Option<i32>,
-    ready_at: Option<Instant>,
-    failures: i32,
-    progress_at: Instant,
-    proof_refused_at: Option<Instant>,
-    client_missing_at: Option<Instant>,
-    credential_refused_at: Option<Instant>,
-    awaits_right: Option<String>,
-    right_refused_at: Option<Instant>,
-    recheck_at: Option<Instant>,
-    retire_at: Option<Instant>,
-    audit_at: Option<Instant>,
-    audited_at: Option<Instant>,
-    drift: Vec<String>,
-    drifted_at: Option<Instant>,
-    edited_at: Option<Instant>,
-    repair_scope: Option<String>,
-    wait_reason: Option<String>,
-    parked_reason: Option<String>,
-    message: Option<String>,
-    reason_since: Instant,
-    backoff_at: Option<Instant>,
-    is_paused: bool,
-    paused_until: Option<Instant>,
-    due_at: Option<Instant>,
-    created_at: Instant,
-    lease_epoch: i64,
-    now: DateTime<Utc>,
-    is_finite: bool,
-    is_leased: bool,
-    version_floor: i32,
-    is_fresh_intent: bool,
-    hold: Option<String>,
-    rights: Option<Json<Vec<RightRow>>>,
-    secrets: Option<Json<Vec<SecretRow>>>,
-}
-
-impl ClaimRow {
-    fn readable(self, store: &Store) -> Option<Claimed> {
-        let tenant = self.tenant_id;
-        self.claimed(store)
-            .inspect_err(|error| tracing::error!(tenant.id = %tenant, error = %error, "tenant {tenant} is left alone: {error}"))
-            .ok()
-    }
-
-    fn claimed(mut self, store: &Store) -> Result<Claimed, StoreError> {
-        let tenant_id = TenantId(self.tenant_id);
-        let seen = self.seen();
-        let record = self.record()?;
-        let mark = Mark { installation: store.installation, tenant: tenant_id };
-        let unreadable = |error: Unreadable| inconsistent("tenantd.tenants", tenant_id, error.to_string());
-        let tenant = record.tenant(mark, &seen).map_err(unreadable)?;
-        Ok(Claimed {
-            tenant_id,
-            external_id: ExternalId::new(self.external_id),
-            host: self.host,
-            region: (!self.region.is_empty()).then(|| RegionName::new(self.region)),
-            profile: ProfileName::new(self.profile),
-            client_name: self.client_name,
-            redirect_uris: self.redirect_uris,
-            fence: Fence { epoch: self.lease_epoch, step: 0 },
-            tenant,
-            record: Box::new(record),
-            age: When::At(self.created_at.0).age(seen.now),
-            seen,
-        })
-    }
-
-    fn seen(&mut self) -> Seen {
-        let rights = self.rights.take().map(|rights| rights.0).unwrap_or_default();
-        Seen {
-            now: self.now,
-            generation: self.generation,
-            is_present: self.is_present,
-            is_admitted: self.is_admitted,
-            desired_version: self.desired_version,
-            version_floor: self.version_floor,
-            not_before: self.not_before.map(|instant| instant.0),
-            paused: self.is_paused.then_some(self.paused_until.map(|instant| instant.0)),
-            is_fresh_intent: self.is_fresh_intent,
-            hold: self.hold.as_deref().and_then(Hold::parse),
-            rights: missing_rights(rights, self.tenant_id),
-        }
-    }
-
-    /// The core's columns. Words that only a newer version knows are left out where their
-    /// loss is found out by itself.
-    fn record(&mut self) -> Result<Record, StoreError> {
-        let tenant = TenantId(self.tenant_id);
-        let at = |instant: Option<Instant>| instant.map(|instant| When::At(instant.0));
-        let phase = Phase::parse(&self.phase).ok_or_else(|| {
-            inconsistent("tenantd.tenants", tenant, format!("phase {:?} is not of this version", self.phase))
-        })?;
-        let take = |texts: &mut Vec<String>| std::mem::take(texts).into_iter();
-        Ok(Record {
-            phase,
-            client: self.client_id.take().map(ClientId::new),
-            unanswered: self.unanswered.as_deref().and_then(Unanswered::parse),
-            settles: at(self.settles_at),
-            snapshot: self.mint_snapshot.take().map(|hints| hints.into_iter().map(Hint::new).collect()),
-            is_adopted: self.is_adopted,
-            is_afresh: self.is_minted_afresh,
-            must_look: self.must_look,
-            left: take(&mut self.left_clients).map(ClientId::new).collect(),
-            stored: stored_secrets(tenant, self.secrets.take())?,
-            version: self.current_version,
-            ready: at(self.ready_at),
-            failures: u32::try_from(self.failures).unwrap_or(0),
-            progress: When::At(self.progress_at.0),
-            proof_refused: at(self.proof_refused_at),
-            client_missing: at(self.client_missing_at),
-            credential_refused: at(self.credential_refused_at),
-            awaits_right: self.awaits_right.as_deref().and_then(EffectKind::parse),
-            right_refused: at(self.right_refused_at),
-            recheck: at(self.recheck_at),
-            retirement: at(self.retire_at),
-            audit: at(self.audit_at),
-            audited: at(self.audited_at),
-            drift: take(&mut self.drift).filter_map(|kind| DriftKind::parse(&kind)).collect(),
-            drifted: at(self.drifted_at),
-            edited: at(self.edited_at),
-            repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
-            wait_reason: self.wait_reason.take(),
-            parked_reason: self.parked_reason.take(),
-            message: self.message.take(),
-            reason_since: When::At(self.reason_since.0),
-            backoff: at(self.backoff_at),
-            due: at(self.due_at),
-        })
-    }
-}
-
-/// A right to what only a newer version does is nothing that this one asks for.
-fn missing_rights(rights: Vec<RightRow>, tenant: Uuid) -> MissingRights {
-    let mut missing = MissingRights::default();
-    for (effect, answer, asked) in rights {
-        let Some(effect) = EffectKind::parse(&effect) else { continue };
-        if asked == Some(tenant) {
-            missing.asked.push(effect);
-        } else {
-            missing.withheld.push(Withheld { effect, answer });
-        }
-    }
-    missing
 }

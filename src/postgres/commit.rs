@@ -202,10 +202,12 @@ impl Store {
                        reason_since = coalesce(d.reason_since_at, tenantd.clock() + d.reason_since_after * interval '1 microsecond'),
                        backoff_at = coalesce(d.backoff_at, tenantd.clock() + d.backoff_after * interval '1 microsecond'),
                        retire_at = coalesce(d.retire_at, tenantd.clock() + d.retire_after * interval '1 microsecond'),
-                       audit_at = coalesce(d.audit_at, tenantd.clock() + d.audit_after * interval '1 microsecond'),
                        audited_at = coalesce(d.audited_at, tenantd.clock() + d.audited_after * interval '1 microsecond'),
                        recheck_at = greatest(coalesce(d.recheck_at, tenantd.clock() + d.recheck_after * interval '1 microsecond'),
                                              CASE WHEN NOT d.is_current THEN t.recheck_at END),
+                       audit_at = CASE WHEN d.is_current
+                                       THEN coalesce(d.audit_at, tenantd.clock() + d.audit_after * interval '1 microsecond')
+                                       ELSE t.audit_at END,
                        edited_at = CASE WHEN d.is_current
                                         THEN coalesce(d.edited_at, tenantd.clock() + d.edited_after * interval '1 microsecond')
                                         ELSE t.edited_at END,

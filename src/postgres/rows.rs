@@ -14,8 +14,9 @@ use crate::domain::hints::{Standing, StoredSecret};
 use crate::domain::ids::{Hint, TenantId};
 use crate::domain::when::When;
 
-/// An instant of a row. `infinity`, which only a hand writes, is an error here, where the
-/// driver's own type would panic.
+/// An instant of a row. What lies beyond every calendar, as `infinity`, which only a hand
+/// writes, is the calendar's end, where the driver's own type would panic: then it is this
+/// row's commit alone that the database refuses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instant(pub(super) DateTime<Utc>);
 
@@ -30,10 +31,15 @@ impl sqlx::Type<Postgres> for Instant {
 
 impl<'r> Decode<'r, Postgres> for Instant {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        let since_2000 = <i64 as Decode<Postgres>>::decode(value)?;
-        let since_1970 = since_2000.checked_add(POSTGRES_EPOCH);
-        let instant = since_1970.and_then(DateTime::from_timestamp_micros);
-        instant.map(Self).ok_or_else(|| "an instant beyond every calendar".into())
+        <i64 as Decode<Postgres>>::decode(value).map(Self::since_2000)
+    }
+}
+
+impl Instant {
+    fn since_2000(microseconds: i64) -> Self {
+        let end = if microseconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+        let since_1970 = microseconds.checked_add(POSTGRES_EPOCH);
+        Self(since_1970.and_then(DateTime::from_timestamp_micros).unwrap_or(end))
     }
 }
 
@@ -44,21 +50,28 @@ pub(super) struct SecretRow {
     hint: Option<String>,
     standing: String,
     version: Option<i32>,
-    proven_at: Option<DateTime<Utc>>,
-    retire_at: Option<DateTime<Utc>>,
+    proven_at: Option<String>,
+    retire_at: Option<String>,
 }
 
 impl SecretRow {
     pub(super) fn stored(self, tenant: TenantId) -> Result<StoredSecret, StoreError> {
-        let standing = Standing::parse(&self.standing).ok_or_else(|| {
-            let what = format!("standing {:?} is not of this version", self.standing);
-            inconsistent("tenantd.secrets", tenant, what)
-        })?;
+        let unreadable = |what: String| inconsistent("tenantd.secrets", tenant, what);
+        let instant = |text: Option<String>| match text.as_deref() {
+            // Never, in the words of a hand.
+            None | Some("infinity") => Ok(None),
+            Some(text) => match DateTime::parse_from_rfc3339(text) {
+                Ok(instant) => Ok(Some(When::At(instant.to_utc()))),
+                Err(_) => Err(unreadable(format!("the instant {text:?}"))),
+            },
+        };
+        let standing = Standing::parse(&self.standing)
+            .ok_or_else(|| unreadable(format!("standing {:?} is not of this version", self.standing)))?;
         Ok(StoredSecret {
             id: Some(self.id),
             version: self.version,
-            proven: self.proven_at.map(When::At),
-            retires: self.retire_at.map(When::At),
+            proven: instant(self.proven_at)?,
+            retires: instant(self.retire_at)?,
             ..StoredSecret::new(self.hint.map(Hint::new), standing)
         })
     }
@@ -75,4 +88,17 @@ pub(super) fn stored_secrets(
 ) -> Result<Vec<StoredSecret>, StoreError> {
     let secrets = secrets.map(|secrets| secrets.0).unwrap_or_default();
     secrets.into_iter().map(|secret| secret.stored(tenant)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_instant_leaves_the_calendar() {
+        assert_eq!(Instant::since_2000(0).0.to_rfc3339(), "2000-01-01T00:00:00+00:00");
+        assert_eq!(Instant::since_2000(-1).0.to_rfc3339(), "1999-12-31T23:59:59.999999+00:00");
+        assert_eq!(Instant::since_2000(i64::MAX).0, DateTime::<Utc>::MAX_UTC);
+        assert_eq!(Instant::since_2000(i64::MIN).0, DateTime::<Utc>::MIN_UTC);
+    }
 }

@@ -312,7 +312,7 @@ impl Store {
                  WHERE external_id = $1
                    AND lease_holder IS NULL
                    AND (parked_reason IS NOT NULL
-                        OR due_at > tenantd.clock() AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
+                        OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
                 RETURNING tenant_id
             )
             SELECT count(*) AS "retried!" FROM retried

@@ -1,19 +1,20 @@
 //! A row between two leases: what a commit keeps of a decision, and what the next
 //! claim makes of it.
 //!
-//! The rule: as in `postgres::{commit, claim, rows}` and the owner's triggers; whatever
-//! a worker only remembers is lost.
+//! The rule: as in [`Record`], the claim and the owner's triggers; whatever a worker only
+//! remembers is lost.
 
 use std::time::Duration;
 
+use super::stored::{inserted, seen};
 use super::{Choices, POLICY, fresh};
 use crate::domain::hints::Standing;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
-use crate::domain::tenant::{
-    Check, Due, Entry, MintEntry, Removal, RepairScope, Series, State, Tenant, Unanswered,
-};
+use crate::domain::record::{Record, Seen};
+use crate::domain::tenant::{Due, Entry, RepairScope, State, Tenant, Unanswered};
 use crate::domain::transition::{Ailment, Decision, Rest, SecretChange};
+use crate::domain::when::When;
 
 /// A row as it is stored.
 #[derive(Debug, Clone)]
@@ -160,49 +161,23 @@ impl Row {
         tenant
     }
 
+    /// As from the record that the decision left.
     fn taken_up(&self, tenant: &Tenant, found: &Circumstances) -> State {
         let stand = self.tenant.stand();
-        let settling =
-            (stand.unanswered.is_some() && found.is_early).then(|| stand.settle.unwrap_or(POLICY.settle));
-        let entry = settling.map_or(MintEntry::Compare, |left| MintEntry::Settling { left });
-        let client = stand.client.cloned();
-        if stand.phase == Phase::Removed {
-            return State::Removed { is_recheck_due: found.due.recheck };
-        }
-        if !self.is_wanted || stand.phase == Phase::Removing {
-            return State::Removing(match (client, settling) {
-                (Some(client), _) => Removal::Delete(client),
-                (None, Some(left)) => Removal::Settling { left },
-                (None, None) => Removal::Look,
-            });
-        }
-        match (stand.phase, client) {
-            (Phase::Creating, None) => State::Creating(match settling {
-                Some(left) => Entry::Settling { left },
-                None => Entry::Look { after_conflict: false },
-            }),
-            (Phase::Creating, Some(client)) => State::Minting { client, series: Series::First, entry },
-            (Phase::Rotating, Some(client)) => State::Minting { client, series: Series::Rotation, entry },
-            (Phase::Ready, Some(client)) => tenant.ready(client),
-            (Phase::Created | Phase::Trusted | Phase::Proving, Some(client))
-                if tenant.unproven().is_none() =>
-            {
-                State::Minting { client, series: tenant.series(), entry: MintEntry::Compare }
-            }
-            (Phase::Created, Some(client)) => State::Created { client, check: check_of(tenant) },
-            (Phase::Proving, Some(client)) => State::Proving { client, check: check_of(tenant) },
-            (Phase::Trusted, Some(client)) => State::Trusted { client },
-            (phase, client) => panic!("no worker can take up a row in {phase} with {client:?}"),
-        }
+        let may_land = stand.unanswered.is_some() && found.is_early;
+        let record = Record {
+            phase: stand.phase,
+            client: stand.client.cloned(),
+            unanswered: stand.unanswered,
+            settles: may_land.then(|| When::After(stand.settle.unwrap_or(POLICY.settle))),
+            ..inserted()
+        };
+        let seen = Seen { is_present: self.is_wanted, is_admitted: !self.is_wanted, ..seen() };
+        record.state(&seen, tenant).unwrap_or_else(|unreadable| panic!("nobody can take up: {unreadable}"))
     }
 
     /// What may be on its way.
     pub(in crate::domain) fn unanswered(&self) -> Option<Unanswered> {
         self.tenant.stand().unanswered
     }
-}
-
-fn check_of(tenant: &Tenant) -> Check {
-    let is_hint_unknown = tenant.unproven().is_some_and(|secret| secret.hint.is_none());
-    if is_hint_unknown || tenant.snapshot.is_some() { Check::Compare } else { Check::Passed }
 }

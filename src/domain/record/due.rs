@@ -9,9 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::super::hints::Standing;
+use super::super::mark::Mark;
 use super::super::phase::Phase;
-use super::super::transition::{Decision, Rest};
-use super::super::when::{When, earliest};
+use super::super::retry::Policy;
+use super::super::transition::{AuditChange, Decision, RecheckChange, Rest, SecretChange};
+use super::super::when::{When, earliest, latest};
 use super::{Record, Seen};
 
 /// How often a ready tenant looks whether deletions were agreed to. The agreement wakes it.
@@ -19,7 +21,7 @@ const HELD_EVERY: Duration = Duration::from_mins(15);
 
 /// Whether a removal that was let through has yet to begin.
 pub(super) fn may_be_removed(phase: Phase, seen: &Seen) -> bool {
-    seen.is_unwanted() && seen.is_admitted && !is_going(phase)
+    !seen.is_present && seen.is_admitted && !is_going(phase)
 }
 
 fn is_going(phase: Phase) -> bool {
@@ -60,7 +62,7 @@ pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
     let early = seen.not_before.filter(|instant| is_early && *instant > seen.now).map(Awaited::Start);
     let budget = !seen.is_present && !seen.is_admitted && !is_going(record.phase);
     // What may go now goes, whatever stood in its way.
-    let is_kept = record.failures > 0 && !may_be_removed(record.phase, seen);
+    let is_kept = !may_be_removed(record.phase, seen);
     let backoff = record.backoff.filter(|when| is_kept && !when.is_over(seen.now));
     let parked = record.parked_reason.as_ref().map(|_| Awaited::Somebody);
     parked
@@ -70,13 +72,45 @@ pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
         .or(backoff.map(Awaited::Backoff))
 }
 
+impl Record {
+    /// What it waits for from now on, and when it is due.
+    pub(super) fn note_schedule(&mut self, before: &Self, decision: &Decision, seen: &Seen, policy: &Policy) {
+        self.recheck = match decision.recheck {
+            RecheckChange::Keep => before.recheck,
+            RecheckChange::After(after) => latest(before.recheck, Some(When::After(after)), seen.now),
+            // One that was planned meanwhile is still to come.
+            RecheckChange::Done => before.recheck.filter(|when| !when.is_over(seen.now)),
+        };
+        if let AuditChange::Done { next } = decision.audit {
+            (self.audit, self.audited) = (next.map(When::After), Some(When::NOW));
+        }
+        if self.phase == Phase::Ready && self.audit.is_none() {
+            let first = |every| When::After(first_audit(&decision.tenant.mark, every));
+            self.audit = policy.audit_every.map(first);
+        }
+        if decision.audit != AuditChange::Keep || decision.secret == SecretChange::Shred {
+            (self.edited, self.repair) = (None, None);
+        }
+        self.backoff = match &decision.rest {
+            Rest::Wait { reason, due, .. } if reason.outlasts_a_wake() => Some(When::After(*due)),
+            Rest::Wait { .. }
+            | Rest::Hold
+            | Rest::Requeue
+            | Rest::Park { .. }
+            | Rest::Settled
+            | Rest::Still => None,
+        };
+        self.due = of(before, self, decision, seen);
+    }
+}
+
 /// When the record is due that a decision made of the one before.
-pub(super) fn of(before: &Record, record: &Record, decision: &Decision, seen: &Seen) -> Option<When> {
+fn of(before: &Record, record: &Record, decision: &Decision, seen: &Seen) -> Option<When> {
     if may_be_removed(record.phase, seen) {
         return Some(When::NOW);
     }
     // The removal budget wakes it.
-    if record.parked_reason.is_some() || seen.is_unwanted() && !is_going(record.phase) {
+    if record.parked_reason.is_some() || !seen.is_present && !is_going(record.phase) {
         return None;
     }
     match &decision.rest {
@@ -127,4 +161,10 @@ fn has_to_delete(record: &Record) -> bool {
         || record.snapshot.is_some()
         || record.is_adopted
         || record.stored.iter().any(|secret| secret.standing == Standing::Discarded)
+}
+
+/// Spread evenly, so that a fleet that is provisioned in an hour is not audited in one.
+fn first_audit(mark: &Mark, every: Duration) -> Duration {
+    let [.., high, low] = *mark.tenant.0.as_bytes();
+    every.mul_f64(f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX))
 }

@@ -8,43 +8,45 @@ use super::super::tenant::{Check, Entry, MintEntry, Removal, Series, State, Tena
 use super::{Record, Seen, Unreadable};
 use crate::domain::ids::ClientId;
 
-/// `tenant` is the rest of what the record says.
-pub(super) fn state(record: &Record, seen: &Seen, tenant: &Tenant) -> Result<State, Unreadable> {
-    let settling = record.settles.map(|when| when.left(seen.now)).filter(|left| !left.is_zero());
-    if record.phase == Phase::Removed {
-        return Ok(State::Removed { is_recheck_due: tenant.due.recheck });
-    }
-    if seen.is_unwanted() || record.phase == Phase::Removing {
-        return Ok(State::Removing(match (record.client.clone(), settling) {
-            (Some(client), _) => Removal::Delete(client),
-            (None, Some(left)) => Removal::Settling { left },
-            (None, None) => Removal::Look,
-        }));
-    }
-    let entry = settling.map_or(MintEntry::Compare, |left| MintEntry::Settling { left });
-    match (record.phase, record.client.clone()) {
-        (Phase::Pending, _) => Ok(State::Pending),
-        (Phase::Creating, None) => Ok(State::Creating(match settling {
-            _ if seen.is_fresh_intent => Entry::Cleared,
-            Some(left) => Entry::Settling { left },
-            None => Entry::Look { after_conflict: false },
-        })),
-        (Phase::Creating, Some(client)) => Ok(State::Minting { client, series: Series::First, entry }),
-        (Phase::Rotating, Some(client)) => Ok(State::Minting { client, series: Series::Rotation, entry }),
-        (Phase::Created | Phase::Trusted | Phase::Proving, Some(client)) => {
-            Ok(with_secret(record.phase, client, tenant))
+impl Record {
+    /// `tenant` is the rest of what the record says.
+    pub(in crate::domain) fn state(&self, seen: &Seen, tenant: &Tenant) -> Result<State, Unreadable> {
+        let settling = self.settles.map(|when| when.left(seen.now)).filter(|left| !left.is_zero());
+        if self.phase == Phase::Removed {
+            return Ok(State::Removed { is_recheck_due: tenant.due.recheck });
         }
-        (Phase::Ready, Some(client)) => Ok(tenant.ready(client)),
-        (
-            Phase::Created
-            | Phase::Trusted
-            | Phase::Ready
-            | Phase::Rotating
-            | Phase::Proving
-            | Phase::Removing
-            | Phase::Removed,
-            _,
-        ) => Err(Unreadable(record.phase)),
+        if !seen.is_present || self.phase == Phase::Removing {
+            return Ok(State::Removing(match (self.client.clone(), settling) {
+                (Some(client), _) => Removal::Delete(client),
+                (None, Some(left)) => Removal::Settling { left },
+                (None, None) => Removal::Look,
+            }));
+        }
+        let entry = settling.map_or(MintEntry::Compare, |left| MintEntry::Settling { left });
+        match (self.phase, self.client.clone()) {
+            (Phase::Pending, _) => Ok(State::Pending),
+            (Phase::Creating, None) => Ok(State::Creating(match settling {
+                _ if seen.is_fresh_intent => Entry::Cleared,
+                Some(left) => Entry::Settling { left },
+                None => Entry::Look { after_conflict: false },
+            })),
+            (Phase::Creating, Some(client)) => Ok(State::Minting { client, series: Series::First, entry }),
+            (Phase::Rotating, Some(client)) => Ok(State::Minting { client, series: Series::Rotation, entry }),
+            (Phase::Created | Phase::Trusted | Phase::Proving, Some(client)) => {
+                Ok(with_secret(self.phase, client, tenant))
+            }
+            (Phase::Ready, Some(client)) => Ok(tenant.ready(client)),
+            (
+                Phase::Created
+                | Phase::Trusted
+                | Phase::Ready
+                | Phase::Rotating
+                | Phase::Proving
+                | Phase::Removing
+                | Phase::Removed,
+                _,
+            ) => Err(Unreadable(self.phase)),
+        }
     }
 }
 

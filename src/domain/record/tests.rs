@@ -1,69 +1,15 @@
 //! What is written can be taken up, and nothing of it is lost on the way.
 
+use std::time::Duration;
+
+use super::super::model::stored::{inserted, now, seen};
 use super::super::model::{MARK, POLICY, Step, many_walks, walk};
 use super::super::tenant::{Check, State};
 use super::super::transition::hold;
 use super::*;
+use crate::domain::hints::Standing;
 
 const WITHOUT_AUDITS: Policy = Policy { audit_every: None, ..POLICY };
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
-}
-
-fn seen() -> Seen {
-    Seen {
-        now: now(),
-        generation: 0,
-        is_present: true,
-        is_admitted: false,
-        desired_version: 1,
-        version_floor: 1,
-        not_before: None,
-        paused: None,
-        is_fresh_intent: false,
-        hold: None,
-        rights: MissingRights::default(),
-    }
-}
-
-fn inserted() -> Record {
-    Record {
-        phase: Phase::Pending,
-        client: None,
-        unanswered: None,
-        settles: None,
-        snapshot: None,
-        is_adopted: false,
-        is_afresh: false,
-        must_look: false,
-        left: vec![],
-        stored: vec![],
-        version: None,
-        ready: None,
-        failures: 0,
-        progress: When::At(now()),
-        proof_refused: None,
-        client_missing: None,
-        credential_refused: None,
-        awaits_right: None,
-        right_refused: None,
-        recheck: None,
-        retirement: None,
-        audit: None,
-        audited: None,
-        drift: vec![],
-        drifted: None,
-        edited: None,
-        repair: None,
-        wait_reason: None,
-        parked_reason: None,
-        message: None,
-        reason_since: When::At(now()),
-        backoff: None,
-        due: Some(When::At(now())),
-    }
-}
 
 /// How far its secrets were looked at is not kept.
 fn unchecked(state: State) -> State {
@@ -213,9 +159,11 @@ fn a_secret_that_was_replaced_retires_and_keeps_its_number() {
     let overlap = Duration::from_hours(1);
     let change = SecretChange::Promote { overlap };
 
-    let previous = kept(&stored(Standing::Previous, 3), Some(4), &change);
-    let current = kept(&StoredSecret::new(None, Standing::Current), Some(4), &change);
-    let discarded = kept(&stored(Standing::Discarded, 3), Some(4), &SecretChange::Withdraw);
+    let kept = |secret, change: &SecretChange| secrets::kept(&[secret], Some(4), change).remove(0);
+
+    let previous = kept(stored(Standing::Previous, 3), &change);
+    let current = kept(StoredSecret::new(None, Standing::Current), &change);
+    let discarded = kept(stored(Standing::Discarded, 3), &SecretChange::Withdraw);
 
     assert_eq!((previous.version, previous.retires), (Some(3), Some(When::After(overlap))));
     assert_eq!((current.version, current.proven, current.retires), (Some(4), Some(When::NOW), None));

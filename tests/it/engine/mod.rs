@@ -29,6 +29,7 @@ mod secrets;
 mod stop;
 mod visits;
 mod waiting;
+mod wakes;
 
 use std::time::Duration;
 
