@@ -22,7 +22,7 @@ pub(crate) async fn until_rows(pool: &PgPool, wanted: i64, condition: &str) {
             return;
         }
         if clock.elapsed() >= PATIENCE {
-            let others = format!("({condition}) = ({wanted} = 0)");
+            let others = format!("(({condition}) IS TRUE) = ({wanted} = 0)");
             panic!(
                 "{count:?}, not {wanted}: {condition}: {:#?}: {:?}",
                 standing(pool).await,
