@@ -86,9 +86,11 @@ const SETTLED: &str =
     "phase = 'ready' AND NOT must_look AND lease_holder IS NULL AND desired_version <= current_version";
 
 /// Or has five secrets, of which one or the other is of a rotation that was forgotten: those
-/// are kept, and somebody has to look at them some day.
+/// are kept, and somebody has to look at them some day. One that is known to serve nobody
+/// goes as soon as somebody agrees.
 const AT_REST: &str = "lease_holder IS NULL
     AND (phase = 'ready' AND NOT must_look AND (desired_version <= current_version OR wait_reason = 'SecretSlotsFull')
+         OR phase = 'rotating' AND wait_reason = 'DeletionsHeld'
          OR parked_reason = 'SecretSlotsFull')";
 
 #[tokio::test(flavor = "multi_thread")]
