@@ -33,7 +33,7 @@
 //!
 //! # The map
 //!
-//! * [`domain`]: what to do and what to write down, for one tenant ([`domain::transition`])
+//! * [`domain`]: what to do and what to write down, for one tenant ([`domain::machine`])
 //!   and for a fleet ([`domain::rollout`]). Pure: no I/O, no async, no clock, no randomness.
 //! * [`ports`]: the only traits: time, chance, and Qlik Cloud.
 //! * [`vault`]: seals secrets as JWE under a JWK Set keyring.

@@ -7,22 +7,22 @@
 //!
 //! A tenant is moved by repeating three calls:
 //!
-//! 1. [`transition::next_effect`]: which single thing should be done now?
-//! 2. the engine does it, and reports what was [`effect::Done`] or the [`failure::Failure`];
-//! 3. [`transition::after`] or [`setback::after_failure`]: what must be written down?
+//! 1. [`machine::next_effect`]: which single thing should be done now?
+//! 2. the engine does it, and reports what was [`machine::effect::Done`] or the [`failure::Failure`];
+//! 3. [`machine::after`] or [`machine::after_failure`]: what must be written down?
 //!
 //! The rule every change must keep: **a client secret is sealed and committed
 //! before any further request is sent**, because Qlik shows it only once.
 
 pub mod census;
 pub mod drift;
-pub mod effect;
 pub mod failure;
 pub mod field;
 pub mod hints;
 pub mod host;
 pub mod ids;
 pub mod look;
+pub mod machine;
 pub mod mark;
 pub mod message;
 #[cfg(test)]
@@ -39,9 +39,7 @@ pub mod retry;
 pub mod rights;
 pub mod rollout;
 pub mod secret;
-pub mod setback;
 pub mod tenant;
 pub mod text;
 pub mod token;
-pub mod transition;
 pub mod when;

@@ -19,15 +19,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::effect::{Done, Effect, EffectKind};
 use super::failure::{Failure, FailureKind};
 use super::ids::{InstallationId, TenantId};
+use super::machine::effect::{Done, Effect, EffectKind};
+use super::machine::failed::after_failure;
+use super::machine::{Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
 use super::mark::Mark;
 use super::retry::{Jitter, Policy};
 use super::rights::MissingRights;
-use super::setback::after_failure;
 use super::tenant::{Due, State, Tenant};
-use super::transition::{Decision, IllegalOutcome, Next, Rest, after, checkpoint, next_effect};
 use row::{Circumstances, Row};
 
 /// A trace id and a stranger's text, to be found in no message.

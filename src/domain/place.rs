@@ -12,7 +12,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::effect::EffectKind;
+use super::machine::effect::EffectKind;
 
 /// Where a database runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,17 +19,17 @@ pub use secrets::VersionsUsedUp;
 use chrono::{DateTime, Utc};
 
 use super::drift::DriftKind;
-use super::effect::EffectKind;
 use super::hints::StoredSecret;
 use super::ids::{ClientId, Hint};
+use super::machine::effect::EffectKind;
+use super::machine::failed;
+use super::machine::{Decision, Rest, SecretChange};
 use super::mark::Mark;
 use super::phase::Phase;
 use super::place::Hold;
 use super::retry::Policy;
 use super::rights::MissingRights;
-use super::setback;
 use super::tenant::{Due, RepairScope, State, Tenant, Unanswered};
-use super::transition::{Decision, Rest, SecretChange};
 use super::when::{When, earliest};
 
 /// The core's columns of a tenant, and its secrets.
@@ -175,7 +175,7 @@ impl Record {
             hold: seen.hold,
             rights: seen.rights.clone(),
             is_resting: due::awaited(self, seen).is_some(),
-            last_failure: self.message.as_deref().filter(|_| self.failures > 0).map(setback::without_outlook),
+            last_failure: self.message.as_deref().filter(|_| self.failures > 0).map(failed::without_outlook),
             failures: self.failures,
             without_progress: self.progress.age(now),
             refused_for: self.proof_refused.map(|when| when.age(now)),

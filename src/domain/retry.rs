@@ -1,13 +1,9 @@
 //! What a failure permits, and how long to wait.
 //!
-//! The rule: **the class is a function of the effect's kind and the failure, in
-//! one exhaustive match**; no call site chooses. A throttle is not a failure, and
-//! an unanswered create or mint is never simply sent again.
+//! The rule: every wait is bounded, and drawn with full jitter, so that what failed together
+//! does not come again together.
 
 use std::time::Duration;
-
-use super::effect::EffectKind;
-use super::failure::FailureKind;
 
 /// What a failure allows us to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,75 +45,6 @@ impl RetryClass {
         Self::Missing,
         Self::Permanent,
     ];
-
-    /// The class of a failure of this kind of effect.
-    #[must_use]
-    pub fn of(effect: EffectKind, failure: &FailureKind) -> Self {
-        use EffectKind as E;
-        match failure {
-            FailureKind::Throttled { wait } => Self::Throttled { wait: *wait },
-            FailureKind::NotConnected | FailureKind::NoToken | FailureKind::IllegibleClient { .. } => {
-                Self::Transient
-            }
-            FailureKind::TenantUnavailable => Self::Blocked,
-            FailureKind::NoAnswer | FailureKind::ServerError | FailureKind::Unreadable => {
-                if effect.is_repeatable() { Self::Transient } else { Self::Ambiguous }
-            }
-            FailureKind::CredentialRefused => Self::at_proof(effect, Self::Unauthorized),
-            FailureKind::Forbidden | FailureKind::TokenRefused => Self::at_proof(effect, Self::Forbidden),
-            FailureKind::NotFound => match effect {
-                E::Mint | E::Compare | E::Trust | E::Amend => Self::Missing,
-                E::Create
-                | E::Look
-                | E::Tidy
-                | E::Prove
-                | E::Recheck
-                | E::Dedupe
-                | E::Audit
-                | E::Delete
-                | E::Revoke
-                | E::DeleteBot => Self::Transient,
-            },
-            FailureKind::Conflict => match effect {
-                E::Mint => Self::Transient,
-                E::Create
-                | E::Look
-                | E::Compare
-                | E::Tidy
-                | E::Trust
-                | E::Prove
-                | E::Recheck
-                | E::Dedupe
-                | E::Audit
-                | E::Amend
-                | E::Delete
-                | E::Revoke
-                | E::DeleteBot => Self::Permanent,
-            },
-            FailureKind::Rejected => Self::at_proof(effect, Self::Permanent),
-        }
-    }
-
-    /// A refusal at the proof is the new credential's; elsewhere it is what it says.
-    fn at_proof(effect: EffectKind, elsewhere: Self) -> Self {
-        use EffectKind as E;
-        match effect {
-            E::Prove => Self::ProofRefused,
-            E::Create
-            | E::Mint
-            | E::Look
-            | E::Compare
-            | E::Tidy
-            | E::Trust
-            | E::Recheck
-            | E::Dedupe
-            | E::Audit
-            | E::Amend
-            | E::Delete
-            | E::Revoke
-            | E::DeleteBot => elsewhere,
-        }
-    }
 
     /// The spelling in logs and metrics.
     #[must_use]
@@ -214,58 +141,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const WAIT: Duration = Duration::from_secs(3);
-
-    /// The whole table, row by row: a failure, then the class for every effect in
-    /// the order of [`EffectKind::ALL`].
-    #[test]
-    #[expect(clippy::many_single_char_names, reason = "a table is read by its letters")]
-    fn the_class_table() {
-        use RetryClass as C;
-        let (t, a, u, f, b, r, m, p) = (
-            C::Transient,
-            C::Ambiguous,
-            C::Unauthorized,
-            C::Forbidden,
-            C::Blocked,
-            C::ProofRefused,
-            C::Missing,
-            C::Permanent,
-        );
-        let slow = C::Throttled { wait: WAIT };
-        // create look compare mint tidy trust prove recheck dedupe audit amend delete revoke delete_bot
-        for (failure, expected) in [
-            (FailureKind::NotConnected, [t, t, t, t, t, t, t, t, t, t, t, t, t, t]),
-            (FailureKind::NoToken, [t, t, t, t, t, t, t, t, t, t, t, t, t, t]),
-            (FailureKind::NoAnswer, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
-            (FailureKind::ServerError, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
-            (FailureKind::Unreadable, [a, t, t, a, t, t, t, t, t, t, t, t, t, t]),
-            (FailureKind::Throttled { wait: WAIT }, [slow; 14]),
-            (FailureKind::CredentialRefused, [u, u, u, u, u, u, r, u, u, u, u, u, u, u]),
-            (FailureKind::TokenRefused, [f, f, f, f, f, f, r, f, f, f, f, f, f, f]),
-            (FailureKind::TenantUnavailable, [b; 14]),
-            (FailureKind::Forbidden, [f, f, f, f, f, f, r, f, f, f, f, f, f, f]),
-            (FailureKind::NotFound, [t, t, m, m, t, m, t, t, t, t, m, t, t, t]),
-            (FailureKind::Conflict, [p, p, p, t, p, p, p, p, p, p, p, p, p, p]),
-            (FailureKind::Rejected, [p, p, p, p, p, p, r, p, p, p, p, p, p, p]),
-        ] {
-            for (effect, class) in EffectKind::ALL.into_iter().zip(expected) {
-                assert_eq!(RetryClass::of(effect, &failure), class, "{effect} {failure:?}");
-                assert!(C::ALL.iter().any(|known| known.as_str() == class.as_str()), "{class:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_that_cannot_be_repeated_is_ever_transient_when_unanswered() {
-        for effect in EffectKind::ALL {
-            for failure in [FailureKind::NoAnswer, FailureKind::ServerError, FailureKind::Unreadable] {
-                let is_ambiguous = RetryClass::of(effect, &failure) == RetryClass::Ambiguous;
-                assert_eq!(is_ambiguous, !effect.is_repeatable(), "{effect} {failure:?}");
-            }
-        }
-    }
 
     proptest! {
         #[test]

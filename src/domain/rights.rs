@@ -8,10 +8,7 @@
 //! The rule: while a region is known to lack a right, only the tenant whose turn it is asks
 //! for it; whoever else comes to that effect waits without a request.
 
-use super::effect::EffectKind;
-use super::reason::WaitReason;
-use super::retry::Policy;
-use super::transition::Rest;
+use super::machine::effect::EffectKind;
 
 /// A right that is withheld, and how that showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,28 +42,20 @@ impl MissingRights {
     }
 }
 
-/// Waits for the right to this effect; it ends as soon as the region has it.
-pub(super) fn waiting(effect: EffectKind, answer: &str) -> Rest {
-    let message = format!(
-        "{effect}: the region's OAuth client lacks the right to this on every tenant that was asked: {answer}; {REMEDY}"
-    );
-    Rest::Wait { reason: WaitReason::RightMissing, due: Policy::RIGHT_MISSING_EVERY, message }
-}
-
 /// What to do about it, in one sentence; `docs/operations.md` says more.
 pub const REMEDY: &str = "give the region's OAuth client the role TenantAdmin and the scope admin_classic, and all goes on by itself";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::effect::{Done, Effect};
     use crate::domain::failure::FailureKind;
+    use crate::domain::machine::effect::{Done, Effect};
+    use crate::domain::machine::failed::{after_failure, without_outlook};
+    use crate::domain::machine::{Ailment, Next, Progress, Rest, after, next_effect, resting};
     use crate::domain::model::{POLICY, failed, fresh};
-    use crate::domain::reason::ParkReason;
-    use crate::domain::retry::Jitter;
-    use crate::domain::setback::{after_failure, without_outlook};
+    use crate::domain::reason::{ParkReason, WaitReason};
+    use crate::domain::retry::{Jitter, Policy};
     use crate::domain::tenant::{Entry, State, Tenant};
-    use crate::domain::transition::{Ailment, Next, Progress, after, next_effect, resting};
 
     fn creating(entry: Entry, rights: MissingRights) -> Tenant {
         Tenant { state: State::Creating(entry), failures: 3, rights, ..fresh() }

@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Engine;
-use crate::domain::effect::EffectKind;
 use crate::domain::ids::TenantId;
+use crate::domain::machine::effect::EffectKind;
 use crate::domain::reason::ParkReason;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;

@@ -5,10 +5,10 @@
 
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
+use crate::domain::machine::{Decision, Rest};
 use crate::domain::phase::Phase;
 use crate::domain::record::{Record, Seen, Tried, VersionsUsedUp};
 use crate::domain::retry::Policy;
-use crate::domain::transition::{Decision, Rest};
 use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Attempt, Committed, SealedSecret, Write};
 

@@ -8,18 +8,17 @@
 //! here, until it is proven.
 
 use crate::domain::drift::{Drift, Expected};
-use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::look::SeenClient;
+use crate::domain::machine::effect::{Done, Effect, EffectKind};
+use crate::domain::machine::{self, Decision, IllegalOutcome};
 use crate::domain::record::{Record, Tried, VersionsUsedUp};
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
-use crate::domain::setback;
 use crate::domain::tenant::State;
 use crate::domain::token::Walk;
-use crate::domain::transition::{self, Decision, IllegalOutcome};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::commit::{Attempt, Committed, DONE, SealedSecret, Write};
@@ -49,10 +48,10 @@ impl Acted {
     pub fn may_have_made_a_client(&self) -> bool {
         let kind = self.effect.kind();
         kind == EffectKind::Create
-            && self
-                .result
-                .as_ref()
-                .map_or_else(|failure| RetryClass::of(kind, &failure.kind) == RetryClass::Ambiguous, |_| true)
+            && self.result.as_ref().map_or_else(
+                |failure| machine::class_of(kind, &failure.kind) == RetryClass::Ambiguous,
+                |_| true,
+            )
     }
 
     /// What the act was.
@@ -281,14 +280,14 @@ impl<Q: QlikApi> Engine<Q> {
         let keeps_the_place = acted.result.as_ref().err().is_none_or(Failure::keeps_the_place);
         let (decision, outcome, evidence, message) = match acted.result {
             Ok(done) => {
-                let decision = transition::after(tenant, &acted.effect, done, &self.terms.policy)?;
+                let decision = machine::after(tenant, &acted.effect, done, &self.terms.policy)?;
                 (decision, DONE, Evidence::default(), None)
             }
             Err(failure) => {
                 let jitter = self.jitter();
-                let class = RetryClass::of(acted.effect.kind(), &failure.kind);
+                let class = machine::class_of(acted.effect.kind(), &failure.kind);
                 let decision =
-                    setback::after_failure(tenant, &acted.effect, &failure, &self.terms.policy, jitter);
+                    machine::after_failure(tenant, &acted.effect, &failure, &self.terms.policy, jitter);
                 let message = Some(failure.to_string());
                 (decision, class.as_str(), failure.evidence, message)
             }

@@ -5,12 +5,12 @@
 
 use crate::domain::host::Host;
 use crate::domain::ids::{ExternalId, TenantId};
+use crate::domain::machine::{self, Decision, Next, Rest};
 use crate::domain::profile::WantedClient;
 use crate::domain::reason::ParkReason;
 use crate::domain::region::AllowedHost;
 use crate::domain::tenant::{Removal, State, Tenant};
 use crate::domain::text::plain;
-use crate::domain::transition::{self, Decision, Next, Rest};
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
 use crate::postgres::commit::{Committed, Write};
@@ -58,9 +58,9 @@ impl<Q: QlikApi> Engine<Q> {
     /// [`NotAdmitted`], with the decision that parks the row, or lets it rest on.
     pub fn admit(&self, claimed: Claimed) -> Result<Work, Box<NotAdmitted>> {
         // Woken for nothing: then it does not matter what the configuration allows.
-        if let Next::Rest(rest @ (Rest::Still | Rest::Settled)) = transition::next_effect(&claimed.tenant) {
+        if let Next::Rest(rest @ (Rest::Still | Rest::Settled)) = machine::next_effect(&claimed.tenant) {
             let held = Held::of(&claimed);
-            let decision = transition::resting(&claimed.tenant, rest);
+            let decision = machine::resting(&claimed.tenant, rest);
             return Err(Box::new(NotAdmitted { held, decision }));
         }
         let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
@@ -114,13 +114,13 @@ impl Work {
     /// What to do now.
     #[must_use]
     pub fn next(&self) -> Next {
-        transition::next_effect(&self.tenant)
+        machine::next_effect(&self.tenant)
     }
 
     /// The decision that gives the lease back with these words.
     #[must_use]
     pub fn resting(&self, rest: Rest) -> Decision {
-        transition::resting(&self.tenant, rest)
+        machine::resting(&self.tenant, rest)
     }
 
     /// Goes on with a judged act that may be repeated: the next commit writes it, too.
@@ -157,6 +157,6 @@ impl Work {
 fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
     let message = format!("{what}; {}", reason.remedy());
     let held = Held::of(&claimed);
-    let checkpoint = transition::checkpoint(claimed.tenant);
+    let checkpoint = machine::checkpoint(claimed.tenant);
     NotAdmitted { held, decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint } }
 }

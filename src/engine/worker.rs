@@ -11,10 +11,10 @@ use super::held::Held;
 use super::step::Judged;
 use super::work::Work;
 use super::{Engine, defects, outage};
-use crate::domain::effect::{Effect, EffectKind};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{ClientId, Fence, TenantId};
-use crate::domain::transition::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
+use crate::domain::machine::effect::{Effect, EffectKind};
+use crate::domain::machine::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
 use crate::postgres::claim::Claimed;
@@ -80,7 +80,7 @@ impl<Q: QlikApi> Engine<Q> {
         if let Effect::Dedupe(surplus) = &effect
             && !self.may_dedupe(work, surplus).await
         {
-            let decision = transition::put_off(work.tenant.clone(), &self.terms.policy);
+            let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
             self.record(&work.held, &decision).await;
             return Turn::End;
         }

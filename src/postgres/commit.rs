@@ -19,10 +19,10 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::effect::EffectKind;
 use crate::domain::failure::Evidence;
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
+use crate::domain::machine::effect::EffectKind;
 use crate::domain::phase::Phase;
 use crate::domain::record::Record;
 

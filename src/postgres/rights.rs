@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Store, StoreError, interval};
-use crate::domain::effect::EffectKind;
 use crate::domain::ids::{RegionName, TenantId};
+use crate::domain::machine::effect::EffectKind;
 
 /// A right that a region is known to lack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -14,7 +14,7 @@ mod cut;
 mod twice;
 mod ways;
 
-use tenantd::domain::effect::EffectKind;
+use tenantd::domain::machine::effect::EffectKind;
 use tenantd::domain::phase::Phase;
 
 use crate::support::rig::Rig;

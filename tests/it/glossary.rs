@@ -8,8 +8,8 @@ use std::path::Path;
 
 use tenantd::domain::census::{Action, Class};
 use tenantd::domain::drift::DriftKind;
-use tenantd::domain::effect::EffectKind;
 use tenantd::domain::hints::Standing;
+use tenantd::domain::machine::effect::EffectKind;
 use tenantd::domain::phase::Phase;
 use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::domain::retry::RetryClass;

@@ -50,10 +50,11 @@ fn every_file_keeps_the_directions_of_the_house() {
 
 #[test]
 fn no_two_files_of_a_room_name_each_other_in_a_loop() {
-    const ROOMS: [&str; 11] = [
+    const ROOMS: [&str; 12] = [
         "app",
         "cli",
         "demo",
+        "domain",
         "http",
         "ports",
         "qlik",

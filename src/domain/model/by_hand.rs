@@ -6,14 +6,14 @@ use chrono::DateTime;
 
 use super::{MARK, POLICY, fresh};
 use crate::domain::drift::{Change, Field, Value};
-use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::hints::{SeenSecret, Standing, StoredSecret};
 use crate::domain::ids::{ClientId, Hint, UserId};
 use crate::domain::look::{Maker, SeenClient};
+use crate::domain::machine::effect::{Done, Effect, EffectKind};
+use crate::domain::machine::{Decision, Next, Rest, after, next_effect};
 use crate::domain::profile::{APP_TYPE, GRANTS};
 use crate::domain::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, Series, State, Tenant};
 use crate::domain::token::Walk;
-use crate::domain::transition::{Decision, Next, Rest, after, next_effect};
 
 const ALONE: [(&str, Standing); 1] = [("live", Standing::Current)];
 

@@ -4,8 +4,8 @@
 //! its secrets is for [`Kept::agrees_with`] to say.
 
 use crate::domain::hints::{Standing, StoredSecret};
+use crate::domain::machine::SecretChange;
 use crate::domain::tenant::Tenant;
-use crate::domain::transition::SecretChange;
 
 /// The stored secrets, each with what was sealed.
 #[derive(Debug, Default)]

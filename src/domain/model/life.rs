@@ -14,13 +14,13 @@ use super::qlik::{Hints, Meddling, Qlik};
 use super::row::{Circumstances, Row};
 use super::{Choices, Looked, Outcome, Step, decide, rested};
 use crate::domain::drift::DriftKind;
-use crate::domain::effect::{Done, Effect, EffectKind};
 use crate::domain::hints::{SLOTS, Standing};
-use crate::domain::phase::Phase;
-use crate::domain::tenant::{Duty, State, Tenant, Unanswered};
-use crate::domain::transition::{
+use crate::domain::machine::effect::{Done, Effect, EffectKind};
+use crate::domain::machine::{
     IllegalOutcome, Next, RecheckChange, Rest, SecretChange, checkpoint, next_effect,
 };
+use crate::domain::phase::Phase;
+use crate::domain::tenant::{Duty, State, Tenant, Unanswered};
 
 /// Claims after which a tenant that is left in peace must have come to rest.
 const PATIENCE: usize = 60;

@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{Choices, MARK, NEVER_SHOWN, Outcome};
 use crate::domain::drift::{Change, Drift, Field, Value};
-use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::hints::{SLOTS, SeenSecret, Standing};
 use crate::domain::ids::{ClientId, Hint, TenantId, UserId};
 use crate::domain::look::{Maker, SeenClient};
+use crate::domain::machine::effect::{Done, Effect};
 use crate::domain::mark::Mark;
 use crate::domain::profile::{APP_TYPE, GRANTS};
 use crate::domain::tenant::Tenant;

@@ -9,11 +9,11 @@ use chrono::DateTime;
 use super::outcomes::{FAILURES, failed};
 use super::{Choices, MARK, Outcome};
 use crate::domain::drift::{Expected, Field};
-use crate::domain::effect::{Done, Effect};
 use crate::domain::failure::FailureKind;
 use crate::domain::hints::{SLOTS, SeenSecret};
 use crate::domain::ids::{ClientId, Hint, UserId};
 use crate::domain::look::{Maker, SeenClient};
+use crate::domain::machine::effect::{Done, Effect};
 use crate::domain::profile::{APP_TYPE, GRANTS, WantedClient};
 use crate::domain::tenant::{State, Tenant};
 

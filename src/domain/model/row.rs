@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::stored::{inserted, seen};
 use super::{Choices, POLICY, fresh};
 use crate::domain::hints::Standing;
+use crate::domain::machine::{Ailment, Decision, Rest, SecretChange};
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::record::{Record, Seen};
 use crate::domain::tenant::{Due, Entry, RepairScope, State, Tenant, Unanswered};
-use crate::domain::transition::{Ailment, Decision, Rest, SecretChange};
 use crate::domain::when::When;
 
 /// A row as it is stored.

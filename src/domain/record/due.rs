@@ -9,10 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::super::hints::Standing;
+use super::super::machine::{AuditChange, Decision, RecheckChange, Rest, SecretChange};
 use super::super::mark::Mark;
 use super::super::phase::Phase;
 use super::super::retry::Policy;
-use super::super::transition::{AuditChange, Decision, RecheckChange, Rest, SecretChange};
 use super::super::when::{When, earliest, latest};
 use super::{Record, Seen};
 

@@ -3,7 +3,7 @@
 //! The rule: an ailment is measured from the first of its kind, and ends with what proves that it
 //! is over.
 
-use super::super::transition::{Ailment, Decision, Progress, Rest, SecretChange};
+use super::super::machine::{Ailment, Decision, Progress, Rest, SecretChange};
 use super::super::when::When;
 use super::{Record, Seen, Tried, due};
 

@@ -4,8 +4,8 @@
 //! number, and what has none serves nobody.
 
 use super::super::hints::{Standing, StoredSecret};
+use super::super::machine::SecretChange;
 use super::super::reason::WaitReason;
-use super::super::transition::SecretChange;
 use super::super::when::When;
 use super::{Record, Seen};
 

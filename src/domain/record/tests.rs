@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::machine::decision::hold;
 use super::super::model::stored::{inserted, now, seen};
 use super::super::model::{MARK, POLICY, Step, many_walks, walk};
 use super::super::tenant::{Check, State};
-use super::super::transition::hold;
 use super::*;
 use crate::domain::hints::Standing;
 

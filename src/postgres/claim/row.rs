@@ -8,8 +8,8 @@ use sqlx::types::{Json, Uuid};
 
 use super::Claimed;
 use crate::domain::drift::DriftKind;
-use crate::domain::effect::EffectKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
+use crate::domain::machine::effect::EffectKind;
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;

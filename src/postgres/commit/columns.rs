@@ -81,7 +81,10 @@ impl<M: SerializeMap> Columns<M> {
         self.when("proof_refused_at", "proof_refused_after", record.proof_refused)?;
         self.when("client_missing_at", "client_missing_after", record.client_missing)?;
         self.when("credential_refused_at", "credential_refused_after", record.credential_refused)?;
-        self.set("awaits_right", record.awaits_right.map(crate::domain::effect::EffectKind::as_str))?;
+        self.set(
+            "awaits_right",
+            record.awaits_right.map(crate::domain::machine::effect::EffectKind::as_str),
+        )?;
         self.when("right_refused_at", "right_refused_after", record.right_refused)?;
         self.set("wait_reason", record.wait_reason.as_ref())?;
         self.set("parked_reason", record.parked_reason.as_ref())?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sqlx::PgPool;
-use tenantd::domain::effect::EffectKind;
+use tenantd::domain::machine::effect::EffectKind;
 
 use crate::support::postgres::test_db;
 

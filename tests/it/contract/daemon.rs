@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use tenantd::domain::effect::EffectKind;
 use tenantd::domain::ids::RegionName;
+use tenantd::domain::machine::effect::EffectKind;
 use tenantd::ports::Clock;
 use tenantd::postgres::lease::Renewal;
 use tenantd::postgres::rights::Evidence;

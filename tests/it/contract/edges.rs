@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use tenantd::domain::machine::Next;
 use tenantd::domain::rollout::Kind;
 use tenantd::domain::tenant::RepairScope;
-use tenantd::domain::transition::Next;
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
 use tenantd::postgres::rollouts::{Limits, Rollout};
@@ -230,7 +230,7 @@ async fn a_removal_admitted_under_a_worker_is_not_parked() {
     let work = replica.admit(claimed).unwrap();
     write(&rig, ABSENT).await;
     assert_eq!(replica.store.admit_removals(None).await.unwrap(), 1);
-    let rest = tenantd::domain::transition::Rest::Park {
+    let rest = tenantd::domain::machine::Rest::Park {
         reason: tenantd::domain::reason::ParkReason::Rejected,
         message: "x".to_owned(),
     };
@@ -317,13 +317,13 @@ async fn an_owner_may_still_write_to_a_removed_row_whose_recheck_was_parked() {
 #[test]
 fn r19_one_list_that_shows_no_secrets_takes_no_working_credential() {
     use tenantd::domain::drift::Drift;
-    use tenantd::domain::effect::{Done, Effect};
     use tenantd::domain::hints::{Standing, StoredSecret};
     use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
+    use tenantd::domain::machine::effect::{Done, Effect};
+    use tenantd::domain::machine::{SecretChange, after};
     use tenantd::domain::mark::Mark;
     use tenantd::domain::place::Hold;
     use tenantd::domain::tenant::{Due, Duty, State, Tenant};
-    use tenantd::domain::transition::{SecretChange, after};
     let (client, hint) = (ClientId::new("c"), Hint::new("h"));
     let tenant = Tenant {
         is_resting: false,

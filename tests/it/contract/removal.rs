@@ -1,8 +1,8 @@
 //! `desired_state = 'absent'`: readers see nothing of the tenant at once, workers stop
 //! at their next step, the removal waits for its budget, and back is back.
 
-use tenantd::domain::effect::EffectKind;
-use tenantd::domain::transition::Next;
+use tenantd::domain::machine::Next;
+use tenantd::domain::machine::effect::EffectKind;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault};
 

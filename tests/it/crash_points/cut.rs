@@ -1,8 +1,8 @@
 //! The cut: where a worker dies, how Qlik answers it, who goes on.
 
-use tenantd::domain::effect::{Effect, EffectKind};
+use tenantd::domain::machine::Next;
+use tenantd::domain::machine::effect::{Effect, EffectKind};
 use tenantd::domain::phase::Phase;
-use tenantd::domain::transition::Next;
 use tenantd::engine::step::Acted;
 use tenantd::engine::work::Work;
 use tenantd::postgres::StoreError;

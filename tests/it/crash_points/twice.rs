@@ -4,7 +4,7 @@
 //! repeated leaves the world as the first time did. Create and mint cannot, and so are
 //! never repeated before a look; where two workers did it all the same, the look mends it.
 
-use tenantd::domain::effect::EffectKind;
+use tenantd::domain::machine::effect::EffectKind;
 use tenantd::ports::Clock;
 use tenantd::simulator::ClientLedger;
 

@@ -3,8 +3,8 @@
 //! The rule: what an owner, an operator or a budget does is done here by plain SQL,
 //! and what an administrator does in Qlik's console by the simulator's console.
 
-use tenantd::domain::effect::Effect;
-use tenantd::domain::transition::{Next, Rest};
+use tenantd::domain::machine::effect::Effect;
+use tenantd::domain::machine::{Next, Rest};
 use tenantd::engine::work::Work;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault, Grant, NewUser, TokenRequest};

@@ -1,6 +1,6 @@
 //! A commit whose answer was lost.
 
-use tenantd::domain::transition::{Next, Rest};
+use tenantd::domain::machine::{Next, Rest};
 use tenantd::postgres::StoreError;
 use tenantd::simulator::{Endpoint, Fault};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenantd::domain::transition::Next;
+use tenantd::domain::machine::Next;
 use tenantd::engine::step::Judged;
 use tenantd::engine::work::Work;
 use tenantd::postgres::StoreError;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tenantd::domain::transition::Next;
+use tenantd::domain::machine::Next;
 use tenantd::ports::Clock;
 use tenantd::postgres::StoreError;
 use tenantd::simulator::{Endpoint, Fault};

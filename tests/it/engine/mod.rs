@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
-use tenantd::domain::transition::{Next, Rest};
+use tenantd::domain::machine::{Next, Rest};
 use tenantd::engine::work::Work;
 use tenantd::ports::Clock;
 use tenantd::postgres::claim::Claimed;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantd::domain::ids::{RegionName, TenantId};
-use tenantd::domain::transition::Next;
+use tenantd::domain::machine::Next;
 use tenantd::simulator::{Endpoint, Fault, RetryAfter};
 
 use super::{Rig, assert_whole, begin, ledger, row, work_due};

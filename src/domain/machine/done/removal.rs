@@ -3,13 +3,16 @@
 //! The rule: a removal ends with a look that finds no client that looks made by us. What a list
 //! that lags still shows after Qlik said it was gone does not count.
 
-use super::super::drift::DriftKind;
-use super::super::ids::ClientId;
-use super::super::look::{self, SeenClient};
-use super::super::retry::Policy;
-use super::super::tenant::{Removal, State, Tenant};
-use super::super::token::Walk;
-use super::{Decision, RecheckChange, Rest, SecretChange, held, hold as hold_lease};
+use crate::domain::drift::DriftKind;
+use crate::domain::ids::ClientId;
+use crate::domain::look::{self, SeenClient};
+use crate::domain::machine::decision::{
+    self, Decision, RecheckChange, Rest, SecretChange, hold as hold_lease,
+};
+use crate::domain::machine::rest::held;
+use crate::domain::retry::Policy;
+use crate::domain::tenant::{Removal, State, Tenant};
+use crate::domain::token::Walk;
 
 pub(super) fn looked(tenant: Tenant, seen: &[SeenClient], policy: &Policy) -> Decision {
     if let Some(client) = next_of_ours(&tenant, seen).or_else(|| next_left(&tenant)) {
@@ -63,7 +66,7 @@ pub(in super::super) fn nothing_came(tenant: Tenant) -> Decision {
 
 /// Nobody waits for a proof any more: a new life begins with all its patience.
 fn advance(tenant: Tenant, state: State, secret: SecretChange) -> Decision {
-    super::advance(Tenant { is_afresh: false, refused_for: None, ..tenant }, state, secret)
+    decision::advance(Tenant { is_afresh: false, refused_for: None, ..tenant }, state, secret)
 }
 
 fn next_of_ours(tenant: &Tenant, seen: &[SeenClient]) -> Option<ClientId> {

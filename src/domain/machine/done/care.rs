@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
-use super::super::drift::{Change, Drift, DriftKind, Field};
-use super::super::hints::Standing;
-use super::super::ids::{ClientId, Hint};
-use super::super::look::{self, SeenClient};
-use super::super::place::Hold;
-use super::super::reason::{ParkReason, WaitReason};
-use super::super::retry::Policy;
-use super::super::tenant::{Duty, Mend, RepairScope, State, Tenant};
-use super::{
+use crate::domain::drift::{Change, Drift, DriftKind, Field};
+use crate::domain::hints::Standing;
+use crate::domain::ids::{ClientId, Hint};
+use crate::domain::look::{self, SeenClient};
+use crate::domain::machine::decision::{
     Ailment, AuditChange, Decision, RecheckChange, Rest, SecretChange, advance, going_on, hold, park,
 };
+use crate::domain::place::Hold;
+use crate::domain::reason::{ParkReason, WaitReason};
+use crate::domain::retry::Policy;
+use crate::domain::tenant::{Duty, Mend, RepairScope, State, Tenant};
 
 /// How often a client that was not in the list is looked for again before it counts as gone.
 const MISSING_AGAIN: Duration = Duration::from_mins(1);
@@ -42,7 +42,7 @@ pub(super) fn deduped(tenant: Tenant, client: ClientId, mut surplus: Vec<ClientI
 }
 
 /// The rest of the duplicates must wait. They come last among repairs, too.
-pub(super) fn put_off(mut tenant: Tenant, policy: &Policy) -> Decision {
+pub(in super::super) fn put_off(mut tenant: Tenant, policy: &Policy) -> Decision {
     let recheck = RecheckChange::After(Policy::BUDGET_AGAIN);
     let State::Ready { client, duty } = tenant.state.clone() else { return hold(tenant) };
     tenant.due.recheck = false;

@@ -3,8 +3,9 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a Qlik of one story answers what that story asks")]
 
 use super::*;
-use crate::domain::effect::{Done, Effect, EffectKind as E};
 use crate::domain::hints::Standing;
+use crate::domain::machine::effect::{Done, Effect, EffectKind as E};
+use crate::domain::machine::{Next, next_effect};
 use crate::domain::model::by_hand::{client, every_state, marked, next_of, run, serving, step, stored};
 use crate::domain::model::row::{Circumstances, Row};
 use crate::domain::model::{POLICY, fresh};
@@ -12,7 +13,6 @@ use crate::domain::place::Hold;
 use crate::domain::reason::WaitReason;
 use crate::domain::tenant::Unanswered;
 use crate::domain::token::Walk;
-use crate::domain::transition::{Next, next_effect};
 
 use std::time::Duration;
 

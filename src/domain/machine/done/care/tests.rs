@@ -4,14 +4,14 @@
 
 use super::*;
 use crate::domain::drift::Value;
-use crate::domain::effect::{Done, Effect, EffectKind as E};
 use crate::domain::ids::Hint;
+use crate::domain::machine::effect::{Done, Effect, EffectKind as E};
+use crate::domain::machine::{Next, next_effect};
 use crate::domain::model::POLICY;
 use crate::domain::model::by_hand::{
     at_its_duty, change, client, compared, hint, marked, next_of, ready, run, step, stored,
 };
 use crate::domain::tenant::Due;
-use crate::domain::transition::{Next, next_effect};
 
 const LIVE: (&str, Standing) = ("live", Standing::Current);
 
@@ -246,7 +246,7 @@ fn a_duplicate_that_the_budget_does_not_let_through_is_shown_and_holds_up_nothin
     {
         let tenant = Tenant { due, state: State::Ready { client: client(), duty }, ..ready(&[LIVE]) };
 
-        let decision = crate::domain::transition::put_off(tenant, &POLICY);
+        let decision = crate::domain::machine::put_off(tenant, &POLICY);
 
         assert_eq!(decision.tenant.drift, [DriftKind::Duplicate]);
         assert_eq!(decision.recheck, RecheckChange::After(Policy::BUDGET_AGAIN));

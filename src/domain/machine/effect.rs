@@ -4,17 +4,18 @@
 //! that belong together: a comparison asks two things, a list comes in pages, tokens are
 //! revoked by the batch.
 //!
-//! What is true of an effect by its kind stands in the matches below and in the table of
-//! `retry.rs`, none with a wildcard arm. Whoever adds one adds it to [`EffectKind::ALL`], and
-//! is led by the compiler from there through the transition to the engine.
+//! What is true of an effect by its kind stands in one table ([`EffectKind::facts`]). Whoever
+//! adds one adds it to [`EffectKind::ALL`], and is led by the compiler from there through the
+//! machine to the engine.
 
 use std::fmt;
 
-use super::drift::{Change, Drift};
-use super::hints::SeenSecret;
-use super::ids::{ClientId, Hint, UserId};
-use super::look::SeenClient;
-use super::token::Walk;
+use crate::domain::drift::{Change, Drift};
+use crate::domain::hints::SeenSecret;
+use crate::domain::ids::{ClientId, Hint, UserId};
+use crate::domain::look::SeenClient;
+use crate::domain::retry::RetryClass;
+use crate::domain::token::Walk;
 
 /// One outside act, to be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,26 +176,35 @@ impl EffectKind {
         Self::DeleteBot,
     ];
 
+    /// What is true of it: the one table of effects.
+    const fn facts(self) -> Facts {
+        use RetryClass::{Missing, Transient};
+        match self {
+            Self::Create => Facts { name: "create", is_repeatable: false, ..SETS },
+            Self::Look => Facts { name: "look", ..READS },
+            Self::Compare => Facts { name: "compare", not_found: Missing, ..READS },
+            Self::Mint => {
+                Facts { name: "mint", is_repeatable: false, not_found: Missing, conflict: Transient, ..SETS }
+            }
+            Self::Tidy => Facts { name: "tidy", ..DELETES },
+            Self::Trust => Facts { name: "trust", not_found: Missing, ..SETS },
+            // A token that it gets is listed at Qlik, too.
+            Self::Prove => Facts { name: "prove", needs_right: false, ..SETS },
+            Self::Recheck => Facts { name: "recheck", ..READS },
+            Self::Dedupe => Facts { name: "dedupe", ..DELETES },
+            Self::Audit => Facts { name: "audit", ..READS },
+            Self::Amend => Facts { name: "amend", not_found: Missing, ..SETS },
+            Self::Delete => Facts { name: "delete", ..DELETES },
+            Self::Revoke => Facts { name: "revoke", is_in_batches: true, ..DELETES },
+            Self::DeleteBot => Facts { name: "delete_bot", is_in_batches: true, ..DELETES },
+        }
+    }
+
     /// Whether it asks something of the region's OAuth client. A proof asks the new
     /// client's own.
     #[must_use]
     pub const fn needs_right(self) -> bool {
-        match self {
-            Self::Prove => false,
-            Self::Create
-            | Self::Look
-            | Self::Compare
-            | Self::Mint
-            | Self::Tidy
-            | Self::Trust
-            | Self::Recheck
-            | Self::Dedupe
-            | Self::Audit
-            | Self::Amend
-            | Self::Delete
-            | Self::Revoke
-            | Self::DeleteBot => true,
-        }
+        self.facts().needs_right
     }
 
     /// Reads the spelling of history and SQL.
@@ -206,22 +216,7 @@ impl EffectKind {
     /// The spelling in history, metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Look => "look",
-            Self::Compare => "compare",
-            Self::Mint => "mint",
-            Self::Tidy => "tidy",
-            Self::Trust => "trust",
-            Self::Prove => "prove",
-            Self::Recheck => "recheck",
-            Self::Dedupe => "dedupe",
-            Self::Audit => "audit",
-            Self::Amend => "amend",
-            Self::Delete => "delete",
-            Self::Revoke => "revoke",
-            Self::DeleteBot => "delete_bot",
-        }
+        self.facts().name
     }
 
     /// Whether doing it twice does no harm. Where it does, it is done again only after what
@@ -229,59 +224,78 @@ impl EffectKind {
     /// after a mint.
     #[must_use]
     pub const fn is_repeatable(self) -> bool {
-        match self {
-            Self::Create | Self::Mint => false,
-            Self::Look
-            | Self::Compare
-            | Self::Tidy
-            | Self::Trust
-            | Self::Prove
-            | Self::Recheck
-            | Self::Dedupe
-            | Self::Audit
-            | Self::Amend
-            | Self::Delete
-            | Self::Revoke
-            | Self::DeleteBot => true,
-        }
+        self.facts().is_repeatable
     }
 
     /// Whether it leaves anything at Qlik other than it was: a copy of the database must not.
-    /// A token that a proof gets is listed there too.
     #[must_use]
     pub const fn is_change(self) -> bool {
-        match self {
-            Self::Look | Self::Compare | Self::Recheck | Self::Audit => false,
-            Self::Create
-            | Self::Mint
-            | Self::Tidy
-            | Self::Trust
-            | Self::Prove
-            | Self::Dedupe
-            | Self::Amend
-            | Self::Delete
-            | Self::Revoke
-            | Self::DeleteBot => true,
+        match self.facts().leaves {
+            Leaves::AsItWas => false,
+            Leaves::Otherwise | Leaves::Less => true,
         }
     }
 
     /// Whether it takes something away at Qlik: such an act waits while deletions are held.
     #[must_use]
     pub const fn is_deletion(self) -> bool {
-        match self {
-            Self::Tidy | Self::Dedupe | Self::Delete | Self::Revoke | Self::DeleteBot => true,
-            Self::Create
-            | Self::Look
-            | Self::Compare
-            | Self::Mint
-            | Self::Trust
-            | Self::Prove
-            | Self::Recheck
-            | Self::Audit
-            | Self::Amend => false,
+        match self.facts().leaves {
+            Leaves::Less => true,
+            Leaves::AsItWas | Leaves::Otherwise => false,
         }
     }
+
+    /// Whether it goes on batch by batch, by our own pacing.
+    #[must_use]
+    pub const fn is_in_batches(self) -> bool {
+        self.facts().is_in_batches
+    }
+
+    /// What it means that Qlik knows nothing there.
+    #[must_use]
+    pub const fn not_found(self) -> RetryClass {
+        self.facts().not_found
+    }
+
+    /// What it means that Qlik finds it in conflict with what is there.
+    #[must_use]
+    pub const fn conflict(self) -> RetryClass {
+        self.facts().conflict
+    }
 }
+
+/// What an effect leaves behind at Qlik.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    AsItWas,
+    Otherwise,
+    Less,
+}
+
+/// What is true of an effect by its kind. Each has a question of the same name on
+/// [`EffectKind`], which says what it means.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    name: &'static str,
+    leaves: Leaves,
+    is_repeatable: bool,
+    needs_right: bool,
+    is_in_batches: bool,
+    not_found: RetryClass,
+    conflict: RetryClass,
+}
+
+const READS: Facts = Facts {
+    name: "",
+    leaves: Leaves::AsItWas,
+    is_repeatable: true,
+    needs_right: true,
+    is_in_batches: false,
+    not_found: RetryClass::Transient,
+    conflict: RetryClass::Permanent,
+};
+const SETS: Facts = Facts { leaves: Leaves::Otherwise, ..READS };
+const DELETES: Facts = Facts { leaves: Leaves::Less, ..READS };
 
 impl fmt::Display for EffectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

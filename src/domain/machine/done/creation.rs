@@ -2,12 +2,12 @@
 //!
 //! The rule: a client that was found is adopted and never made a second time.
 
-use super::super::ids::{ClientId, Hint};
-use super::super::look::{self, Finding, SeenClient};
-use super::super::reason::ParkReason;
-use super::super::retry::Policy;
-use super::super::tenant::{Check, Entry, MintEntry, Series, State, Tenant};
-use super::{Decision, RecheckChange, SecretChange, advance, give_up, hold, park};
+use crate::domain::ids::{ClientId, Hint};
+use crate::domain::look::{self, Finding, SeenClient};
+use crate::domain::machine::decision::{Decision, RecheckChange, SecretChange, advance, give_up, hold, park};
+use crate::domain::reason::ParkReason;
+use crate::domain::retry::Policy;
+use crate::domain::tenant::{Check, Entry, MintEntry, Series, State, Tenant};
 
 pub(super) fn created(mut tenant: Tenant, client: ClientId, hint: Option<Hint>) -> Decision {
     tenant.store_unproven(hint.clone());

@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
+use super::class::class_of;
+use super::decision::{Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, park};
+use super::done::removal::nothing_came;
+use super::done::secrets::mint_anew;
 use super::effect::{Effect, EffectKind};
-use super::failure::{Failure, FailureKind};
-use super::reason::{ParkReason, WaitReason};
-use super::retry::{Jitter, Policy, RetryClass};
-use super::rights;
-use super::tenant::{Entry, MintEntry, State, Tenant};
-use super::transition::{
-    Ailment, Decision, Progress, RecheckChange, Rest, SecretChange, hold, mint_anew, nothing_came, park,
-    settling,
-};
+use super::rest::{right_missing, settling};
+use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::reason::{ParkReason, WaitReason};
+use crate::domain::retry::{Jitter, Policy, RetryClass};
+use crate::domain::tenant::{Entry, MintEntry, State, Tenant};
 
 /// What to write down after an effect failed.
 #[must_use]
@@ -31,7 +31,7 @@ pub fn after_failure(
         return hold(Tenant { state: State::Creating(Entry::Look { after_conflict: true }), ..tenant });
     }
     let tried = Tried { effect: effect.kind(), failure, policy, jitter };
-    let class = RetryClass::of(effect.kind(), &failure.kind);
+    let class = class_of(effect.kind(), &failure.kind);
     if is_over(&tenant, class, policy) {
         return nothing_came(tenant);
     }
@@ -69,23 +69,7 @@ pub fn without_outlook(message: &str) -> String {
 /// earned one: turn by turn it would do nothing but begin.
 fn turn(effect: EffectKind, failure: &Failure, wait: Duration) -> Duration {
     let is_our_own = failure.evidence.status.is_none();
-    match effect {
-        EffectKind::Revoke | EffectKind::DeleteBot if is_our_own => wait.max(Policy::EARNED_BATCH),
-        EffectKind::Revoke
-        | EffectKind::DeleteBot
-        | EffectKind::Create
-        | EffectKind::Look
-        | EffectKind::Compare
-        | EffectKind::Mint
-        | EffectKind::Tidy
-        | EffectKind::Trust
-        | EffectKind::Prove
-        | EffectKind::Recheck
-        | EffectKind::Dedupe
-        | EffectKind::Audit
-        | EffectKind::Amend
-        | EffectKind::Delete => wait,
-    }
+    if is_our_own && effect.is_in_batches() { wait.max(Policy::EARNED_BATCH) } else { wait }
 }
 
 /// A failed attempt and what judges it.
@@ -133,7 +117,7 @@ impl Tried<'_> {
         if tenant.rights.lacks(self.effect) {
             let tenant = Tenant { failures: 0, ..tenant };
             let waiting = self.excused(tenant, WaitReason::RightMissing, Policy::RIGHT_MISSING_EVERY);
-            let rest = rights::waiting(self.effect, &self.failure.to_string());
+            let rest = right_missing(self.effect, &self.failure.to_string());
             return Decision { ailment, rest, ..waiting };
         }
         self.back_off(tenant, WaitReason::RightMissing, ParkReason::GaveUp, ailment)

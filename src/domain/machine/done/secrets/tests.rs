@@ -3,14 +3,14 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a Qlik of one story answers what that story asks")]
 
 use super::*;
-use crate::domain::effect::{Done, Effect, EffectKind as E};
+use crate::domain::machine::effect::{Done, Effect, EffectKind as E};
+use crate::domain::machine::{Next, next_effect};
 use crate::domain::model::POLICY;
 use crate::domain::model::by_hand::{
     at_its_duty, client, compared, compared_full, hint, next_of, ready, run, serving, step, stored,
 };
 use crate::domain::place::Hold;
 use crate::domain::tenant::Due;
-use crate::domain::transition::{Next, next_effect};
 
 const NEW: &str = "new";
 const OLD: &str = "old";

@@ -1,18 +1,21 @@
 //! What holds wherever a tenant comes from and whatever happens to it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::hints::Standing;
+use super::effect::{Done, Effect};
 use super::*;
-use crate::domain::ids::TenantId;
+use crate::domain::hints::Standing;
+use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::look::SeenClient;
 use crate::domain::model::by_hand::{every_state, serving};
 use crate::domain::model::{MARK, NEVER_SHOWN, POLICY, Step, fresh, reasons_met, walk};
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
-use crate::domain::tenant::Unanswered;
+use crate::domain::reason::{ParkReason, WaitReason};
+use crate::domain::tenant::{Entry, State, Tenant, Unanswered};
 
 fn numbers() -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(any::<u32>(), 1..800)

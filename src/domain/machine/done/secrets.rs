@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use super::super::drift::DriftKind;
-use super::super::hints::{Comparison, MintPlan, SeenSecret, Standing};
-use super::super::ids::{ClientId, Hint, UserId};
-use super::super::reason::{ParkReason, WaitReason};
-use super::super::retry::Policy;
-use super::super::tenant::{Check, Duty, MintEntry, Series, State, Tenant};
-use super::{Decision, Rest, SecretChange, advance, give_up, going_on, hold, park};
+use crate::domain::drift::DriftKind;
+use crate::domain::hints::{Comparison, MintPlan, SeenSecret, Standing};
+use crate::domain::ids::{ClientId, Hint, UserId};
+use crate::domain::machine::decision::{
+    Decision, Rest, SecretChange, advance, give_up, going_on, hold, park,
+};
+use crate::domain::reason::{ParkReason, WaitReason};
+use crate::domain::retry::Policy;
+use crate::domain::tenant::{Check, Duty, MintEntry, Series, State, Tenant};
 
 pub(super) fn compared_before_mint(
     tenant: Tenant,
