@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
 use crate::engine::dispatch::{Left, Mode};
-use crate::engine::inspect::Inspector;
 use crate::engine::pulse::Task;
 use crate::engine::shutdown::Stop;
 use crate::engine::{Engine, Terms};
@@ -31,6 +30,7 @@ use crate::qlik::{Cloud, CloudOptions};
 use crate::settings::Settings;
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{Keyring, Vault};
+use crate::visits::inspect::Inspector;
 
 use start::LOOK_AGAIN;
 pub use start::{

@@ -70,3 +70,4 @@ pub mod simulator;
 pub mod system;
 pub mod telemetry;
 pub mod vault;
+pub mod visits;

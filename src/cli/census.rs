@@ -19,9 +19,9 @@ use super::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
 use crate::domain::text::plain_json;
-use crate::engine::census::Scope;
-use crate::engine::census::apply::{Applied, Stop};
-use crate::engine::census::plan::{Entry, Plan, VERSION};
+use crate::visits::census::Scope;
+use crate::visits::census::apply::{Applied, Stop};
+use crate::visits::census::plan::{Entry, Plan, VERSION};
 
 const HEADER: [&str; 6] = ["HOST", "TENANT", "CLASS", "CLIENT", "SECRET", "ACTION"];
 

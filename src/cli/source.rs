@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::{self, StartError};
-use crate::engine::inspect::Inspector;
 use crate::postgres::{Connections, Store};
 use crate::qlik::Cloud;
 use crate::settings::{InvalidSettings, Layered};
 use crate::vault::{Keyring, Vault};
+use crate::visits::inspect::Inspector;
 
 /// The file of `--config`, where one was given, and the environment.
 #[derive(Debug)]

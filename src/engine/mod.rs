@@ -8,16 +8,13 @@
 //! The rules: nothing here knows HTTP; every failure is classified in the core;
 //! what a worker knows but has not committed may be lost at any instant.
 
-pub mod adopt;
+pub(crate) mod acts;
 pub mod breaker;
-pub mod census;
 pub mod committer;
 mod defects;
 pub mod dispatch;
 pub mod held;
-mod hold;
 mod in_hand;
-pub mod inspect;
 pub mod lease;
 mod midway;
 pub mod outage;
@@ -27,7 +24,6 @@ pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
 pub mod step;
-pub mod tokens;
 pub mod work;
 pub mod worker;
 

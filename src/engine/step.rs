@@ -24,11 +24,10 @@ use crate::postgres::StoreError;
 use crate::postgres::commit::{Attempt, Committed, DONE, SealedSecret, Write};
 use crate::vault::SealedFor;
 
+use super::acts::{self, TokenHolder};
 use super::in_hand::InHand;
-use super::tokens::{self, Holder};
 use super::work::Work;
-use super::worker::is_fenced;
-use super::{Engine, Proof, inspect};
+use super::{Engine, Proof};
 
 /// Pages without a token of ours that one effect passes.
 const REVOKE_PAGES: u32 = 50;
@@ -104,7 +103,7 @@ impl<Q: QlikApi> Engine<Q> {
         effect: &Effect,
         act: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        if !is_fenced(effect.kind()) {
+        if !effect.kind().needs_a_certain_lease() {
             return act.await;
         }
         let ended = tokio::time::timeout(self.terms.request_timeout, act).await;
@@ -151,21 +150,19 @@ impl<Q: QlikApi> Engine<Q> {
                 self.revoke(host, client, walk.clone()).await.map(|left| plain(Done::Revoked { left }))
             }
             Effect::DeleteBot(client) => {
-                for bot in api.bots_of(host, client).await? {
-                    api.delete_user(host, &bot).await?;
-                }
+                acts::delete_bots(api, host, &api.bots_of(host, client).await?).await?;
                 Ok(plain(Done::BotDeleted))
             }
         }
     }
 
     async fn look(&self, work: &Work) -> Result<Vec<SeenClient>, Failure> {
-        inspect::look(&self.api, &work.host, &work.tenant.mark, work.tenant.stand().client).await
+        acts::look(&self.api, &work.host, &work.tenant.mark, work.tenant.stand().client).await
     }
 
     /// One GET where the list says all, which Qlik's does.
     async fn audit(&self, work: &Work, client: &ClientId) -> Result<Vec<Drift>, Failure> {
-        let seen = inspect::look_closely(&self.api, &work.host, &work.tenant.mark, client).await?;
+        let seen = acts::look_closely(&self.api, &work.host, &work.tenant.mark, client).await?;
         let (tenant, wanted) = (&work.tenant, work.wanted.as_ref());
         Ok(Expected { client, mark: &tenant.mark, wanted, stored: &tenant.stored }.drifts(&seen))
     }
@@ -185,9 +182,9 @@ impl<Q: QlikApi> Engine<Q> {
         let started = self.clock.elapsed();
         // What began before must still end within the limit of one request.
         let has_time = || self.clock.elapsed().saturating_sub(started) < self.terms.request_timeout / 2;
-        let holder = Holder { client, bots: &self.api.bots_of(host, client).await? };
+        let holder = TokenHolder { client, bots: &self.api.bots_of(host, client).await? };
         for _ in 0..REVOKE_PAGES {
-            let (next, revoked) = tokens::revoke_page(&self.api, host, &holder, walk, has_time).await?;
+            let (next, revoked) = acts::revoke_page(&self.api, host, &holder, walk, has_time).await?;
             let Some(next) = next else { return Ok(None) };
             walk = next;
             if !revoked.is_empty() || !has_time() {

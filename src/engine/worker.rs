@@ -116,7 +116,8 @@ impl<Q: QlikApi> Engine<Q> {
     /// Whether the lease covers the effect, were it answered at the last moment. Nothing is
     /// deleted on the word of a row that may be in other hands, either.
     fn may_send(&self, effect: &Effect, lease: &Lease) -> bool {
-        !is_fenced(effect.kind()) || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
+        !effect.kind().needs_a_certain_lease()
+            || lease.covers(self.clock.elapsed(), self.terms.request_timeout)
     }
 
     /// Whether the hour's removals have room for a duplicate. Where the database does not
@@ -241,12 +242,6 @@ impl<Q: QlikApi> Engine<Q> {
             }
         }
     }
-}
-
-/// Whether it must end while the lease is certain: what cannot be repeated, and what takes
-/// something away.
-pub(super) const fn is_fenced(effect: EffectKind) -> bool {
-    !effect.is_repeatable() || effect.is_deletion()
 }
 
 /// Whether nobody has said anything else of the tenant since it was claimed, or stopped its

@@ -11,10 +11,10 @@ use crate::cli::source::Source;
 use crate::domain::drift::DriftKind;
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::ClientId;
-use crate::engine::adopt::{Adopted, Adoption, Fate};
-use crate::engine::inspect::Inspector;
 use crate::postgres::inspect::Target;
 use crate::qlik::Cloud;
+use crate::visits::adopt::{Adopted, Adoption, Fate};
+use crate::visits::inspect::Inspector;
 
 /// The tenant's row must have no client yet: insert it with `not_before` far in the future,
 /// or pause it, so that the daemon makes none meanwhile. The client gets our mark, and the

@@ -14,10 +14,10 @@ use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
 use crate::domain::drift::{Drift, DriftKind, ForPeople, Value};
 use crate::domain::phase::Phase;
-use crate::engine::inspect::{Audited, NotDone};
 use crate::postgres::inspect::Target;
 use crate::postgres::tenants::Allowed;
 use crate::postgres::{Store, StoreError};
+use crate::visits::inspect::{Audited, NotDone};
 
 const HEADER: [&str; 4] = ["TENANT", "KIND", "WANTED", "FOUND"];
 

@@ -6,10 +6,10 @@ use anyhow::anyhow;
 
 use crate::cli::exit::Code;
 use crate::cli::output;
-use crate::engine::inspect::NotDone;
 use crate::postgres::Store;
 use crate::postgres::inspect::Target;
 use crate::postgres::tenants::Status;
+use crate::visits::inspect::NotDone;
 
 pub(in crate::cli) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {
     let found = store.status(external_id).await?;

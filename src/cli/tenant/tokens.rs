@@ -12,7 +12,7 @@ use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
 use crate::domain::ids::{TokenId, UserId};
 use crate::domain::token::SeenToken;
-use crate::engine::tokens::Revoke;
+use crate::visits::tokens::Revoke;
 
 const HEADER: [&str; 5] = ["TOKEN", "USER", "CLIENT", "LAST USED", "DESCRIPTION"];
 

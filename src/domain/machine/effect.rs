@@ -245,6 +245,13 @@ impl EffectKind {
         }
     }
 
+    /// Whether it must end while the lease is certain: what cannot be repeated, and what takes
+    /// something away.
+    #[must_use]
+    pub const fn needs_a_certain_lease(self) -> bool {
+        !self.is_repeatable() || self.is_deletion()
+    }
+
     /// Whether it goes on batch by batch, by our own pacing.
     #[must_use]
     pub const fn is_in_batches(self) -> bool {

@@ -3,7 +3,7 @@
 use super::paths::{paths_in, shipped_code};
 
 /// What the surfaces for people put together.
-const BELOW_CLI: [&str; 13] = [
+const BELOW_CLI: [&str; 14] = [
     "app",
     "demo",
     "domain",
@@ -17,16 +17,32 @@ const BELOW_CLI: [&str; 13] = [
     "system",
     "telemetry",
     "vault",
+    "visits",
 ];
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &BELOW_CLI),
     ("http", &["telemetry"]),
     ("demo", &BELOW_CLI),
-    ("app", &["domain", "engine", "ports", "postgres", "qlik", "settings", "system", "telemetry", "vault"]),
+    (
+        "app",
+        &[
+            "domain",
+            "engine",
+            "ports",
+            "postgres",
+            "qlik",
+            "settings",
+            "system",
+            "telemetry",
+            "vault",
+            "visits",
+        ],
+    ),
+    ("visits", &["domain", "engine", "ports", "postgres", "telemetry"]),
     ("engine", &["domain", "ports", "postgres", "telemetry", "vault"]),
     ("postgres", &["domain", "ports", "telemetry"]),
     ("qlik", &["domain", "ports", "telemetry"]),

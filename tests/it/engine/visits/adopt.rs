@@ -4,10 +4,10 @@ use std::task::Poll;
 
 use tenantd::domain::ids::{ClientId, Hint, InstallationId, TenantId};
 use tenantd::domain::mark::Mark;
-use tenantd::engine::adopt::{Adoption, Fate};
-use tenantd::engine::inspect::NotDone;
 use tenantd::ports::QlikApi as _;
 use tenantd::simulator::{Created, Endpoint, Fault};
+use tenantd::visits::adopt::{Adoption, Fate};
+use tenantd::visits::inspect::NotDone;
 use uuid::Uuid;
 
 use super::{accepts, client, console, execute, inspector, made_by_hand, tenant};

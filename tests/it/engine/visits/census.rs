@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tenantd::domain::census::{Action, Class};
 use tenantd::domain::ids::TenantId;
 use tenantd::domain::mark::Mark;
-use tenantd::engine::census::Scope;
-use tenantd::engine::census::apply::{Applied, Stop};
-use tenantd::engine::census::plan::{Entry, Plan};
-use tenantd::engine::inspect::Inspector;
 use tenantd::ports::{Clock as _, QlikApi as _};
 use tenantd::simulator::memory::Door;
 use tenantd::simulator::{ClientLedger, Endpoint, Fault, Grant, TokenRequest};
+use tenantd::visits::census::Scope;
+use tenantd::visits::census::apply::{Applied, Stop};
+use tenantd::visits::census::plan::{Entry, Plan};
+use tenantd::visits::inspect::Inspector;
 use uuid::Uuid;
 
 use super::{client, console, execute, inspector, inspector_with, made_by_hand, tenant};

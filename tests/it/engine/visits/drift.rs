@@ -1,8 +1,8 @@
 //! Drift: found with one request, mended by the daemon and by nobody else.
 
 use tenantd::domain::drift::{Drift, DriftKind};
-use tenantd::engine::inspect::{Audited, NotDone};
 use tenantd::simulator::Endpoint;
+use tenantd::visits::inspect::{Audited, NotDone};
 
 use super::{client, console, execute, inspector, tenant};
 use crate::engine::{ledger, rig, row, work_due};

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::domain::mark::Mark;
-use tenantd::engine::adopt::Adoption;
-use tenantd::engine::census::Scope;
-use tenantd::engine::census::apply::Applied;
-use tenantd::engine::inspect::Inspector;
-use tenantd::engine::tokens::Revoke;
 use tenantd::engine::{Engine, Terms};
 use tenantd::ports::Clock;
 use tenantd::simulator::memory::Door;
 use tenantd::simulator::{ClientLedger, Console, Created, Draft};
 use tenantd::vault::KeyKind;
+use tenantd::visits::adopt::Adoption;
+use tenantd::visits::census::Scope;
+use tenantd::visits::census::apply::Applied;
+use tenantd::visits::inspect::Inspector;
+use tenantd::visits::tokens::Revoke;
 
 use super::{host_of, ledger, row};
 use crate::support::rig::{BOT, Rig, terms};

@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 use tenantd::domain::ids::UserId;
-use tenantd::engine::tokens::Revoke;
+use tenantd::visits::tokens::Revoke;
 
 use super::{inspector, tenant};
 use crate::engine::{host_of, ledger, rig, row};

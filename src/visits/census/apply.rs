@@ -8,11 +8,11 @@ use crate::domain::census::{Action, Class, Found};
 use crate::domain::ids::{ClientId, Hint, TenantId};
 use crate::domain::mark::marks_in;
 use crate::domain::region::AllowedHost;
-use crate::engine::hold::deletions_held;
-use crate::engine::inspect::{Inspector, NotDone, of_qlik};
-use crate::engine::tokens::Holder;
+use crate::engine::acts::{TokenHolder, delete_bots};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
+use crate::visits::hold::deletions_held;
+use crate::visits::inspect::{Inspector, NotDone, of_qlik};
 
 use super::plan::{Entry, Plan};
 use super::{Counted, Place, hints_of};
@@ -208,7 +208,7 @@ impl<Q: QlikApi> Inspector<Q> {
         by: &str,
     ) -> Result<Applied, Ended> {
         let bots = self.api.bots_of(host, client).await.map_err(of_qlik(host))?;
-        let has_tokens = self.has_tokens(host, &Holder { client, bots: &bots }).await?;
+        let has_tokens = self.has_tokens(host, &TokenHolder { client, bots: &bots }).await?;
         if bots.is_empty() && !has_tokens {
             return Ok(Applied::Gone);
         }
@@ -225,12 +225,9 @@ impl<Q: QlikApi> Inspector<Q> {
         if self.terms.revoke_by_filter {
             self.api.delete_tokens_of(host, client).await.map_err(&of_host)?;
         } else {
-            self.revoke_all(host, &Holder { client, bots: &bots }).await?;
+            self.revoke_all(host, &TokenHolder { client, bots: &bots }).await?;
         }
-        for bot in &bots {
-            self.api.delete_user(host, bot).await.map_err(&of_host)?;
-        }
-        Ok(())
+        delete_bots(&self.api, host, &bots).await.map_err(of_host)
     }
 
     async fn write_down(&self, entry: &Entry, by: &str) -> Result<(), StoreError> {

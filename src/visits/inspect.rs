@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Terms;
 use crate::domain::drift::{Drift, DriftKind, Expected};
-use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::failure::Failure;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, Fence, TenantId};
-use crate::domain::look::{self, SeenClient};
 use crate::domain::mark::Mark;
 use crate::domain::phase::Phase;
 use crate::domain::profile::WantedClient;
 use crate::domain::region::AllowedHost;
+use crate::engine::Terms;
+use crate::engine::acts::look_closely;
 use crate::ports::QlikApi;
 use crate::postgres::inspect::{Inspected, Target};
 use crate::postgres::tenants::Allowed;
@@ -215,41 +215,6 @@ fn audited_client(row: &Inspected) -> Result<&ClientId, NotDone> {
         let state = if row.is_wanted { "not ready yet" } else { "to be removed" };
         NotDone::Refused(format!("it is {state} (phase {}); there is nothing to compare", row.phase))
     })
-}
-
-/// All clients, of which those of the row could be read in full. Where others bear its mark,
-/// it is known whether we made them.
-pub(super) async fn look<Q: QlikApi>(
-    api: &Q,
-    host: &AllowedHost,
-    mark: &Mark,
-    committed: Option<&ClientId>,
-) -> Result<Vec<SeenClient>, Failure> {
-    let mut seen = api.list_clients(host).await?;
-    if let Some((client, fault)) = look::illegible(mark, committed, &seen) {
-        let kind = FailureKind::IllegibleClient { client: client.to_string(), fault };
-        return Err(Failure::unanswered(kind));
-    }
-    if look::needs_maker(mark, committed, &seen) {
-        look::tell_makers(&mut seen, &api.bot_user(host).await?);
-    }
-    Ok(seen)
-}
-
-/// All clients, and of this one surely whether its consent is trusted: one GET where the
-/// list says so, which Qlik's does.
-pub(super) async fn look_closely<Q: QlikApi>(
-    api: &Q,
-    host: &AllowedHost,
-    mark: &Mark,
-    client: &ClientId,
-) -> Result<Vec<SeenClient>, Failure> {
-    let mut seen = look(api, host, mark, Some(client)).await?;
-    let ours = |seen: &&mut SeenClient| seen.client_id == *client && !seen.is_deleted;
-    for ours in seen.iter_mut().filter(ours).filter(|seen| seen.is_trusted.is_none()) {
-        ours.is_trusted = Some(api.is_trusted(host, client).await?);
-    }
-    Ok(seen)
 }
 
 /// Says whom a failure is of.

@@ -6,53 +6,15 @@ use std::time::Duration;
 
 use super::inspect::{Inspector, NotDone, of_qlik};
 use crate::domain::failure::{Failure, FailureKind};
-use crate::domain::ids::{ClientId, PageCursor, TenantId, TokenId, UserId};
+use crate::domain::ids::{PageCursor, TenantId, TokenId, UserId};
 use crate::domain::region::AllowedHost;
 use crate::domain::token::{SeenToken, TokenPage, Walk, Walked};
+use crate::engine::acts::{TokenHolder, revoke_page};
 use crate::ports::QlikApi;
 use crate::postgres::inspect::Inspected;
 
 /// Longest wait for a turn that a command sits out: what Qlik asks for, and our own pacing.
 const MAX_TURN: Duration = Duration::from_mins(5);
-
-/// Whose tokens are meant.
-pub(super) struct Holder<'a> {
-    /// The client.
-    pub(super) client: &'a ClientId,
-    /// Its bot users.
-    pub(super) bots: &'a [UserId],
-}
-
-/// Revokes the holder's tokens on the page where a walk stands, as many as there is time
-/// for. Returns where to go on, or `None` at the end, and what was revoked.
-pub(super) async fn revoke_page<Q: QlikApi>(
-    api: &Q,
-    host: &AllowedHost,
-    holder: &Holder<'_>,
-    walk: Walk,
-    has_time: impl Fn() -> bool,
-) -> Result<(Option<Walk>, Vec<TokenId>), Failure> {
-    let page = api.page_of_tokens(host, None, walk.at()).await?;
-    let mut revoked = Vec::new();
-    for token in walk.to_revoke(&page, holder.client, holder.bots) {
-        if !revoked.is_empty() && !has_time() {
-            break;
-        }
-        if token.as_str().is_empty() {
-            return Err(Failure::unanswered(FailureKind::Unreadable));
-        }
-        api.delete_token(host, &token).await?;
-        revoked.push(token);
-    }
-    if !revoked.is_empty() {
-        return Ok((Some(walk.again(&page, &revoked)), revoked));
-    }
-    match walk.past(page.next) {
-        Walked::On(walk) => Ok((Some(walk), revoked)),
-        Walked::Ended => Ok((None, revoked)),
-        Walked::Circle => Err(Failure::unanswered(FailureKind::Unreadable)),
-    }
-}
 
 fn past(host: &AllowedHost, walk: Walk, next: Option<PageCursor>) -> Result<Option<Walk>, NotDone> {
     match walk.past(next) {
@@ -143,7 +105,11 @@ impl<Q: QlikApi> Inspector<Q> {
     }
 
     /// Whether a client holds any token.
-    pub(super) async fn has_tokens(&self, host: &AllowedHost, holder: &Holder<'_>) -> Result<bool, NotDone> {
+    pub(super) async fn has_tokens(
+        &self,
+        host: &AllowedHost,
+        holder: &TokenHolder<'_>,
+    ) -> Result<bool, NotDone> {
         let mut walk = Walk::default();
         loop {
             let page = self.page_in_turn(host, None, &walk).await?;
@@ -190,14 +156,14 @@ impl<Q: QlikApi> Inspector<Q> {
             return Err(NotDone::Refused(format!("the tenant has no client (phase {})", row.phase)));
         };
         let bots = self.api.bots_of(host, client).await.map_err(of_qlik(host))?;
-        self.revoke_all(host, &Holder { client, bots: &bots }).await
+        self.revoke_all(host, &TokenHolder { client, bots: &bots }).await
     }
 
     /// Revokes all tokens of a client, however many there are, and waits for its turns.
     pub(super) async fn revoke_all(
         &self,
         host: &AllowedHost,
-        holder: &Holder<'_>,
+        holder: &TokenHolder<'_>,
     ) -> Result<Vec<TokenId>, NotDone> {
         let (mut revoked, mut walk) = (Vec::new(), Walk::default());
         loop {

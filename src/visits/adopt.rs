@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::inspect::{Inspector, NotDone, look_closely, of_qlik};
+use super::inspect::{Inspector, NotDone, of_qlik};
 use crate::domain::census::Known;
 use crate::domain::drift::{Change, Drift, Expected, Field, Value, marked};
 use crate::domain::hints::{SeenSecret, Standing};
@@ -18,6 +18,7 @@ use crate::domain::look::SeenClient;
 use crate::domain::mark::{Owner, marks_in, without};
 use crate::domain::phase::Phase;
 use crate::domain::region::AllowedHost;
+use crate::engine::acts::look_closely;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 use crate::postgres::inspect::Inspected;
