@@ -19,6 +19,7 @@ pub mod effect;
 pub mod failed;
 pub mod next;
 pub mod rest;
+mod waits;
 
 pub use class::class_of;
 pub use decision::{Ailment, AuditChange, Decision, Next, Progress, RecheckChange, Rest, SecretChange};

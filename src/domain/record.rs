@@ -9,141 +9,25 @@
 //! somebody else says of the tenant ([`Seen`]) is read and never written, but for what a
 //! commit of the same generation has used up.
 
+mod columns;
 mod due;
 mod progress;
 mod secrets;
 mod stand;
 
+pub use columns::{Record, Seen, Tried, Unreadable};
 pub use secrets::VersionsUsedUp;
 
 use chrono::{DateTime, Utc};
 
-use super::drift::DriftKind;
 use super::hints::StoredSecret;
-use super::ids::{ClientId, Hint};
-use super::machine::effect::EffectKind;
 use super::machine::failed;
 use super::machine::{Decision, Rest, SecretChange};
 use super::mark::Mark;
 use super::phase::Phase;
-use super::place::Hold;
 use super::retry::Policy;
-use super::rights::MissingRights;
-use super::tenant::{Due, RepairScope, State, Tenant, Unanswered};
+use super::tenant::{Due, State, Tenant};
 use super::when::{When, earliest};
-
-/// The core's columns of a tenant, and its secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// How far the tenant is.
-    pub phase: Phase,
-    /// The committed client.
-    pub client: Option<ClientId>,
-    /// A request that may have been sent.
-    pub unanswered: Option<Unanswered>,
-    /// Until then it may still land; `None` while it may be in flight.
-    pub settles: Option<When>,
-    /// The hints that were visible when the first intent to mint of this series was recorded.
-    pub snapshot: Option<Vec<Hint>>,
-    /// The client was found after a lost create.
-    pub is_adopted: bool,
-    /// A secret was already minted afresh.
-    pub is_afresh: bool,
-    /// What the row says of Qlik may be out of date.
-    pub must_look: bool,
-    /// Clients of this life that somebody else deleted.
-    pub left: Vec<ClientId>,
-    /// Its secrets, the oldest first.
-    pub stored: Vec<StoredSecret>,
-    /// The number of the current secret.
-    pub version: Option<i32>,
-    /// When it was first ready in this life.
-    pub ready: Option<When>,
-    /// Failures since the last progress.
-    pub failures: u32,
-    /// The last progress, moved forward by every wait that is not held against the tenant.
-    pub progress: When,
-    /// When the new credential was first refused.
-    pub proof_refused: Option<When>,
-    /// When our client was first not to be seen.
-    pub client_missing: Option<When>,
-    /// When the region's credential was last refused here.
-    pub credential_refused: Option<When>,
-    /// The effect to which the region lacked the right when it was last needed here.
-    pub awaits_right: Option<EffectKind>,
-    /// Since when it is refused here.
-    pub right_refused: Option<When>,
-    /// When to look for a second client of ours.
-    pub recheck: Option<When>,
-    /// When the next previous secret is to be deleted.
-    pub retirement: Option<When>,
-    /// When to compare with Qlik.
-    pub audit: Option<When>,
-    /// When that was last done.
-    pub audited: Option<When>,
-    /// How the client differed then.
-    pub drift: Vec<DriftKind>,
-    /// Since when it is known to differ.
-    pub drifted: Option<When>,
-    /// Its owner's edit, until the client follows.
-    pub edited: Option<When>,
-    /// What of its drift may be mended now.
-    pub repair: Option<RepairScope>,
-    /// Why it rests.
-    pub wait_reason: Option<String>,
-    /// Why it waits for somebody to act.
-    pub parked_reason: Option<String>,
-    /// The same in words.
-    pub message: Option<String>,
-    /// Since when it stands so.
-    pub reason_since: When,
-    /// Until then it waits after what Qlik answered, whoever wakes it.
-    pub backoff: Option<When>,
-    /// When somebody should go on.
-    pub due: Option<When>,
-}
-
-/// What the row says besides: what its owner wants, and what others have said of it. All of
-/// it as it was at one instant.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// The instant, by the database's clock.
-    pub now: DateTime<Utc>,
-    /// Counts what owner and others have said. A commit of another one decided on less.
-    pub generation: i64,
-    /// The tenant should have a credential.
-    pub is_present: bool,
-    /// Its removal was let through.
-    pub is_admitted: bool,
-    /// The version that its owner asks for, at least.
-    pub desired_version: i32,
-    /// No secret gets a lower number.
-    pub version_floor: i32,
-    /// Nothing is sent before.
-    pub not_before: Option<DateTime<Utc>>,
-    /// An operator keeps the daemon away from it, until then or until further notice.
-    pub paused: Option<Option<DateTime<Utc>>>,
-    /// The intent to create was recorded by this very claim.
-    pub is_fresh_intent: bool,
-    /// What may not be done at Qlik until an operator has said so.
-    pub hold: Option<Hold>,
-    /// What its region is known to lack the right to.
-    pub rights: MissingRights,
-}
-
-/// An effect that was tried, and whether it worked.
-#[derive(Debug, Clone, Copy)]
-pub struct Tried {
-    /// Which.
-    pub effect: EffectKind,
-    /// It did.
-    pub is_done: bool,
-}
-
-/// A record that no version of this program writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("phase {0} without a client")]
-pub struct Unreadable(pub Phase);
 
 impl Record {
     /// The tenant as a worker takes it up.

@@ -11,7 +11,10 @@
 //! The rule: a row whose host, profile or region does not allow a create never
 //! leaves `pending` here, and a region with an open breaker is not claimed from.
 
+mod claimed;
 mod row;
+
+pub use claimed::Claimed;
 
 use std::time::Duration;
 
@@ -20,11 +23,9 @@ use sqlx::types::Json;
 use self::row::{ClaimRow, RightRow};
 use super::rows::{Instant, SecretRow};
 use super::{Store, StoreError, interval};
-use crate::domain::ids::{ExternalId, Fence, ProfileName, RegionName, TenantId};
+use crate::domain::ids::{ProfileName, TenantId};
 use crate::domain::phase::Phase;
-use crate::domain::record::{Record, Seen};
 use crate::domain::region::RegionMap;
-use crate::domain::tenant::Tenant;
 
 /// What a claim is made with.
 #[derive(Debug, Clone)]
@@ -71,35 +72,6 @@ impl ClaimTerms {
     pub(super) fn profiles(&self) -> &[String] {
         &self.profiles
     }
-}
-
-/// A row that is ours until its lease runs out.
-#[derive(Debug)]
-pub struct Claimed {
-    /// The row.
-    pub tenant_id: TenantId,
-    /// The pipeline's key.
-    pub external_id: ExternalId,
-    /// The host as the row says it.
-    pub host: String,
-    /// The region that allows it, where one does.
-    pub region: Option<RegionName>,
-    /// Which profile it wants.
-    pub profile: ProfileName,
-    /// Its own client name.
-    pub client_name: Option<String>,
-    /// Its own redirect URIs.
-    pub redirect_uris: Option<Vec<String>>,
-    /// What writes must match.
-    pub fence: Fence,
-    /// The row as the core sees it.
-    pub tenant: Tenant,
-    /// What is stored of it.
-    pub record: Box<Record>,
-    /// What owner and others have said.
-    pub seen: Seen,
-    /// Age of the row.
-    pub age: Duration,
 }
 
 /// What a claim brought.
@@ -221,6 +193,8 @@ impl Store {
                                      WHEN s.lease_holder IS NOT NULL AND t.unanswered IS NOT NULL
                                      THEN coalesce(t.settles_at, t.lease_expires_at + $6)
                                      ELSE t.settles_at END,
+                   -- What may go now goes, whatever stood in its way.
+                   backoff_at = CASE WHEN s.is_removal AND t.phase <> 'removing' THEN NULL ELSE t.backoff_at END,
                    recheck_at = CASE WHEN s.is_admitted AND s.is_settling THEN greatest(t.recheck_at, s.settles_at + $6)
                                      WHEN s.lease_holder IS NOT NULL AND t.unanswered = 'create'
                                      THEN greatest(t.recheck_at, tenantd.clock() + 2 * $6::interval)

@@ -11,7 +11,7 @@ use super::decision::{Ailment, Decision, Progress, RecheckChange, Rest, SecretCh
 use super::done::removal::nothing_came;
 use super::done::secrets::mint_anew;
 use super::effect::{Effect, EffectKind};
-use super::rest::{right_missing, settling};
+use super::waits::{right_missing, settling};
 use crate::domain::failure::{Failure, FailureKind};
 use crate::domain::reason::{ParkReason, WaitReason};
 use crate::domain::retry::{Jitter, Policy, RetryClass};

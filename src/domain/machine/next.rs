@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::decision::{Next, Rest};
 use super::effect::{Effect, EffectKind};
-use super::rest::{held, right_missing, settling};
+use super::waits::{held, right_missing, settling};
 use crate::domain::ids::ClientId;
 use crate::domain::tenant::{Check, Duty, Entry, Mend, MintEntry, Removal, State, Tenant};
 

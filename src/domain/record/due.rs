@@ -14,7 +14,7 @@ use super::super::mark::Mark;
 use super::super::phase::Phase;
 use super::super::retry::Policy;
 use super::super::when::{When, earliest, latest};
-use super::{Record, Seen};
+use super::columns::{Record, Seen};
 
 /// How often a ready tenant looks whether deletions were agreed to. The agreement wakes it.
 const HELD_EVERY: Duration = Duration::from_mins(15);
@@ -61,9 +61,7 @@ pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
     let is_early = record.phase == Phase::Pending;
     let early = seen.not_before.filter(|instant| is_early && *instant > seen.now).map(Awaited::Start);
     let budget = !seen.is_present && !seen.is_admitted && !is_going(record.phase);
-    // What may go now goes, whatever stood in its way.
-    let is_kept = !may_be_removed(record.phase, seen);
-    let backoff = record.backoff.filter(|when| is_kept && !when.is_over(seen.now));
+    let backoff = record.backoff.filter(|when| !when.is_over(seen.now));
     let parked = record.parked_reason.as_ref().map(|_| Awaited::Somebody);
     parked
         .or(seen.paused.map(Awaited::Pause))

@@ -5,7 +5,8 @@
 
 use super::super::machine::{Ailment, Decision, Progress, Rest, SecretChange};
 use super::super::when::When;
-use super::{Record, Seen, Tried, due};
+use super::columns::{Record, Seen, Tried};
+use super::due;
 
 impl Record {
     pub(super) fn note_progress(&mut self, before: &Self, decision: &Decision, tried: Option<Tried>) {

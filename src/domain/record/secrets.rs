@@ -7,7 +7,7 @@ use super::super::hints::{Standing, StoredSecret};
 use super::super::machine::SecretChange;
 use super::super::reason::WaitReason;
 use super::super::when::When;
-use super::{Record, Seen};
+use super::columns::{Record, Seen};
 
 /// There is no number left for a further secret of this tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@
 
 use super::super::phase::Phase;
 use super::super::tenant::{Check, Entry, MintEntry, Removal, Series, State, Tenant};
-use super::{Record, Seen, Unreadable};
+use super::columns::{Record, Seen, Unreadable};
 use crate::domain::ids::ClientId;
 
 impl Record {

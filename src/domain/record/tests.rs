@@ -8,6 +8,9 @@ use super::super::model::{MARK, POLICY, Step, many_walks, walk};
 use super::super::tenant::{Check, State};
 use super::*;
 use crate::domain::hints::Standing;
+use crate::domain::ids::ClientId;
+use crate::domain::place::Hold;
+use crate::domain::tenant::RepairScope;
 
 const WITHOUT_AUDITS: Policy = Policy { audit_every: None, ..POLICY };
 

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::types::{Json, Uuid};
 
-use super::Claimed;
+use super::claimed::Claimed;
 use crate::domain::drift::DriftKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::machine::effect::EffectKind;

@@ -86,7 +86,7 @@ impl House {
 }
 
 fn is_test(path: &str) -> bool {
-    path.ends_with("tests.rs") || path.contains("/tests/")
+    path.ends_with("tests.rs") || path.contains("/tests/") || path.starts_with("domain/model")
 }
 
 fn module_of(path: &str) -> Module {

@@ -9,7 +9,7 @@ use crate::domain::look::{self, SeenClient};
 use crate::domain::machine::decision::{
     self, Decision, RecheckChange, Rest, SecretChange, hold as hold_lease,
 };
-use crate::domain::machine::rest::held;
+use crate::domain::machine::waits::held;
 use crate::domain::retry::Policy;
 use crate::domain::tenant::{Removal, State, Tenant};
 use crate::domain::token::Walk;
