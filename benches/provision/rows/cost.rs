@@ -27,8 +27,49 @@ pub(super) fn run(options: &Options) {
         "{LATENCY:?} a call: CPU {:.2} × floor, tenants/s {:.2} × floor (medians).",
         ratios.0, ratios.1
     ));
+    profile(&mut report, tenants);
     report.write();
 }
+
+/// Where the database's time goes, statement by statement, in a run of its own: counting
+/// costs, too.
+fn profile(report: &mut Report, tenants: u32) {
+    let settings = ["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track_planning=on"];
+    let stage = Stage::new(Duration::ZERO, CONCURRENCY, &settings);
+    let database = stage.fresh_database(tenants);
+    stage.write(&database, "CREATE EXTENSION pg_stat_statements; SELECT pg_stat_statements_reset()");
+    stage.work_off(&database);
+    let rows: Vec<(String, i64, f64, f64, f64, f64)> = stage.rows(&database, PROFILE);
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(name, calls, planning, execution, share, buffers)| {
+            vec![
+                name,
+                format!("{:.2}", f64::from(i32::try_from(calls).unwrap_or(i32::MAX)) / f64::from(tenants)),
+                format!("{planning:.2}"),
+                format!("{execution:.2}"),
+                format!("{:.0} %", share * 100.0),
+                format!("{buffers:.0}"),
+            ]
+        })
+        .collect();
+    report
+        .line("The database's time by statement, no latency (`pg_stat_statements`, in a run of its own):\n");
+    report.table(&["statement", "a tenant", "planning, ms", "execution, ms", "share", "buffers"], &rows);
+}
+
+/// Our statements begin with their name.
+const PROFILE: &str = r"
+    SELECT coalesce(substring(query from '-- ([a-z_.]+)'), left(regexp_replace(query, '\s+', ' ', 'g'), 40)) AS name,
+           sum(calls)::bigint,
+           sum(total_plan_time) / sum(calls),
+           sum(total_exec_time) / sum(calls),
+           sum(total_plan_time + total_exec_time) / sum(sum(total_plan_time + total_exec_time)) OVER (),
+           (sum(shared_blks_hit + shared_blks_read) / sum(calls))::float8
+      FROM pg_stat_statements
+     GROUP BY 1
+     ORDER BY sum(total_plan_time + total_exec_time) DESC
+     LIMIT 10";
 
 /// The medians of the ratios of CPU and of tenants per second.
 fn at(report: &mut Report, latency: Duration, tenants: u32, rounds: u32) -> (f64, f64) {
