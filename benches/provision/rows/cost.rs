@@ -67,6 +67,7 @@ const PROFILE: &str = r"
            sum(total_plan_time + total_exec_time) / sum(sum(total_plan_time + total_exec_time)) OVER (),
            (sum(shared_blks_hit + shared_blks_read) / sum(calls))::float8
       FROM pg_stat_statements
+     WHERE calls > 0
      GROUP BY 1
      ORDER BY sum(total_plan_time + total_exec_time) DESC
      LIMIT 10";
