@@ -136,7 +136,7 @@ impl Store {
             -- tenants.commit
             WITH decided AS (
                 SELECT *
-                  FROM jsonb_to_recordset($1::text::jsonb) AS d (
+                  FROM json_to_recordset($1::text::json) AS d (
                        tenant_id uuid, epoch bigint, step integer, generation bigint,
                        is_intent boolean, is_held boolean, keeps_lease boolean,
                        phase text, client_id text, unanswered text, settles_at timestamptz, settles_after bigint,
@@ -154,7 +154,9 @@ impl Store {
                        recheck_at timestamptz, recheck_after bigint, retire_at timestamptz, retire_after bigint,
                        audit_at timestamptz, audit_after bigint, audited_at timestamptz, audited_after bigint,
                        edited_at timestamptz, edited_after bigint, repair_scope text,
-                       due_at timestamptz, due_after bigint, secrets jsonb, attempts jsonb)
+                       due_at timestamptz, due_after bigint, secrets json, attempts json)
+                 -- Asked once, before anything is locked.
+                 WHERE tenantd.assert_recognised()
             ), hold AS (
                 -- Somebody may have agreed since the decision; who agrees now waits for this commit, and
                 -- then wakes the row.
@@ -171,7 +173,6 @@ impl Store {
                           AND x.lease_epoch = d.epoch
                           AND x.lease_step = d.step
                           AND (x.generation = d.generation OR NOT d.is_intent)
-                          AND tenantd.assert_recognised()
                           FOR NO KEY UPDATE SKIP LOCKED) AS t
             ), written AS (
                 UPDATE tenantd.tenants AS t
@@ -229,7 +230,7 @@ impl Store {
             ), secret AS (
                 SELECT w.tenant_id, s.*
                   FROM written AS w
-                 CROSS JOIN LATERAL jsonb_to_recordset(w.secrets) AS s (
+                 CROSS JOIN LATERAL json_to_recordset(w.secrets) AS s (
                        secret_id bigint, is_gone boolean, standing text, hint text, version integer,
                        proven_at timestamptz, proven_after bigint, retire_at timestamptz, retire_after bigint,
                        client_id text, sealed text, key_id text)
@@ -258,7 +259,7 @@ impl Store {
                 SELECT w.tenant_id, a.phase, a.effect, a.outcome, a.http_status, a.error_code, a.trace_id, a.message,
                        tenantd.clock() - a.began_ms_ago * interval '1 millisecond', a.duration_ms, $3
                   FROM written AS w
-                 CROSS JOIN LATERAL jsonb_to_recordset(w.attempts) AS a (
+                 CROSS JOIN LATERAL json_to_recordset(w.attempts) AS a (
                        phase text, effect text, outcome text, http_status smallint, error_code text, trace_id text,
                        message text, began_ms_ago integer, duration_ms integer)
             )
