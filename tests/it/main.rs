@@ -17,6 +17,7 @@ mod layers;
 mod lifetimes;
 mod no_plaintext;
 mod odd_databases;
+mod open_transaction;
 mod outages;
 mod pgbouncer;
 mod processes;
