@@ -26,3 +26,4 @@ mod schedules;
 mod schema;
 mod support;
 mod tried;
+mod upgrade;
