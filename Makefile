@@ -62,6 +62,10 @@ drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
 drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
 	tests/drivers/run.sh
 
+.PHONY: upgrade
+upgrade: install-postgres ## Run the previous version and this one side by side, and upgrade what it left
+	scripts/with-previous
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

@@ -341,6 +341,14 @@ CREATE TABLE tenantd.passes (
     CONSTRAINT passes_pkey PRIMARY KEY (pass)
 );
 
+-- Leases on rows that somebody had locked when they were to be renewed. What is over is deleted by the heartbeats.
+CREATE TABLE tenantd.lease_extensions (
+    tenant_id   uuid NOT NULL,         -- Whose row is leased.
+    lease_epoch bigint NOT NULL,       -- The claim that is extended; it says nothing of any other.
+    expires_at  timestamptz NOT NULL,  -- Until then nobody else claims the row.
+    CONSTRAINT lease_extensions_pkey PRIMARY KEY (tenant_id)
+);
+
 -- All other functions -----------------------------------------------------------------------
 
 -- A consumer says: every instance of mine has switched to this version. Only the current version is accepted.
@@ -1034,6 +1042,14 @@ BEGIN
     RETURN NEW;
 END
 $function$;
+
+-- Whether the holder of this claim was alive when the row was locked, and may still be. Asked only where the lease in the row has run out.
+CREATE FUNCTION tenantd.is_lease_extended(tenant_id uuid, lease_epoch bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (EXISTS (SELECT FROM tenantd.lease_extensions e WHERE ((e.tenant_id = is_lease_extended.tenant_id) AND (e.lease_epoch = is_lease_extended.lease_epoch) AND (e.expires_at > tenantd.clock()))));
 
 -- Views: the contract with readers ----------------------------------------------------------
 

@@ -74,6 +74,9 @@ GRANT EXECUTE ON FUNCTION
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
 
+-- Whether a lease goes on beside its row: asked by claims, and by whoever explains them.
+GRANT EXECUTE ON FUNCTION tenantd.is_lease_extended(uuid, bigint) TO tenantd_daemon, tenantd_operator;
+
 -- What a rollout leaves out.
 GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text), tenantd.stopped_regions() TO tenantd_daemon;
 -- Whom a region is probed with.
@@ -172,6 +175,8 @@ GRANT UPDATE (due_at, taken_at, holder) ON tenantd.schedules TO tenantd_daemon;
 GRANT SELECT ON tenantd.counts, tenantd.totals TO tenantd_daemon;
 GRANT UPDATE (tenants, ready, under_way, removed) ON tenantd.counts TO tenantd_daemon;
 GRANT SELECT, DELETE ON tenantd.count_deltas TO tenantd_daemon;
+-- Leases on rows that somebody has locked.
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenantd.lease_extensions TO tenantd_daemon;
 -- How far a walk over all tenants came.
 GRANT SELECT, INSERT, UPDATE ON tenantd.passes TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.
@@ -185,7 +190,8 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rights, tenantd.rollouts,
                 tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
-                tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.passes, tenantd._sqlx_migrations
+                tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.passes, tenantd.lease_extensions,
+                tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

@@ -147,7 +147,9 @@ impl Store {
                           AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
-                          AND (lease_expires_at IS NULL OR lease_expires_at <= tenantd.clock())
+                          AND (lease_expires_at IS NULL
+                               OR lease_expires_at <= tenantd.clock()
+                                  AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch))
                           AND ($10::uuid IS NULL OR tenant_id = $10)
                         ORDER BY claim_rank
                         LIMIT $7

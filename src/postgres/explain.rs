@@ -194,9 +194,16 @@ impl Store {
                    t.phase = ANY ($6::text[]) AS "is_phase_known!",
                    NOT coalesce(t.paused_at IS NULL OR t.paused_until <= tenantd.clock(), false) AS "is_paused!",
                    t.paused_at, t.paused_until, t.pause_reason,
-                   NOT coalesce(t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock(), false)
+                   NOT coalesce(t.lease_expires_at IS NULL
+                                OR t.lease_expires_at <= tenantd.clock()
+                                   AND NOT tenantd.is_lease_extended(t.tenant_id, t.lease_epoch), false)
                        AS "is_leased!",
-                   t.leased_at, t.lease_expires_at, t.lease_holder
+                   t.leased_at,
+                   greatest(t.lease_expires_at,
+                            (SELECT e.expires_at FROM tenantd.lease_extensions AS e
+                              WHERE e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch))
+                       AS lease_expires_at,
+                   t.lease_holder
               FROM tenantd.tenants AS t
               LEFT JOIN LATERAL (
                    SELECT p.region

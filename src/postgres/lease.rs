@@ -18,7 +18,8 @@ pub struct Renewal {
 
 impl Store {
     /// Renews our leases on these rows. A row that an owner's open transaction has
-    /// locked is passed by, so that one pipeline cannot stop the renewal of all.
+    /// locked is passed by, so that one pipeline cannot stop the renewal of all; that we are
+    /// alive is written beside it, so that nobody claims it before what we hold is written.
     ///
     /// # Errors
     ///
@@ -35,7 +36,7 @@ impl Store {
             r#"
             -- leases.renew
             WITH ours AS (
-                SELECT t.tenant_id
+                SELECT t.tenant_id, t.lease_epoch
                   FROM tenantd.tenants AS t
                   JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
                     ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
@@ -53,6 +54,21 @@ impl Store {
                   FROM free
                  WHERE t.tenant_id = free.tenant_id
                 RETURNING t.tenant_id
+            ), extended AS (
+                INSERT INTO tenantd.lease_extensions AS e (tenant_id, lease_epoch, expires_at)
+                SELECT tenant_id, lease_epoch, tenantd.clock() + $3::interval
+                  FROM ours
+                 WHERE tenant_id NOT IN (SELECT tenant_id FROM free)
+                 ORDER BY tenant_id
+                ON CONFLICT (tenant_id) DO UPDATE SET lease_epoch = excluded.lease_epoch, expires_at = excluded.expires_at
+                 WHERE e.lease_epoch <= excluded.lease_epoch
+            ), over AS (
+                DELETE FROM tenantd.lease_extensions
+                 WHERE tenant_id IN (SELECT e.tenant_id
+                                       FROM tenantd.lease_extensions AS e
+                                      WHERE e.expires_at <= tenantd.clock()
+                                        AND e.tenant_id <> ALL (ARRAY(SELECT tenant_id FROM ours))
+                                        FOR UPDATE SKIP LOCKED)
             )
             SELECT ours.tenant_id, renewed.tenant_id IS NOT NULL AS "is_renewed!"
               FROM ours
@@ -91,7 +107,8 @@ impl Store {
              WHERE tenant_id = $1
                AND tenantd.assert_recognised()
                AND (lease_holder IS NULL
-                    OR lease_expires_at <= tenantd.clock() AND (unanswered IS NULL OR settles_at IS NOT NULL))
+                    OR lease_expires_at <= tenantd.clock() AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch)
+                       AND (unanswered IS NULL OR settles_at IS NOT NULL))
             RETURNING lease_epoch
             "#,
             tenant.0,

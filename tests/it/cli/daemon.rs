@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::support::{Bench, Scratch};
 use crate::support::fleet::Fleet;
+use crate::support::process::{page, status};
 use crate::support::rig::SUFFIX;
 
 /// Nothing here takes longer, unless it hangs.
@@ -66,21 +67,6 @@ impl Daemon {
         let code = tokio::time::timeout(LIMIT, rest).await.expect("the daemon ends");
         (code, self.said.join("\n"))
     }
-}
-
-/// The status of a page.
-async fn status(address: &str, path: &str) -> u16 {
-    page(address, path).await.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-/// A page with its head.
-async fn page(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 async fn given_fleet() -> (Fleet, Scratch, PathBuf) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sqlx::Executor;
 use tenantd::domain::machine::Next;
 use tenantd::ports::Clock;
 use tenantd::postgres::StoreError;
@@ -168,6 +169,45 @@ async fn one_row_that_an_owner_has_locked_does_not_stop_the_renewal_of_the_other
     assert_eq!(renewed.len(), 2, "both are still ours");
     assert_eq!(renewed.iter().filter(|renewal| renewal.is_renewed).count(), 1);
     owner.rollback().await.unwrap();
+}
+
+/// The lease in the row runs out, and its holder is well: what it holds in memory would be lost.
+#[tokio::test]
+async fn a_row_that_is_locked_beyond_its_lease_stays_its_holders_for_as_long_as_that_lives() {
+    let rig = rig().await;
+    let (holder, other) = (rig.replica().await, rig.replica().await);
+    rig.given_tenant("acme").await;
+    let claimed = rig.claim(&holder).await.unwrap();
+    let held = [(claimed.tenant_id, claimed.fence)];
+    let mut owner = rig.pool().begin().await.unwrap();
+    owner.execute("UPDATE tenantd.tenants SET labels = '{\"a\": 1}'").await.unwrap();
+    for _ in 0..4 {
+        rig.advance(LEASE / 2).await;
+        assert!(!holder.store.renew(&held, LEASE).await.unwrap()[0].is_renewed);
+    }
+    owner.commit().await.unwrap();
+
+    assert_eq!(claimed_by(&other).await, 0, "its holder lives");
+    assert!(other.store.lease_one(claimed.tenant_id, LEASE).await.unwrap().is_none(), "nor is it probed");
+    let is_explained: bool =
+        sqlx::query_scalar("SELECT tenantd.is_lease_extended(tenant_id, lease_epoch) FROM tenantd.tenants")
+            .fetch_one(rig.pool())
+            .await
+            .unwrap();
+    assert!(is_explained);
+    rig.advance(LEASE).await;
+    assert_eq!(claimed_by(&other).await, 1, "it died, and a lease later somebody else goes on");
+    other.store.renew(&[], LEASE).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM tenantd.lease_extensions")
+        .fetch_one(rig.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "what is over is deleted");
+    assert!(holder.store.renew(&held, LEASE).await.unwrap().is_empty(), "and it hears that it lost the row");
+}
+
+async fn claimed_by(replica: &Replica) -> usize {
+    replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows.len()
 }
 
 /// A failover may forget claims, and whoever made them goes on with epochs that the

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tenantd::system::OsEntropy;
 use tenantd::vault::{KeyKind, generate_key_set};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::fleet::Fleet;
 use super::rig::SUFFIX;
@@ -48,6 +50,15 @@ impl Home {
         home
     }
 
+    /// From here on its daemons have the rights of this role and no more.
+    pub(crate) fn become_role(&self, fleet: &Fleet, role: &str) {
+        let url = &fleet.db.url;
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let config = std::fs::read_to_string(self.path("tenantd.toml")).unwrap();
+        let config = config.replace(url, &format!("{url}{joint}options=-c%20role%3D{role}"));
+        self.write("tenantd.toml", &config);
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -61,7 +72,12 @@ impl Home {
 
     /// A command of the program with this configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantd"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_tenantd")), arguments)
+    }
+
+    /// A command of another version of the program.
+    pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).arg("--config").arg(self.path("tenantd.toml")).stdin(Stdio::null());
         command
     }
@@ -72,9 +88,25 @@ impl Home {
 
     /// A daemon that logs into a file of this directory.
     pub(crate) fn daemon(&self, log: &str) -> Daemon {
+        self.daemon_of(Path::new(env!("CARGO_BIN_EXE_tenantd")), log)
+    }
+
+    /// A daemon of another version of the program.
+    pub(crate) fn daemon_of(&self, program: &Path, log: &str) -> Daemon {
         let log = std::fs::File::options().create(true).append(true).open(self.path(log)).unwrap();
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = self.command_of(program, &["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Daemon(child)
+    }
+
+    /// Where the daemon that logs into this file serves HTTP.
+    pub(crate) async fn address(&self, log: &str) -> String {
+        let served = || {
+            let said = std::fs::read_to_string(self.path(log)).unwrap();
+            let line = said.lines().find(|line| line.contains("serves /healthz"))?;
+            Some(line.split("http://").nth(1)?.split(' ').next()?.to_owned())
+        };
+        eventually("it serves HTTP", Duration::from_mins(1), || async { served().is_some() }).await;
+        served().unwrap()
     }
 }
 
@@ -135,6 +167,21 @@ where
         }
     };
     assert!(tokio::time::timeout(limit, waiting).await.is_ok(), "not within {limit:?}: {what}");
+}
+
+/// The status of a page.
+pub(crate) async fn status(address: &str, path: &str) -> u16 {
+    page(address, path).await.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A page with its head.
+pub(crate) async fn page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// Every file below a directory that holds these bytes.

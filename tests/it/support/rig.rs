@@ -44,7 +44,7 @@ pub(crate) const OVERLAP: Duration = Duration::from_hours(24);
 pub(crate) struct TestClock(Arc<Mutex<Duration>>);
 
 impl TestClock {
-    fn epoch() -> DateTime<Utc> {
+    pub(crate) fn epoch() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 }
@@ -86,6 +86,12 @@ impl Rig {
 
     /// The same on this database.
     pub(crate) async fn on(db: TestDb, behaviour: Behaviour, faults: FaultPlan) -> Self {
+        let world = World::new(behaviour, faults, 7).with_region(SUFFIX, "region-client", "region-secret");
+        Self::in_world(db, world).await
+    }
+
+    /// The same in a world that has a past.
+    pub(crate) async fn in_world(db: TestDb, world: World) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(Duration::from_secs(1))));
         for statement in [
             "CREATE SCHEMA tenantd_test",
@@ -101,7 +107,6 @@ impl Rig {
             .execute(&db.pool)
             .await
             .unwrap();
-        let world = World::new(behaviour, faults, 7).with_region(SUFFIX, "region-client", "region-secret");
         let replicas = connections(&db.url, None);
         let rig = Self { db, clock, world, replicas };
         let replica = rig.replica().await;
