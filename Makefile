@@ -62,6 +62,10 @@ drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
 drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
 	tests/drivers/run.sh
 
+.PHONY: monitoring
+monitoring: install-postgres ## Try alerts and dashboard with Prometheus itself, beside a busy daemon
+	tests/monitoring/run.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy
