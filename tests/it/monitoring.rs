@@ -11,7 +11,10 @@ use serde_json::Value;
 use tenantd::telemetry::metrics::{self, Kind};
 
 const ALERTS: &str = include_str!("../../deploy/monitoring/alerts.yaml");
-const CASES: &str = include_str!("../../deploy/monitoring/alerts_test.yaml");
+const CASES: &str = concat!(
+    include_str!("../../deploy/monitoring/alerts_test.yaml"),
+    include_str!("../../deploy/monitoring/alerts_slow_test.yaml")
+);
 const DASHBOARD: &str = include_str!("../../deploy/monitoring/dashboard.json");
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const MONITORING: &str = include_str!("../../docs/monitoring.md");
@@ -72,7 +75,7 @@ fn section(alert: &str) -> Option<&'static str> {
 fn every_metric_that_alerts_and_dashboard_name_is_one_of_ours() {
     for (file, text) in [
         ("alerts.yaml", ALERTS),
-        ("alerts_test.yaml", CASES),
+        ("alerts_test.yaml, alerts_slow_test.yaml", CASES),
         ("dashboard.json", DASHBOARD),
         ("docs/metrics.md", METRICS),
         ("docs/monitoring.md", MONITORING),

@@ -18,7 +18,7 @@ if [ -z "${MONITORING_SERVER:-}" ]; then
     bin=$("$repository/scripts/install-prometheus")
     export PATH="$bin:$PATH"
     promtool check rules "$rules/alerts.yaml"
-    (cd "$rules" && promtool test rules alerts_test.yaml)
+    (cd "$rules" && promtool test rules alerts_test.yaml alerts_slow_test.yaml)
     cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd
     # Runs this script again, beside a server that ends with it.
     exec "$repository/scripts/with-postgres" \
