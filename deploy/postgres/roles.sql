@@ -173,7 +173,8 @@ GRANT SELECT ON tenantd.counts, tenantd.totals TO tenantd_daemon;
 GRANT UPDATE (tenants, ready, under_way, removed) ON tenantd.counts TO tenantd_daemon;
 GRANT SELECT, DELETE ON tenantd.count_deltas TO tenantd_daemon;
 -- Who is to be judged by the objective: triggers add them, with their owner's rights.
-GRANT SELECT, DELETE ON tenantd.awaited TO tenantd_daemon;
+-- (Without UPDATE of some column nobody may ask for what is not locked.)
+GRANT SELECT, DELETE, UPDATE (since) ON tenantd.awaited TO tenantd_daemon;
 -- How far a walk over all tenants came.
 GRANT SELECT, INSERT, UPDATE ON tenantd.passes TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.

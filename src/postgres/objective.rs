@@ -38,14 +38,17 @@ impl Store {
             let batch = sqlx::query!(
                 r#"
                 -- objective.judge
-                WITH due AS (
-                    DELETE FROM tenantd.awaited
-                     WHERE tenant_id = ANY (ARRAY(SELECT tenant_id FROM tenantd.awaited
-                                                   WHERE since <= tenantd.clock() - $1::interval
-                                                   ORDER BY since LIMIT $2))
-                       -- Wanted anew since the list was made: not now.
-                       AND since <= tenantd.clock() - $1::interval
-                    RETURNING tenant_id, since, since + $1::interval AS until
+                WITH over AS MATERIALIZED (
+                    -- Waits for nobody, so that no owner's statement meets a deadlock for it:
+                    -- whom somebody wants anew at this moment is judged another time.
+                    SELECT tenant_id FROM tenantd.awaited
+                     WHERE since <= tenantd.clock() - $1::interval
+                     ORDER BY since LIMIT $2
+                       FOR UPDATE SKIP LOCKED
+                ), due AS (
+                    DELETE FROM tenantd.awaited AS a USING over AS o
+                     WHERE a.tenant_id = o.tenant_id
+                    RETURNING a.tenant_id, a.since, a.since + $1::interval AS until
                 ), judged AS (
                     SELECT coalesce(t.ready_at <= d.until AND t.phase <> 'removing', false) AS is_met,
                            coalesce(t.paused_at < d.until AND coalesce(t.paused_until, 'infinity') > d.since, false)

@@ -157,10 +157,17 @@ impl Store {
                 DELETE FROM tenantd.pauses WHERE region = $1 RETURNING region, paused_until
             ), excused AS (
                 -- Whom the pause kept waiting is not counted by the objective.
-                DELETE FROM tenantd.awaited AS a USING resumed AS r, tenantd.tenants AS t
-                 WHERE t.tenant_id = a.tenant_id AND r.region IN ('*', t.region) AND t.ready_at IS NULL
-                   AND a.since < coalesce(r.paused_until, 'infinity')
-                   AND a.since <= tenantd.clock()
+                DELETE FROM tenantd.awaited
+                 WHERE tenant_id IN (
+                           SELECT a.tenant_id
+                             FROM tenantd.awaited AS a
+                             JOIN tenantd.tenants AS t USING (tenant_id)
+                             JOIN resumed AS r ON r.region IN ('*', t.region)
+                            WHERE t.ready_at IS NULL
+                              AND a.since < coalesce(r.paused_until, 'infinity')
+                              AND a.since <= tenantd.clock()
+                              -- Waits for nobody: neither for an owner's statement nor for a judge.
+                              FOR UPDATE OF a SKIP LOCKED)
             )
             SELECT count(*) AS "resumed!", max(pg_notify('tenantd_work', '')::text) AS woken FROM resumed
             "#,

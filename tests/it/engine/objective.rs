@@ -11,6 +11,8 @@ use crate::support::rig::{Replica, Rig};
 const WITHIN: Duration = Duration::from_mins(15);
 const MINUTE: Duration = Duration::from_mins(1);
 const ALMOST: Duration = Duration::from_mins(14);
+/// Of a test, in real time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn judge(replica: &Replica) -> (u64, u64) {
     let mut all = Judged::default();
@@ -74,6 +76,25 @@ async fn replicas_that_judge_at_once_count_nobody_twice() {
     }
 
     assert_eq!(judges.join_all().await.into_iter().sum::<u64>(), 40);
+}
+
+/// It would wait for the owner, who may wait for it: one of them would meet a deadlock.
+#[tokio::test]
+async fn a_judge_waits_for_no_owner_and_judges_the_tenant_another_time() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("edited").await;
+    rig.given_tenant("other").await;
+    rig.advance(WITHIN).await;
+    let mut owner = rig.pool().begin().await.unwrap();
+    sqlx::query("UPDATE tenantd.tenants SET not_before = tenantd.clock() WHERE external_id = 'edited'")
+        .execute(&mut *owner)
+        .await
+        .unwrap();
+
+    assert_eq!(tokio::time::timeout(PATIENCE, judge(&replica)).await, Ok((0, 1)));
+    owner.rollback().await.unwrap();
+    assert_eq!(judge(&replica).await, (0, 1));
 }
 
 #[tokio::test]
