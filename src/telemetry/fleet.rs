@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::metrics::{
-    CHANGES_HELD, DELETIONS_HELD, DRIFTED, FLEET_READ_TIMESTAMP_SECONDS, OBJECTIVE_TENANTS_TOTAL, PARKED,
-    REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS,
+    CHANGES_HELD, DELETIONS_HELD, DRIFTED, FLEET_READ_TIMESTAMP_SECONDS, MET, MISSED,
+    OBJECTIVE_TENANTS_TOTAL, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS,
 };
 use crate::domain::drift::DriftKind;
 use crate::domain::phase::Phase;
@@ -57,8 +57,8 @@ pub fn report_care(
 
 /// Counts tenants that were judged by the objective.
 pub fn count_judged(met: u64, missed: u64) {
-    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => "met").increment(met);
-    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => "missed").increment(missed);
+    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => MET).increment(met);
+    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => MISSED).increment(missed);
 }
 
 /// Says how old the gauges are: they keep what they were last told, also while nobody can
