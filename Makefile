@@ -66,6 +66,10 @@ drivers: install-postgres ## Write tenants with the drivers that pipelines use, 
 upgrade: install-postgres ## Run the previous version and this one side by side, and upgrade what it left
 	scripts/with-previous
 
+.PHONY: monitoring
+monitoring: install-postgres ## Try alerts and dashboard with Prometheus itself, beside a busy daemon
+	tests/monitoring/run.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

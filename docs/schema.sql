@@ -273,7 +273,7 @@ CREATE INDEX changes_open ON tenantd.changes USING btree (kind) WHERE ended_at I
 
 -- What is done for the whole fleet from time to time, by whichever replica comes first.
 CREATE TABLE tenantd.schedules (
-    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts.
+    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts, judge_objective.
     due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it is to be done next.
     taken_at timestamptz,                                   -- When it was last taken.
     holder   uuid,                                          -- By whom.
@@ -348,6 +348,14 @@ CREATE TABLE tenantd.lease_extensions (
     expires_at  timestamptz NOT NULL,  -- Until then nobody else claims the row.
     CONSTRAINT lease_extensions_pkey PRIMARY KEY (tenant_id)
 );
+
+-- Tenants that are not judged yet by the objective (objective.ready_within). Kept by triggers and the job judge_objective.
+CREATE TABLE tenantd.awaited (
+    tenant_id uuid NOT NULL,         -- Which tenant; no foreign key, because a row that is gone is not judged.
+    since     timestamptz NOT NULL,  -- Since when its owner waits for it to be ready: its insert or its not_before, or when it was last wanted anew.
+    CONSTRAINT awaited_pkey PRIMARY KEY (tenant_id)
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=10000);
+CREATE INDEX awaited_by_age ON tenantd.awaited USING btree (since);
 
 -- All other functions -----------------------------------------------------------------------
 
@@ -1051,6 +1059,36 @@ CREATE FUNCTION tenantd.is_lease_extended(tenant_id uuid, lease_epoch bigint)
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (EXISTS (SELECT FROM tenantd.lease_extensions e WHERE ((e.tenant_id = is_lease_extended.tenant_id) AND (e.lease_epoch = is_lease_extended.lease_epoch) AND (e.expires_at > tenantd.clock()))));
 
+CREATE FUNCTION tenantd.await_inserted()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.awaited (tenant_id, since)
+    SELECT c.tenant_id, greatest(c.created_at, c.not_before)
+      FROM changed AS c
+     WHERE c.desired_state = 'present' AND c.ready_at IS NULL
+    ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since;
+    RETURN NULL;
+END
+$function$;
+
+CREATE FUNCTION tenantd.await_anew()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO tenantd.awaited (tenant_id, since)
+    VALUES (NEW.tenant_id, greatest(tenantd.clock(), NEW.not_before))
+    ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since;
+    RETURN NULL;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -1222,6 +1260,10 @@ CREATE TRIGGER accept_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.desired_state IS DISTINCT FROM 'present' OR new.desired_version IS DISTINCT FROM 1 OR new.not_before IS NOT NULL OR current_setting('tenantd.has_former', true) IS DISTINCT FROM 'false') EXECUTE FUNCTION tenantd.accept_insert();
 CREATE TRIGGER accept_update BEFORE UPDATE OF external_id, host, profile, client_name, redirect_uris, desired_state, desired_version, not_before ON tenantd.tenants
     FOR EACH ROW WHEN (new.external_id IS DISTINCT FROM old.external_id OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.desired_version IS DISTINCT FROM old.desired_version OR new.not_before IS DISTINCT FROM old.not_before) EXECUTE FUNCTION tenantd.accept_update();
+CREATE TRIGGER await_anew AFTER UPDATE OF not_before, desired_state ON tenantd.tenants
+    FOR EACH ROW WHEN (new.desired_state = 'present' AND (old.desired_state <> 'present' OR new.ready_at IS NULL AND new.not_before IS DISTINCT FROM old.not_before)) EXECUTE FUNCTION tenantd.await_anew();
+CREATE TRIGGER await_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.await_inserted();
 CREATE TRIGGER count_class AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way <> old.is_under_way OR (new.phase = 'removed') <> (old.phase = 'removed')) EXECUTE FUNCTION tenantd.count_class();
 CREATE TRIGGER count_deleted AFTER DELETE ON tenantd.tenants REFERENCING OLD TABLE AS changed

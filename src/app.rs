@@ -96,6 +96,7 @@ pub fn terms(settings: &Settings) -> Terms {
         poll: settings.worker.poll,
         request_timeout: settings.qlik.request_timeout,
         keep_history: settings.history.keep,
+        ready_within: settings.objective.ready_within,
     }
 }
 

@@ -177,6 +177,9 @@ GRANT UPDATE (tenants, ready, under_way, removed) ON tenantd.counts TO tenantd_d
 GRANT SELECT, DELETE ON tenantd.count_deltas TO tenantd_daemon;
 -- Leases on rows that somebody has locked.
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenantd.lease_extensions TO tenantd_daemon;
+-- Who is to be judged by the objective: triggers add them, with their owner's rights.
+-- (Without UPDATE of some column nobody may ask for what is not locked.)
+GRANT SELECT, DELETE, UPDATE (since) ON tenantd.awaited TO tenantd_daemon;
 -- How far a walk over all tenants came.
 GRANT SELECT, INSERT, UPDATE ON tenantd.passes TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.
@@ -190,8 +193,8 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rights, tenantd.rollouts,
                 tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
-                tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.passes, tenantd.lease_extensions,
-                tenantd._sqlx_migrations
+                tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.awaited, tenantd.passes,
+                tenantd.lease_extensions, tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

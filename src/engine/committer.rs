@@ -21,8 +21,11 @@ use crate::postgres::{Store, StoreError};
 
 /// Most members of one statement: some 100 KiB with sealed secrets.
 const BATCH: usize = 64;
-/// Most statements under way. With more, batches only get smaller.
-const FLIGHTS: usize = 2;
+/// Most statements under way.
+const FLIGHTS: usize = 4;
+/// While one is younger than this, no other takes off: two at once only make both smaller, and
+/// each has its price. An older one waits for a disk or for a lock, and nobody should wait for it.
+const YOUNG: Duration = Duration::from_millis(10);
 /// How long a row that is locked is left alone, at first and at most.
 const BUSY_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -38,6 +41,8 @@ pub struct Committer {
 struct Queue {
     waiting: VecDeque<Waiting>,
     flights: usize,
+    /// One of them is younger than [`YOUNG`].
+    is_one_young: bool,
 }
 
 #[derive(Debug)]
@@ -97,11 +102,13 @@ impl Committer {
 
     /// Has those who wait sent, unless enough is under way.
     fn take_off(&self) {
-        let Some(flight) = Flight::of(self) else { return };
+        let Some((mut flight, batch)) = Flight::of(self) else { return };
         tokio::spawn(async move {
-            loop {
-                let Some(batch) = flight.committer.queue().next() else { return };
-                flight.committer.send(batch).await;
+            let committer = flight.committer.clone();
+            let mut sending = std::pin::pin!(committer.send(batch));
+            if tokio::time::timeout(YOUNG, &mut sending).await.is_err() {
+                flight.grow_old();
+                sending.await;
             }
         });
     }
@@ -152,25 +159,41 @@ impl Queue {
     }
 }
 
-/// One of the statements that may be under way. However it ends, also by a panic, its place is
+/// One of the statements that are under way. However it ends, also by a panic, its place is
 /// free again, and whoever came meanwhile is sent.
 struct Flight {
     committer: Committer,
+    is_young: bool,
 }
 
 impl Flight {
-    fn of(committer: &Committer) -> Option<Self> {
+    /// The next one with its batch, if somebody waits and there is a place.
+    fn of(committer: &Committer) -> Option<(Self, Vec<Waiting>)> {
         let mut queue = committer.queue();
-        let is_free = queue.flights < FLIGHTS && !queue.waiting.is_empty();
-        queue.flights += usize::from(is_free);
+        if queue.is_one_young || queue.flights >= FLIGHTS {
+            return None;
+        }
+        let batch = queue.next()?;
+        queue.flights += 1;
+        queue.is_one_young = true;
         drop(queue);
-        is_free.then(|| Self { committer: committer.clone() })
+        Some((Self { committer: committer.clone(), is_young: true }, batch))
+    }
+
+    /// Nobody waits for it any more.
+    fn grow_old(&mut self) {
+        self.is_young = false;
+        self.committer.queue().is_one_young = false;
+        self.committer.take_off();
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.committer.queue().flights -= 1;
+        let mut queue = self.committer.queue();
+        queue.flights -= 1;
+        queue.is_one_young &= !self.is_young;
+        drop(queue);
         // Where the runtime is being shut down nobody is answered any more.
         if tokio::runtime::Handle::try_current().is_ok() {
             self.committer.take_off();

@@ -71,6 +71,8 @@ pub struct Terms {
     pub request_timeout: Duration,
     /// How long the history is kept.
     pub keep_history: Duration,
+    /// The objective: how soon a tenant should be ready (`objective.ready_within`).
+    pub ready_within: Duration,
 }
 
 impl Terms {

@@ -18,6 +18,7 @@ use super::pulse::Task;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
+use crate::postgres::objective::Judged;
 use crate::postgres::schedules::Job;
 use crate::telemetry;
 
@@ -79,6 +80,10 @@ impl<Q: QlikApi> Engine<Q> {
                 Job::FoldCounts => {
                     self.store.fold_counts().await?;
                 }
+                Job::JudgeObjective => {
+                    let tell = |judged: Judged| telemetry::count_judged(judged.met, judged.missed);
+                    self.store.judge_objective(self.terms.ready_within, tell).await?;
+                }
             }
         }
         Ok(())
@@ -131,6 +136,8 @@ impl<Q: QlikApi> Engine<Q> {
         self.gauge_rights(&self.store.missing_rights().await?);
         let oldest: Duration = self.store.oldest_due().await?;
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest.as_secs_f64());
+        // Last: while one of them cannot be read, all of them are as old as this says.
+        telemetry::report_read(self.clock.now());
         Ok(())
     }
 }

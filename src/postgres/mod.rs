@@ -27,6 +27,7 @@ pub mod inspect;
 pub mod lease;
 pub mod listener;
 pub mod migrate;
+pub mod objective;
 pub mod owner;
 mod passes;
 pub mod pauses;

@@ -101,7 +101,11 @@ impl Store {
                        progress_at = tenantd.clock(),
                        updated_at = tenantd.clock()
                  WHERE external_id = $1 AND paused_at IS NOT NULL
-                RETURNING tenant_id
+                RETURNING tenant_id, ready_at
+            ), excused AS (
+                -- Nor counted by the objective.
+                DELETE FROM tenantd.awaited AS a USING resumed AS r
+                 WHERE a.tenant_id = r.tenant_id AND r.ready_at IS NULL AND a.since <= tenantd.clock()
             )
             SELECT count(*) AS "resumed!" FROM resumed
             "#,
@@ -150,7 +154,20 @@ impl Store {
             r#"
             -- pauses.end
             WITH resumed AS (
-                DELETE FROM tenantd.pauses WHERE region = $1 RETURNING region
+                DELETE FROM tenantd.pauses WHERE region = $1 RETURNING region, paused_until
+            ), excused AS (
+                -- Whom the pause kept waiting is not counted by the objective.
+                DELETE FROM tenantd.awaited
+                 WHERE tenant_id IN (
+                           SELECT a.tenant_id
+                             FROM tenantd.awaited AS a
+                             JOIN tenantd.tenants AS t USING (tenant_id)
+                             JOIN resumed AS r ON r.region IN ('*', t.region)
+                            WHERE t.ready_at IS NULL
+                              AND a.since < coalesce(r.paused_until, 'infinity')
+                              AND a.since <= tenantd.clock()
+                              -- Waits for nobody: neither for an owner's statement nor for a judge.
+                              FOR UPDATE OF a SKIP LOCKED)
             )
             SELECT count(*) AS "resumed!", max(pg_notify('tenantd_work', '')::text) AS woken FROM resumed
             "#,

@@ -18,11 +18,14 @@ pub enum Job {
     RollOut,
     /// Adds what changed to the kept counts.
     FoldCounts,
+    /// Counts the tenants that were ready in time, and those that were not.
+    JudgeObjective,
 }
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 4] = [Self::Prune, Self::PlanAudits, Self::RollOut, Self::FoldCounts];
+    pub const ALL: [Self; 5] =
+        [Self::Prune, Self::PlanAudits, Self::RollOut, Self::FoldCounts, Self::JudgeObjective];
 
     /// The spelling in SQL.
     #[must_use]
@@ -32,6 +35,7 @@ impl Job {
             Self::PlanAudits => "plan_audits",
             Self::RollOut => "roll_out",
             Self::FoldCounts => "fold_counts",
+            Self::JudgeObjective => "judge_objective",
         }
     }
 
@@ -41,7 +45,7 @@ impl Job {
         match self {
             Self::Prune => Duration::from_hours(1),
             Self::PlanAudits => Duration::from_mins(1),
-            Self::RollOut | Self::FoldCounts => Duration::from_secs(10),
+            Self::RollOut | Self::FoldCounts | Self::JudgeObjective => Duration::from_secs(10),
         }
     }
 }

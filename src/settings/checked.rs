@@ -39,6 +39,7 @@ pub struct Settings {
     /// `[budget]` and `[canary]`
     pub bounds: Bounds,
     pub history: History,
+    pub objective: Objective,
     pub http: Http,
     pub log: Log,
 }
@@ -159,6 +160,13 @@ pub struct Audit {
 pub struct History {
     /// Age at which attempts are pruned.
     pub keep: Duration,
+}
+
+/// `[objective]`: what is counted as in time.
+#[derive(Debug)]
+pub struct Objective {
+    /// How soon a tenant should be ready.
+    pub ready_within: Duration,
 }
 
 /// `[http]`: health, readiness and metrics.

@@ -40,7 +40,8 @@ use std::fmt;
 use std::path::Path;
 
 pub use checked::{
-    Audit, Database, History, Http, Log, Prove, Qlik, Region, Retry, Rotation, Settings, Vault, Worker,
+    Audit, Database, History, Http, Log, Objective, Prove, Qlik, Region, Retry, Rotation, Settings, Vault,
+    Worker,
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};

@@ -29,4 +29,5 @@ pub(super) const OVERLAP: Durations = MINUTE..=YEAR;
 pub(super) const AUDIT_EVERY: Durations = MINUTE..=YEAR;
 pub(super) const PER_HOUR: Numbers = 1..=1_000_000;
 pub(super) const CANARY: Numbers = 0..=10_000;
+pub(super) const READY_WITHIN: Durations = SECOND..=Duration::from_hours(24 * 7);
 pub(super) const KEEP: Durations = HOUR..=Duration::from_hours(24 * 3650);

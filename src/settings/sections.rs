@@ -5,7 +5,9 @@
 
 use secrecy::SecretString;
 
-use super::checked::{Audit, History, Http, Log, Prove, Qlik, Retry, Rotation, Settings, Vault, Worker};
+use super::checked::{
+    Audit, History, Http, Log, Objective, Prove, Qlik, Retry, Rotation, Settings, Vault, Worker,
+};
 use super::database::database;
 use super::misfit::Misfit;
 use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
@@ -13,7 +15,7 @@ use super::profiles::profiles;
 use super::proxy;
 use super::ranges::{
     AUDIT_EVERY, BASE, CANARY, CAP, CONCURRENCY, CONNECT_TIMEOUT, GIVE_UP_AFTER, KEEP, LEASE, OVERLAP,
-    PATIENCE, PER_HOUR, POLL, READ_TIMEOUT, REQUEST_TIMEOUT, ROTATE_EVERY, SETTLE,
+    PATIENCE, PER_HOUR, POLL, READ_TIMEOUT, READY_WITHIN, REQUEST_TIMEOUT, ROTATE_EVERY, SETTLE,
 };
 use super::reader::{Read, Reader};
 use super::regions::regions;
@@ -29,7 +31,7 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
     let (qlik, regions, profiles) = (qlik(from), regions(from), profiles(from));
     let (vault, prove, rotation) = (vault(from), prove(from), rotation(from));
     let (audit, bounds) = (audit(from), bounds(from));
-    let (history, http, log) = (history(from), http(from), log(from));
+    let (history, objective, http, log) = (history(from), objective(from), http(from), log(from));
     rules::check(from);
     Ok(Settings {
         database: database?,
@@ -44,6 +46,7 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
         audit: audit?,
         bounds: bounds?,
         history: history?,
+        objective: objective?,
         http: http?,
         log: log?,
     })
@@ -138,6 +141,11 @@ pub(super) fn bounds(from: &mut Reader<'_>) -> Read<Bounds> {
 fn history(from: &mut Reader<'_>) -> Read<History> {
     let keep = from.required("history.keep", duration(KEEP));
     Ok(History { keep: keep? })
+}
+
+fn objective(from: &mut Reader<'_>) -> Read<Objective> {
+    let ready_within = from.required("objective.ready_within", duration(READY_WITHIN));
+    Ok(Objective { ready_within: ready_within? })
 }
 
 fn http(from: &mut Reader<'_>) -> Read<Http> {

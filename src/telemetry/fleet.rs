@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use super::metrics::{
-    CHANGES_HELD, DELETIONS_HELD, DRIFTED, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS,
+    CHANGES_HELD, DELETIONS_HELD, DRIFTED, FLEET_READ_TIMESTAMP_SECONDS, MET, MISSED,
+    OBJECTIVE_TENANTS_TOTAL, PARKED, REMOVALS_AWAITING, ROLLOUT_HALTED, TENANTS,
 };
 use crate::domain::drift::DriftKind;
 use crate::domain::phase::Phase;
@@ -52,6 +55,19 @@ pub fn report_care(
     metrics::gauge!(CHANGES_HELD).set(f64::from(u8::from(hold == Some(Hold::Changes))));
 }
 
+/// Counts tenants that were judged by the objective.
+pub fn count_judged(met: u64, missed: u64) {
+    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => MET).increment(met);
+    metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => MISSED).increment(missed);
+}
+
+/// Says how old the gauges are: they keep what they were last told, also while nobody can
+/// read the database.
+pub fn report_read(at: DateTime<Utc>) {
+    let seconds = u32::try_from(at.timestamp()).map_or(0.0, f64::from);
+    metrics::gauge!(FLEET_READ_TIMESTAMP_SECONDS).set(seconds);
+}
+
 fn zeroes<const N: usize>(names: [&'static str; N]) -> BTreeMap<String, i64> {
     names.into_iter().map(|name| (name.to_owned(), 0)).collect()
 }
@@ -68,6 +84,26 @@ mod tests {
 
     fn counts(of: &[(&str, i64)]) -> Vec<(String, i64)> {
         of.iter().map(|(what, tenants)| ((*what).to_owned(), *tenants)).collect()
+    }
+
+    #[test]
+    fn judged_tenants_add_up_and_the_gauges_say_their_age() {
+        let (recorder, metrics) = Metrics::local();
+
+        ::metrics::with_local_recorder(&recorder, || {
+            count_judged(5, 0);
+            count_judged(1, 2);
+            report_read(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        });
+        let text = metrics.render();
+
+        for line in [
+            "tenantd_objective_tenants_total{outcome=\"met\"} 6",
+            "tenantd_objective_tenants_total{outcome=\"missed\"} 2",
+            "tenantd_fleet_read_timestamp_seconds 1800000000",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
     }
 
     #[test]

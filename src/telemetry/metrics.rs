@@ -43,6 +43,14 @@ pub const CHANGES_HELD: &str = "tenantd_changes_held";
 pub const DEFECTS_TOTAL: &str = "tenantd_defects_total";
 /// Histogram, in seconds: from the row's insert to the first ready of each life.
 pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
+/// Counter by `outcome`: tenants judged by the objective, `met` or `missed`.
+pub const OBJECTIVE_TENANTS_TOTAL: &str = "tenantd_objective_tenants_total";
+/// Its outcome of those that were ready in time.
+pub const MET: &str = "met";
+/// And of those that were not.
+pub const MISSED: &str = "missed";
+/// Gauge, in seconds since 1970: when the gauges were last read from the database.
+pub const FLEET_READ_TIMESTAMP_SECONDS: &str = "tenantd_fleet_read_timestamp_seconds";
 /// Gauge by `version`: always 1.
 pub const BUILD_INFO: &str = "tenantd_build_info";
 
@@ -95,7 +103,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 19] = [
+pub const ALL: [Metric; 21] = [
     metric(
         TENANTS,
         Kind::Gauge,
@@ -205,6 +213,20 @@ pub const ALL: [Metric; 19] = [
         "From the insert of a row to its first ready.",
     ),
     metric(
+        OBJECTIVE_TENANTS_TOTAL,
+        Kind::Counter,
+        &["outcome"],
+        Unit::Count,
+        "Tenants whose time to become ready (`objective.ready_within`) is over, by whether they were.",
+    ),
+    metric(
+        FLEET_READ_TIMESTAMP_SECONDS,
+        Kind::Gauge,
+        &[],
+        Unit::Seconds,
+        "When this process last read the gauges from the database, in seconds since 1970.",
+    ),
+    metric(
         BUILD_INFO,
         Kind::Gauge,
         &["version"],
@@ -279,6 +301,10 @@ fn describe() {
     }
     metrics::counter!(CLAIMS_TOTAL).increment(0);
     metrics::counter!(LEASES_LOST_TOTAL).increment(0);
+    metrics::counter!(DEFECTS_TOTAL).increment(0);
+    for outcome in [MET, MISSED] {
+        metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => outcome).increment(0);
+    }
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -326,14 +352,21 @@ mod tests {
     }
 
     #[test]
-    fn counters_without_labels_and_the_version_are_there_from_the_start() {
+    fn counters_of_few_series_and_the_version_are_there_from_the_start() {
         let (recorder, metrics) = Metrics::local();
 
         metrics::with_local_recorder(&recorder, describe);
         let text = metrics.render();
 
         let version = format!("{BUILD_INFO}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
-        for line in ["tenantd_claims_total 0", "tenantd_leases_lost_total 0", version.as_str()] {
+        for line in [
+            "tenantd_claims_total 0",
+            "tenantd_leases_lost_total 0",
+            "tenantd_defects_total 0",
+            "tenantd_objective_tenants_total{outcome=\"met\"} 0",
+            "tenantd_objective_tenants_total{outcome=\"missed\"} 0",
+            version.as_str(),
+        ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
         }
     }

@@ -10,7 +10,7 @@ pub mod logs;
 pub mod metrics;
 pub mod panics;
 
-pub use fleet::{report_care, report_fleet};
+pub use fleet::{count_judged, report_care, report_fleet, report_read};
 pub use metrics::{
     BREAKER_OPEN, BUILD_INFO, CLAIMS_TOTAL, DEFECTS_TOTAL, EFFECT_DURATION_SECONDS, EFFECTS_TOTAL,
     LEASES_LOST_TOTAL, OLDEST_DUE_SECONDS, PARKED, QLIK_REQUEST_DURATION_SECONDS, QLIK_REQUESTS_TOTAL,

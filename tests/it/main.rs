@@ -15,6 +15,7 @@ mod glossary;
 
 mod layers;
 mod lifetimes;
+mod monitoring;
 mod no_plaintext;
 mod odd_databases;
 mod open_transaction;

@@ -112,6 +112,8 @@ async fn no_function_of_the_schema_looks_names_up_in_a_callers_search_path() {
     assert!(loose.is_empty(), "{loose:?}");
     let expected = [
         "acknowledge",
+        "await_anew",
+        "await_inserted",
         "count_class",
         "count_none",
         "count_rows",

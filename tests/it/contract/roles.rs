@@ -209,6 +209,7 @@ const REFUSED_TO_THE_DAEMON: &[&str] = &[
     "DELETE FROM tenantd.schedules",
     "INSERT INTO tenantd._sqlx_migrations VALUES (1, 'x', now(), true, '', 1)",
     "INSERT INTO tenantd.count_deltas VALUES (1, 1, 1, 1)",
+    "INSERT INTO tenantd.awaited (tenant_id, since) VALUES (gen_random_uuid(), now())",
     "DELETE FROM tenantd.counts",
     "SELECT tenantd.recount()",
     "UPDATE tenantd.tenants SET is_under_way = false",
@@ -243,7 +244,7 @@ async fn an_operator_reads_everything_but_sealed_text() {
     ] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(1), "{statement}");
     }
-    for (statement, rows) in [("SELECT * FROM tenantd.rollouts", 4), ("SELECT * FROM tenantd.schedules", 4)] {
+    for (statement, rows) in [("SELECT * FROM tenantd.rollouts", 4), ("SELECT * FROM tenantd.schedules", 5)] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(rows), "{statement}");
     }
     for statement in [

@@ -18,6 +18,7 @@ mod extremes;
 mod group;
 mod history;
 mod leases;
+mod objective;
 mod outage;
 mod passes;
 mod proof;

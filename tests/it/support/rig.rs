@@ -255,6 +255,7 @@ pub(crate) fn terms() -> Terms {
         poll: Duration::from_secs(1),
         request_timeout: Duration::from_secs(20),
         keep_history: Duration::from_hours(24),
+        ready_within: Duration::from_mins(15),
     }
 }
 
