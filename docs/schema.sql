@@ -70,67 +70,70 @@ CREATE TABLE tenantd.installation (
 
 -- One row per Qlik Cloud tenant that needs a credential. INSERT external_id and host; tenantd does the rest.
 CREATE TABLE tenantd.tenants (
-    tenant_id             uuid NOT NULL DEFAULT gen_random_uuid(),       -- Made at insert; part of the mark on the tenant's client.
-    external_id           text NOT NULL,                                 -- The pipeline's own key, 1 to 200 bytes. Set at insert, never changed.
-    host                  text NOT NULL,                                 -- The tenant's host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.
-    profile               text NOT NULL DEFAULT 'default',               -- Which [profiles.NAME] entry of the configuration the client is made from.
-    client_name           text,                                          -- Overrides the profile's client name, 1 to 512 characters.
-    redirect_uris         text[],                                        -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
-    desired_state         text NOT NULL DEFAULT 'present',               -- present: the tenant should have a credential. absent: it should not.
-    desired_version       integer NOT NULL DEFAULT 1,                    -- Raise it to rotate the secret. Lowering is ignored.
-    priority              integer NOT NULL DEFAULT 0,                    -- -100 to 100: each point is worth a minute of waiting.
-    not_before            timestamptz,                                   -- Nothing is sent before this instant.
-    labels                jsonb NOT NULL DEFAULT '{}'::jsonb,            -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
-    phase                 text NOT NULL DEFAULT 'pending',               -- How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
-    client_id             text,                                          -- The committed OAuth client. A row that has one never creates again.
-    unanswered            text,                                          -- A create or mint that may have been sent and whose outcome is not recorded.
-    settles_at            timestamptz,                                   -- Until then the unanswered request may still land; null while it may be in flight under the lease.
-    mint_snapshot         text[],                                        -- The secret hints visible when the first intent to mint of this series was recorded.
-    is_adopted            boolean NOT NULL DEFAULT false,                -- The client was found after a lost create: its creation-time secrets were never known and are to be deleted.
-    is_minted_afresh      boolean NOT NULL DEFAULT false,                -- A further secret was minted because its predecessor got no token.
-    current_version       integer,                                       -- Version of the proven current credential; null before the first.
-    acknowledged_version  integer,                                       -- The version every consumer has switched to, as told by tenantd.acknowledge.
-    region                text NOT NULL DEFAULT '',                      -- The [[regions]] entry that allows the host; empty until the first claim sorts the row.
-    due_at                timestamptz DEFAULT tenantd.clock(),           -- When somebody should go on; null when nothing is to be done by itself.
-    recheck_at            timestamptz,                                   -- When to look for a second client of ours, because a create was unknown or taken over.
-    wait_reason           text,                                          -- Why the row rests until due_at.
-    parked_reason         text,                                          -- Why the row waits for somebody to act.
-    message               text,                                          -- The reason in words, with what to do. Never holds anything of Qlik's but status, error code and trace id.
-    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Start of the present phase and stored reason.
-    failures              integer NOT NULL DEFAULT 0,                    -- Failures since the last progress; sets the backoff.
-    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),  -- Last progress, moved forward by every wait that is not held against the row.
-    proof_refused_at      timestamptz,                                   -- When the new credential was first refused.
-    client_missing_at     timestamptz,                                   -- When our client was first not to be seen.
-    credential_refused_at timestamptz,                                   -- When the region's credential was last refused here; feeds the breaker.
-    lease_holder          uuid,                                          -- The daemon or command that works on the row; drawn anew at its every start.
-    lease_epoch           bigint NOT NULL DEFAULT 0,                     -- The fencing epoch: counts the leases ever given.
-    lease_step            integer NOT NULL DEFAULT 0,                    -- Counts the commits under this lease, so that a repeated commit is recognised.
-    leased_at             timestamptz,                                   -- When the lease was given.
-    lease_expires_at      timestamptz,                                   -- After that anybody may claim the row.
-    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When the row was inserted.
-    ready_at              timestamptz,                                   -- When the tenant was first ready in this life.
-    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When the row was last written.
-    must_look             boolean NOT NULL DEFAULT false,                -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
-    version_gap           integer NOT NULL DEFAULT 0,                    -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
-    edited_at             timestamptz,                                   -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
-    retire_at             timestamptz,                                   -- When the next previous secret is to be deleted.
-    audit_at              timestamptz,                                   -- When the client is to be compared with Qlik; null until planned, or when audits are off.
-    audited_at            timestamptz,                                   -- When that was last done.
-    drift                 text[] NOT NULL DEFAULT '{}'::text[],          -- How the client differed at the last audit: name, consent, secret_missing, and so on.
-    drifted_at            timestamptz,                                   -- Since when it is known to differ.
-    repair_scope          text,                                          -- What of its drift may be mended now: consent, or all. Null until a budget or an operator lets a repair through.
-    removal_admitted_at   timestamptz,                                   -- When the removal was let through by the budget; of a removed row, when it was removed at the latest.
-    paused_at             timestamptz,                                   -- Since when an operator keeps the daemon away.
-    paused_until          timestamptz,                                   -- When the pause ends by itself.
-    pause_reason          text,                                          -- Why, in the operator's words.
-    left_clients          text[] NOT NULL DEFAULT '{}'::text[],          -- Clients of this life that somebody else deleted: their tokens and bot users go with the removal.
-    awaits_right          text,                                          -- The effect to which the region's right was missing when it was last needed here.
-    right_refused_at      timestamptz,                                   -- Since when that right is refused here; null where it was not asked for.
+    tenant_id             uuid NOT NULL DEFAULT gen_random_uuid(),            -- Made at insert; part of the mark on the tenant's client.
+    external_id           text NOT NULL,                                      -- The pipeline's own key, 1 to 200 bytes. Set at insert, never changed.
+    host                  text NOT NULL,                                      -- The tenant's host name, such as acme42.us.qlikcloud.com. May change only before anything was sent.
+    profile               text NOT NULL DEFAULT 'default',                    -- Which [profiles.NAME] entry of the configuration the client is made from.
+    client_name           text,                                               -- Overrides the profile's client name, 1 to 512 characters.
+    redirect_uris         text[],                                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
+    desired_state         text NOT NULL DEFAULT 'present',                    -- present: the tenant should have a credential. absent: it should not.
+    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret. Lowering is ignored.
+    priority              integer NOT NULL DEFAULT 0,                         -- -100 to 100: each point is worth a minute of waiting.
+    not_before            timestamptz,                                        -- Nothing is sent before this instant.
+    labels                jsonb NOT NULL DEFAULT '{}'::jsonb,                 -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
+    phase                 text NOT NULL DEFAULT 'pending',                    -- How far the tenant is: pending, creating, created, trusted, ready; rotating, proving; removing, removed.
+    client_id             text,                                               -- The committed OAuth client. A row that has one never creates again.
+    unanswered            text,                                               -- A create or mint that may have been sent and whose outcome is not recorded.
+    settles_at            timestamptz,                                        -- Until then the unanswered request may still land; null while it may be in flight under the lease.
+    mint_snapshot         text[],                                             -- The secret hints visible when the first intent to mint of this series was recorded.
+    is_adopted            boolean NOT NULL DEFAULT false,                     -- The client was found after a lost create: its creation-time secrets were never known and are to be deleted.
+    is_minted_afresh      boolean NOT NULL DEFAULT false,                     -- A further secret was minted because its predecessor got no token.
+    current_version       integer,                                            -- Version of the proven current credential; null before the first.
+    acknowledged_version  integer,                                            -- The version every consumer has switched to, as told by tenantd.acknowledge.
+    region                text NOT NULL DEFAULT '',                           -- The [[regions]] entry that allows the host; empty until the first claim sorts the row.
+    due_at                timestamptz DEFAULT tenantd.clock(),                -- When somebody should go on; null when nothing is to be done by itself.
+    recheck_at            timestamptz,                                        -- When to look for a second client of ours, because a create was unknown or taken over.
+    wait_reason           text,                                               -- Why the row rests until due_at.
+    parked_reason         text,                                               -- Why the row waits for somebody to act.
+    message               text,                                               -- The reason in words, with what to do. Never holds anything of Qlik's but status, error code and trace id.
+    reason_since          timestamptz NOT NULL DEFAULT tenantd.clock(),       -- Start of the present phase and stored reason.
+    failures              integer NOT NULL DEFAULT 0,                         -- Failures since the last progress; sets the backoff.
+    progress_at           timestamptz NOT NULL DEFAULT tenantd.clock(),       -- Last progress, moved forward by every wait that is not held against the row.
+    proof_refused_at      timestamptz,                                        -- When the new credential was first refused.
+    client_missing_at     timestamptz,                                        -- When our client was first not to be seen.
+    credential_refused_at timestamptz,                                        -- When the region's credential was last refused here; feeds the breaker.
+    lease_holder          uuid,                                               -- The daemon or command that works on the row; drawn anew at its every start.
+    lease_epoch           bigint NOT NULL DEFAULT 0,                          -- The fencing epoch: counts the leases ever given.
+    lease_step            integer NOT NULL DEFAULT 0,                         -- Counts the commits under this lease, so that a repeated commit is recognised.
+    leased_at             timestamptz,                                        -- When the lease was given.
+    lease_expires_at      timestamptz,                                        -- After that anybody may claim the row.
+    created_at            timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When the row was inserted.
+    ready_at              timestamptz,                                        -- When the tenant was first ready in this life.
+    updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When the row was last written.
+    must_look             boolean NOT NULL DEFAULT false,                     -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
+    version_gap           integer NOT NULL DEFAULT 0,                         -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
+    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    retire_at             timestamptz,                                        -- When the next previous secret is to be deleted.
+    audit_at              timestamptz,                                        -- When the client is to be compared with Qlik; null until planned, or when audits are off.
+    audited_at            timestamptz,                                        -- When that was last done.
+    drift                 text[] NOT NULL DEFAULT '{}'::text[],               -- How the client differed at the last audit: name, consent, secret_missing, and so on.
+    drifted_at            timestamptz,                                        -- Since when it is known to differ.
+    repair_scope          text,                                               -- What of its drift may be mended now: consent, or all. Null until a budget or an operator lets a repair through.
+    removal_admitted_at   timestamptz,                                        -- When the removal was let through by the budget; of a removed row, when it was removed at the latest.
+    paused_at             timestamptz,                                        -- Since when an operator keeps the daemon away.
+    paused_until          timestamptz,                                        -- When the pause ends by itself.
+    pause_reason          text,                                               -- Why, in the operator's words.
+    left_clients          text[] NOT NULL DEFAULT '{}'::text[],               -- Clients of this life that somebody else deleted: their tokens and bot users go with the removal.
+    awaits_right          text,                                               -- The effect to which the region's right was missing when it was last needed here.
+    right_refused_at      timestamptz,                                        -- Since when that right is refused here; null where it was not asked for.
     claim_rank            timestamptz NOT NULL DEFAULT '2000-01-01 00:00:00+00'::timestamptz,  -- Always the same: read by the version before alone. The order of claims is tenantd.rank_of(due_at, priority).
-    turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When desired_state last changed. Removals are let through in this order.
-    generation            bigint NOT NULL DEFAULT 0,                     -- Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.
-    backoff_at            timestamptz,                                   -- Until then it waits after what Qlik answered, whoever wakes it.
-    is_under_way          boolean NOT NULL DEFAULT true,                 -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
+    turned_at             timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When desired_state last changed. Removals are let through in this order.
+    generation            bigint NOT NULL DEFAULT 0,                          -- Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.
+    backoff_at            timestamptz,                                        -- Until then it waits after what Qlik answered, whoever wakes it.
+    is_under_way          boolean NOT NULL DEFAULT true,                      -- Neither ready and desired present nor removed for good, or parked. Kept by a trigger.
+    spent                 bigint[] NOT NULL DEFAULT '{0,0,0,0,0}'::bigint[],  -- Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.
+    rested_at             timestamptz DEFAULT tenantd.clock(),                -- Since when nobody works on it; NULL while somebody does.
+    rests_for             text,                                               -- Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue's.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),

@@ -132,7 +132,7 @@ GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
 GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopted, is_minted_afresh, current_version,
               acknowledged_version, left_clients, must_look, version_gap, edited_at, retire_at, audit_at,
               audited_at, drift, drifted_at,
-              repair_scope, removal_admitted_at, generation, backoff_at, paused_at, paused_until, pause_reason,
+              repair_scope, removal_admitted_at, generation, backoff_at, spent, rested_at, rests_for, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
               proof_refused_at, client_missing_at, credential_refused_at, awaits_right, right_refused_at,
               lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, ready_at, updated_at)

@@ -13,6 +13,7 @@ mod columns;
 mod due;
 mod progress;
 mod secrets;
+mod spent;
 mod stand;
 
 pub use columns::{Record, Seen, Tried, Unreadable};
@@ -20,6 +21,7 @@ pub use secrets::VersionsUsedUp;
 
 use chrono::{DateTime, Utc};
 
+use super::blame::Spent;
 use super::hints::StoredSecret;
 use super::machine::failed;
 use super::machine::{Decision, Rest, SecretChange};
@@ -122,6 +124,11 @@ impl Record {
         record.note_progress(self, decision, tried);
         record.note_reason(self, decision, seen);
         record.note_schedule(self, decision, seen, policy);
+        record.note_spent(self, decision, tried, seen);
+        if is_reborn {
+            // Until somebody wanted it again, nobody waited for us.
+            record.spent = Spent::waiting_for_people(When::At(seen.created).age(seen.now));
+        }
         Ok(record)
     }
 
@@ -140,7 +147,7 @@ impl Record {
             )
             | None => self.progress,
         };
-        Self { progress, due: awaited.and_then(due::Awaited::until), ..self.clone() }
+        Self { progress, due: awaited.and_then(due::Awaited::until), ..self.rest_on(awaited, seen) }
     }
 
     /// The same once it was written at `now`. `sealed` is the number under which a new secret
@@ -171,6 +178,7 @@ impl Record {
             edited: of(self.edited),
             reason_since: self.reason_since.written(now),
             backoff: of(self.backoff),
+            rested: of(self.rested),
             due: of(self.due),
             ..self
         }

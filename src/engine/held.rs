@@ -3,6 +3,9 @@
 //! The rule: what a decision changes is made here, from what was stored last; a step that may
 //! be repeated changes it without a commit, and rides with the next.
 
+use std::time::Duration;
+
+use crate::domain::blame::Blame;
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
 use crate::domain::machine::{Decision, Rest};
@@ -63,6 +66,12 @@ impl Held {
         let may_fly = |record: &Record| record.unanswered.filter(|_| record.settles.is_none());
         let is_sent = may_fly(record).is_some() && may_fly(record) != may_fly(&self.record);
         is_sent || record.phase == Phase::Pending && self.record.phase != Phase::Pending
+    }
+
+    /// Whose the time was until it was first ready, if it is.
+    pub(super) fn time_to_ready(&self) -> Option<[(Blame, Duration); 6]> {
+        let ready = self.record.ready?.at(self.seen.now);
+        Some(self.record.spent.of((ready - self.seen.created).to_std().unwrap_or_default()))
     }
 
     /// The write of a record that a decision made.

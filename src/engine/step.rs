@@ -292,7 +292,7 @@ impl<Q: QlikApi> Engine<Q> {
         let effect = acted.effect.kind();
         let record = work.held.after(
             &decision,
-            Some(Tried { effect, is_done: outcome == DONE }),
+            Some(Tried { effect, is_done: outcome == DONE, took: acted.took }),
             &self.terms.policy,
         )?;
         let (phase, began_ago, took) = (record.phase, acted.took, acted.took);

@@ -59,11 +59,15 @@ impl<Q: QlikApi> Engine<Q> {
                 return;
             }
         };
-        let was_ready = is_ready(&work);
+        let (was_ready, was_told) = (is_ready(&work), work.held.time_to_ready().is_some());
         while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
         if !was_ready && is_ready(&work) {
             let age = age + self.clock.elapsed().saturating_sub(started);
             metrics::histogram!(telemetry::TIME_TO_READY_SECONDS).record(age.as_secs_f64());
+        }
+        for (blame, part) in work.held.time_to_ready().filter(|_| !was_told).into_iter().flatten() {
+            metrics::histogram!(telemetry::TIME_TO_READY_PART_SECONDS, "part" => blame.as_str())
+                .record(part.as_secs_f64());
         }
         self.end(work);
     }

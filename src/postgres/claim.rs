@@ -230,6 +230,7 @@ impl Store {
                       t.audited_at AS "audited_at: Instant", t.drifted_at AS "drifted_at: Instant",
                       t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
                       t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant",
+                      t.spent, t.rests_for, t.rested_at AS "rested_at: Instant",
                       t.created_at AS "created_at: Instant", t.paused_until AS "paused_until: Instant",
                       t.lease_epoch, tenantd.clock() AS "now!",
                       s.is_leased AS "is_leased!", s.version_floor,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::types::Uuid;
 
 use super::{Store, StoreError};
+use crate::domain::blame::Spent;
 use crate::domain::ids::{Fence, TenantId};
 
 /// A line of `tenantd.status`.
@@ -210,6 +211,24 @@ impl Store {
         )
         .fetch_optional(&self.connections)
         .await?)
+    }
+
+    /// Whose the time was from a tenant's insert to its first ready.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn spent(&self, tenant: TenantId) -> Result<Spent, StoreError> {
+        let spent = sqlx::query_scalar!(
+            r#"
+            -- tenants.spent
+            SELECT spent FROM tenantd.tenants WHERE tenant_id = $1
+            "#,
+            tenant.0
+        )
+        .fetch_optional(&self.connections)
+        .await?;
+        Ok(spent.as_deref().map(Spent::from_microseconds).unwrap_or_default())
     }
 
     /// The first `limit` tenants that match, by the pipeline's key.

@@ -43,6 +43,8 @@ pub const CHANGES_HELD: &str = "tenantd_changes_held";
 pub const DEFECTS_TOTAL: &str = "tenantd_defects_total";
 /// Histogram, in seconds: from the row's insert to the first ready of each life.
 pub const TIME_TO_READY_SECONDS: &str = "tenantd_time_to_ready_seconds";
+/// Histogram by `part`, in seconds: whose that time was; the parts of a tenant add up to it.
+pub const TIME_TO_READY_PART_SECONDS: &str = "tenantd_time_to_ready_part_seconds";
 /// Counter by `outcome`: tenants judged by the objective, `met` or `missed`.
 pub const OBJECTIVE_TENANTS_TOTAL: &str = "tenantd_objective_tenants_total";
 /// Its outcome of those that were ready in time.
@@ -103,7 +105,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 21] = [
+pub const ALL: [Metric; 22] = [
     metric(
         TENANTS,
         Kind::Gauge,
@@ -213,6 +215,13 @@ pub const ALL: [Metric; 21] = [
         "From the insert of a row to its first ready.",
     ),
     metric(
+        TIME_TO_READY_PART_SECONDS,
+        Kind::Histogram,
+        &["part"],
+        Unit::Seconds,
+        "Whose the time was from the insert of a row to its first ready.",
+    ),
+    metric(
         OBJECTIVE_TENANTS_TOTAL,
         Kind::Counter,
         &["outcome"],
@@ -240,6 +249,9 @@ const REQUEST_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 
 /// From a smooth start to a week of outage.
 const READY_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0, 604_800.0];
+
+/// A part of it may be next to nothing.
+const PART_BUCKETS: [f64; 10] = [0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86_400.0, 604_800.0];
 
 /// Why metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -286,6 +298,7 @@ impl Metrics {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(TIME_TO_READY_PART_SECONDS.to_owned()), &PART_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(TIME_TO_READY_SECONDS.to_owned()), &READY_BUCKETS)
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tenantd::domain::blame::Spent;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, ListLag, RetryAfter, Spoil, World};
 
 use crate::support::fleet::{Fleet, brisk};
@@ -19,9 +20,31 @@ async fn five_hundred_tenants_survive_lost_answers_errors_throttles_and_truncate
     fleet.run_until(brisk(), Duration::from_mins(4), || fleet.is_quiet()).await;
 
     fleet.assert_true_to_the_ledger(500).await;
+    assert_time_is_told_apart(&fleet).await;
     let lost = fleet.ledger().calls_of(Endpoint::CreateClient, None);
     println!("500 tenants ready; {lost} creates went unanswered");
     assert!(lost >= 80, "only {lost} creates went unanswered: no test of anything");
+}
+
+/// Whose the time was adds up to it, to the microsecond, and nobody's was measured twice.
+async fn assert_time_is_told_apart(fleet: &Fleet) {
+    let rows: Vec<(i64, Vec<i64>, bool)> = sqlx::query_as(
+        "SELECT (extract(epoch FROM ready_at - created_at) * 1000000)::bigint, spent,
+                EXISTS (SELECT FROM tenantd.attempts AS a WHERE a.tenant_id = t.tenant_id AND a.outcome <> 'done')
+           FROM tenantd.tenants AS t",
+    )
+    .fetch_all(fleet.pool())
+    .await
+    .unwrap();
+    for (whole, measured, has_failed) in rows {
+        let time = Duration::from_micros(whole.unsigned_abs());
+        let parts = Spent::from_microseconds(&measured).of(time);
+        assert_eq!(parts.iter().map(|(_, part)| *part).sum::<Duration>(), time, "{measured:?}");
+        assert!(measured.iter().sum::<i64>() <= whole, "{measured:?} of {whole}");
+        let [_, limit, remote, backoff, human] = measured[..] else { panic!("{measured:?}") };
+        assert!(remote > 0 && human == 0, "{measured:?}");
+        assert!(!has_failed || limit + backoff > 0, "it failed, and waited for nothing: {measured:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

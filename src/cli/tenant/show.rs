@@ -1,5 +1,8 @@
 //! `tenantd tenant show`: all that is known of one tenant.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
@@ -9,6 +12,7 @@ use super::named::one;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
+use crate::domain::blame::{Blame, Spent};
 use crate::domain::ids::TenantId;
 use crate::domain::text::plain;
 use crate::postgres::Store;
@@ -25,23 +29,52 @@ pub(in crate::cli) struct ShowArgs {
     format: OutputArg,
 }
 
-/// A tenant as JSON shows it: the columns of `tenantd.status`, and `attempts`.
+/// A tenant as JSON shows it: the columns of `tenantd.status`, whose the time was until it was
+/// ready, in seconds, and `attempts`.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_ready: Option<BTreeMap<&'static str, f64>>,
     attempts: Vec<Attempt>,
+}
+
+/// Whose the time was until it was ready, if it is.
+fn time_to_ready(status: &Status, spent: &Spent) -> Option<[(Blame, Duration); 6]> {
+    let whole = status.ready_at? - status.created_at;
+    Some(spent.of(whole.to_std().unwrap_or_default()))
+}
+
+/// The whole, then whose it was; who had nothing of it is left out.
+fn told(parts: &[(Blame, Duration); 6]) -> String {
+    let whole: Duration = parts.iter().map(|(_, part)| *part).sum();
+    let shown =
+        |time: &Duration| humantime::format_duration(Duration::from_millis(milliseconds(*time))).to_string();
+    let of = parts.iter().filter(|(_, part)| milliseconds(*part) > 0);
+    let of: Vec<_> = of.map(|(blame, part)| format!("{} {}", blame.as_str(), shown(part))).collect();
+    format!("{}: {}", shown(&whole), of.join(", "))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> {
     let status = one(store, &args.external_id).await?;
     let past = store.history(TenantId(status.tenant_id), ATTEMPTS).await?;
     let attempts: Vec<_> = past.into_iter().map(Attempt::from).collect();
+    let parts = time_to_ready(&status, &store.spent(TenantId(status.tenant_id)).await?);
     match args.format.output {
-        Format::Json => output::json(&Shown { status, attempts })?,
+        Format::Json => {
+            let time_to_ready = parts.map(|parts| {
+                parts.into_iter().map(|(blame, part)| (blame.as_str(), part.as_secs_f64())).collect()
+            });
+            output::json(&Shown { status, time_to_ready, attempts })?;
+        }
         Format::Table => {
             let now = store.now().await?;
-            output::sheet(&sheet(&status, now))?;
+            output::sheet(&sheet(&status, parts.as_ref(), now))?;
             if !attempts.is_empty() {
                 output::print(&format!("\nlast attempts\n{}", history::table(&attempts, now)))?;
             }
@@ -51,7 +84,7 @@ pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> 
 }
 
 /// The columns of `tenantd.status`, one a line; what is empty is left out.
-fn sheet(status: &Status, now: DateTime<Utc>) -> String {
+fn sheet(status: &Status, parts: Option<&[(Blame, Duration); 6]>, now: DateTime<Utc>) -> String {
     let at = |instant: DateTime<Utc>| format!("{} ({})", instant.format("%F %T UTC"), relative(instant, now));
     let yes = |is: bool| Some(if is { "yes" } else { "no" }.to_owned());
     let lines = [
@@ -73,6 +106,7 @@ fn sheet(status: &Status, now: DateTime<Utc>) -> String {
         ("audited_at", status.audited_at.map(at)),
         ("created_at", Some(at(status.created_at))),
         ("ready_at", status.ready_at.map(at)),
+        ("time_to_ready", parts.map(told)),
         ("updated_at", Some(at(status.updated_at))),
         ("labels", Some(status.labels.to_string())),
     ];

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::blame::{Blame, Spent};
 use crate::domain::phase::Phase;
 use crate::domain::record::{Record, Seen};
 use crate::domain::rights::MissingRights;
@@ -16,6 +17,7 @@ pub(in crate::domain) fn now() -> DateTime<Utc> {
 pub(in crate::domain) fn seen() -> Seen {
     Seen {
         now: now(),
+        created: now(),
         generation: 0,
         is_present: true,
         is_admitted: false,
@@ -63,6 +65,9 @@ pub(in crate::domain) fn inserted() -> Record {
         message: None,
         reason_since: When::At(now()),
         backoff: None,
+        spent: Spent::default(),
+        rested: Some(When::At(now())),
+        rests_for: Blame::Queue,
         due: Some(When::At(now())),
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! The rule: one field a column, by the column's meaning; nothing here decides.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
+use crate::domain::blame::{Blame, Spent};
 use crate::domain::drift::DriftKind;
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{ClientId, Hint};
@@ -81,6 +84,12 @@ pub struct Record {
     pub reason_since: When,
     /// Until then it waits after what Qlik answered, whoever wakes it.
     pub backoff: Option<When>,
+    /// Whose the time was since its insert, until it was first ready.
+    pub spent: Spent,
+    /// Since when nobody works on it; `None` while somebody does.
+    pub rested: Option<When>,
+    /// Whose the time is until it is due.
+    pub rests_for: Blame,
     /// When somebody should go on.
     pub due: Option<When>,
 }
@@ -91,6 +100,8 @@ pub struct Record {
 pub struct Seen {
     /// The instant, by the database's clock.
     pub now: DateTime<Utc>,
+    /// When the row was inserted.
+    pub created: DateTime<Utc>,
     /// Counts what owner and others have said. A commit of another one decided on less.
     pub generation: i64,
     /// The tenant should have a credential.
@@ -120,6 +131,8 @@ pub struct Tried {
     pub effect: EffectKind,
     /// It did.
     pub is_done: bool,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// A record that no version of this program writes.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::{Json, Uuid};
 
 use super::claimed::Claimed;
+use crate::domain::blame::{Blame, Spent};
 use crate::domain::drift::DriftKind;
 use crate::domain::ids::{ClientId, ExternalId, Fence, Hint, ProfileName, RegionName, TenantId};
 use crate::domain::machine::effect::EffectKind;
@@ -70,6 +71,9 @@ pub(super) struct ClaimRow {
     pub(super) message: Option<String>,
     pub(super) reason_since: Instant,
     pub(super) backoff_at: Option<Instant>,
+    pub(super) spent: Vec<i64>,
+    pub(super) rests_for: Option<String>,
+    pub(super) rested_at: Option<Instant>,
     pub(super) is_paused: bool,
     pub(super) paused_until: Option<Instant>,
     pub(super) due_at: Option<Instant>,
@@ -119,6 +123,7 @@ impl ClaimRow {
         let rights = self.rights.take().map(|rights| rights.0).unwrap_or_default();
         Seen {
             now: self.now,
+            created: self.created_at.0,
             generation: self.generation,
             is_present: self.is_present,
             is_admitted: self.is_admitted,
@@ -173,6 +178,10 @@ impl ClaimRow {
             message: self.message.take(),
             reason_since: When::At(self.reason_since.0),
             backoff: at(self.backoff_at),
+            spent: Spent::from_microseconds(&self.spent),
+            rested: at(self.rested_at),
+            // Before its first claim it rests for its owner's not_before, if for anybody.
+            rests_for: self.rests_for.as_deref().and_then(Blame::parse).unwrap_or(Blame::Human),
             due: at(self.due_at),
         })
     }

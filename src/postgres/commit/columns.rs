@@ -95,6 +95,9 @@ impl<M: SerializeMap> Columns<M> {
     fn of_schedule(&mut self, write: &Write) -> Result<(), M::Error> {
         let record = &write.record;
         self.when("backoff_at", "backoff_after", record.backoff)?;
+        self.set("spent", Some(record.spent.microseconds()))?;
+        self.when("rested_at", "rested_after", record.rested)?;
+        self.set("rests_for", Some(record.rests_for.as_str()))?;
         self.when("recheck_at", "recheck_after", record.recheck)?;
         self.when("retire_at", "retire_after", record.retirement)?;
         self.when("audit_at", "audit_after", record.audit)?;

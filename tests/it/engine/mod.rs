@@ -6,6 +6,7 @@
 mod admission;
 mod answers;
 mod audits;
+mod blame;
 mod breaker;
 mod canaries;
 mod claims;

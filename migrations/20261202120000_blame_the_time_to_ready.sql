@@ -1,0 +1,19 @@
+-- Whose the time was that passed from a row's insert to its first ready.
+--
+-- Why: "why was it slow?" has an answer only if somebody measured it. How long a row rested, and
+-- what for, is known from commit to commit; how long Qlik took, from act to act; the core adds
+-- both up, and the rest of ready_at - created_at is our own.
+--
+-- Locks: ACCESS EXCLUSIVE on tenantd.tenants for an instant; nothing is rewritten.
+-- Safe while the previous version runs: yes. What that version works on is not measured, and
+-- counts as ours.
+
+ALTER TABLE tenantd.tenants
+    ADD COLUMN spent bigint[] NOT NULL DEFAULT '{0,0,0,0,0}',
+    ADD COLUMN rested_at timestamptz,
+    ADD COLUMN rests_for text;
+-- Rows that are there keep NULL: nobody knows since when they rest.
+ALTER TABLE tenantd.tenants ALTER COLUMN rested_at SET DEFAULT tenantd.clock();
+COMMENT ON COLUMN tenantd.tenants.spent IS 'Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.';
+COMMENT ON COLUMN tenantd.tenants.rested_at IS 'Since when nobody works on it; NULL while somebody does.';
+COMMENT ON COLUMN tenantd.tenants.rests_for IS 'Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue''s.';
