@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
 
-use super::history::{self, Attempt};
+use super::history;
 use super::named::one;
+use crate::answers::attempts::Attempt;
+use crate::answers::tenants::Shown;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
@@ -23,14 +24,6 @@ pub(in crate::cli) struct ShowArgs {
     external_id: String,
     #[command(flatten)]
     format: OutputArg,
-}
-
-/// A tenant as JSON shows it: the columns of `tenantd.status`, and `attempts`.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    status: Status,
-    attempts: Vec<Attempt>,
 }
 
 pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> {

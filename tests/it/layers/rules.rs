@@ -3,7 +3,8 @@
 use super::paths::{paths_in, shipped_code};
 
 /// What the surfaces for people put together.
-const BELOW_CLI: [&str; 14] = [
+const BELOW_CLI: [&str; 15] = [
+    "answers",
     "app",
     "demo",
     "domain",
@@ -21,11 +22,12 @@ const BELOW_CLI: [&str; 14] = [
 ];
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &BELOW_CLI),
     ("http", &["telemetry"]),
+    ("answers", &["domain", "postgres"]),
     ("demo", &BELOW_CLI),
     (
         "app",
