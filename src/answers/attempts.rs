@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::postgres::attempts::PastAttempt;
 
 /// An attempt: the columns of `tenantd.attempts`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Attempt {
     /// When it began.
     pub started_at: DateTime<Utc>,

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
@@ -17,7 +18,7 @@ use crate::postgres::tenants::Status;
 use crate::postgres::{Store, StoreError};
 
 /// Why a tenant stands where it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Explanation {
     /// The pipeline's key.
     pub external_id: String,
@@ -38,7 +39,7 @@ pub struct Explanation {
 }
 
 /// One thing that keeps a daemon from a tenant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BlockerShown {
     /// Which.
     pub blocker: &'static str,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::rollout::Bounds;
 use crate::postgres::fleet::{Held, RolloutStatus};
@@ -14,7 +15,7 @@ use crate::postgres::{Store, StoreError};
 const REMOVAL: &str = "removal";
 
 /// What bounds changes to the fleet, and how many tenants are in which phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FleetStatus {
     /// Deletions at Qlik are held, or all changes.
     pub deletions_held: Option<Held>,
@@ -31,7 +32,7 @@ pub struct FleetStatus {
 }
 
 /// A budget of the last hour, over all replicas.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct HourlyBudget {
     /// Its key in `[budget]`.
     pub name: &'static str,

@@ -8,4 +8,6 @@ pub mod attempts;
 pub mod choices;
 pub mod explanation;
 pub mod fleet;
+pub mod regions;
 pub mod tenants;
+pub mod workers;

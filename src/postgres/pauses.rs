@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, interval};
 
@@ -26,7 +27,7 @@ pub enum End {
 }
 
 /// A pause of a region or of the fleet that is in effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Pause {
     /// The region; [`FLEET`] for all.
     pub region: String,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError};
 use crate::domain::ids::{Fence, TenantId};
 
 /// A line of `tenantd.status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Status {
     /// The row.
     pub tenant_id: Uuid,
@@ -44,6 +45,7 @@ pub struct Status {
     /// When it was last written.
     pub updated_at: DateTime<Utc>,
     /// The pipeline's labels.
+    #[schema(value_type = Object)]
     pub labels: serde_json::Value,
     /// Version of the current credential.
     pub version: Option<i32>,
@@ -79,8 +81,16 @@ pub struct Filter {
     pub phase: Option<String>,
     /// Only this reason.
     pub reason: Option<String>,
-    /// Only parked ones.
-    pub parked: bool,
+    /// Only parked ones, or only those that are not.
+    pub parked: Option<bool>,
+    /// Only those of this region.
+    pub region: Option<String>,
+    /// Only those that are ready, or only those that are not.
+    pub ready: Option<bool>,
+    /// Only those with all these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only those behind this key.
+    pub after: String,
 }
 
 /// What is left to do.
@@ -113,8 +123,9 @@ impl Filter {
     fn among(&self) -> &'static str {
         let removed = self.phase.as_deref() == Some("removed") || self.reason.as_deref() == Some("Removed");
         match (&self.phase, &self.reason) {
-            _ if self.parked => "all",
+            _ if self.parked == Some(true) => "all",
             _ if removed => "absent",
+            _ if self.ready == Some(false) => "not ready",
             (_, Some(_)) => "under way",
             (Some(phase), None) if phase != "ready" => "under way",
             (Some(_) | None, None) => "all",
@@ -218,6 +229,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Status>, StoreError> {
+        let (keys, values): (Vec<String>, Vec<String>) = filter.labels.iter().cloned().unzip();
         Ok(sqlx::query_as!(
             Status,
             r#"
@@ -231,10 +243,18 @@ impl Store {
               JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
              WHERE ($1::text IS NULL OR s.phase = $1)
                AND ($2::text IS NULL OR s.reason = $2)
-               AND (NOT $3 OR t.parked_reason IS NOT NULL)
+               AND ($3::boolean IS NULL OR (t.parked_reason IS NOT NULL) = $3)
                -- Among whom they are, so that an index of these few serves it.
                AND ($5 <> 'under way' OR t.is_under_way)
                AND ($5 <> 'absent' OR t.desired_state = 'absent')
+               AND ($5 <> 'not ready' OR t.is_under_way OR t.desired_state = 'absent')
+               -- No key is empty, so that everybody is behind that.
+               AND t.external_id > $6
+               AND ($7::text IS NULL OR t.region = $7)
+               AND ($8::boolean IS NULL OR s.ready = $8)
+               AND NOT EXISTS (
+                   SELECT FROM unnest($9::text[], $10::text[]) AS wanted (key, value)
+                    WHERE t.labels ->> wanted.key IS DISTINCT FROM wanted.value)
              ORDER BY t.external_id
              LIMIT $4
             "#,
@@ -242,7 +262,12 @@ impl Store {
             filter.reason,
             filter.parked,
             i64::from(limit),
-            filter.among()
+            filter.among(),
+            filter.after,
+            filter.region,
+            filter.ready,
+            &keys,
+            &values
         )
         .fetch_all(&self.connections)
         .await?)

@@ -3,8 +3,9 @@
 use super::paths::{paths_in, shipped_code};
 
 /// What the surfaces for people put together.
-const BELOW_CLI: [&str; 15] = [
+const BELOW_CLI: [&str; 16] = [
     "answers",
+    "api",
     "app",
     "demo",
     "domain",
@@ -22,11 +23,12 @@ const BELOW_CLI: [&str; 15] = [
 ];
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &BELOW_CLI),
     ("http", &["telemetry"]),
+    ("api", &["answers", "domain", "http", "postgres", "telemetry"]),
     ("answers", &["domain", "postgres"]),
     ("demo", &BELOW_CLI),
     (
