@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use super::problem::Answered;
 use super::query::Query;
 use super::reply::json;
-use super::{fleet, tenants};
+use super::{fleet, tenants, verbs};
 use axum::http::Uri;
 
 #[derive(OpenApi)]
@@ -18,7 +18,7 @@ use axum::http::Uri;
         description = "What tenantd knows of tenants and of the fleet. It is served by every daemon; `docs/api.md` tells more.",
     ),
     servers((url = "/api/v1")),
-    paths(fleet::fleet, fleet::regions, fleet::workers, tenants::list, tenants::one, page),
+    paths(fleet::fleet, fleet::regions, fleet::workers, tenants::list, tenants::one, verbs::act, page),
     modifiers(&Bearer),
 )]
 struct Described;

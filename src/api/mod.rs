@@ -18,6 +18,7 @@ mod reply;
 mod routes;
 mod state;
 mod tenants;
+mod verbs;
 
 pub use document::document;
 pub use problem::Kind;

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::Refusal;
 use crate::postgres::StoreError;
+use crate::postgres::error::Meaning;
 
 /// What problems are written in.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -36,6 +37,16 @@ pub enum Kind {
     UnknownParameter,
     /// A parameter's value cannot be.
     BadParameter,
+    /// The key of the request stands for another one.
+    KeyReused,
+    /// The body is none, or a field of it cannot be.
+    BadBody,
+    /// The body has too many bytes.
+    TooLarge,
+    /// The body is no JSON.
+    UnsupportedMediaType,
+    /// It cannot be done to this tenant, as it is.
+    Impossible,
     /// The database or a file cannot be used at present.
     Unavailable,
     /// Too much is asked at once, or it took too long.
@@ -46,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -54,6 +65,11 @@ impl Kind {
         Self::MethodNotAllowed,
         Self::UnknownParameter,
         Self::BadParameter,
+        Self::KeyReused,
+        Self::BadBody,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Impossible,
         Self::Unavailable,
         Self::Busy,
         Self::Failed,
@@ -70,6 +86,11 @@ impl Kind {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UnknownParameter => "unknown-parameter",
             Self::BadParameter => "bad-parameter",
+            Self::KeyReused => "key-reused",
+            Self::BadBody => "bad-body",
+            Self::TooLarge => "too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::Impossible => "impossible",
             Self::Unavailable => "unavailable",
             Self::Busy => "busy",
             Self::Failed => "failed",
@@ -86,6 +107,11 @@ impl Kind {
             Self::MethodNotAllowed => "The page does not take this method",
             Self::UnknownParameter => "There is no such parameter",
             Self::BadParameter => "The value of a parameter cannot be",
+            Self::KeyReused => "The key was used for another request",
+            Self::BadBody => "The body cannot be",
+            Self::TooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is of another type",
+            Self::Impossible => "It cannot be done to this tenant",
             Self::Unavailable => "It cannot be answered at present",
             Self::Busy => "Too much is asked at once",
             Self::Failed => "It failed",
@@ -100,7 +126,12 @@ impl Kind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownTenant => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnknownParameter | Self::BadParameter => StatusCode::BAD_REQUEST,
+            Self::UnknownParameter | Self::BadParameter | Self::BadBody => StatusCode::BAD_REQUEST,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Impossible => StatusCode::CONFLICT,
+
             Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -149,6 +180,11 @@ impl Problem {
             | Kind::MethodNotAllowed
             | Kind::UnknownParameter
             | Kind::BadParameter
+            | Kind::KeyReused
+            | Kind::BadBody
+            | Kind::TooLarge
+            | Kind::UnsupportedMediaType
+            | Kind::Impossible
             | Kind::Failed => Vec::new(),
         };
         Self(Box::new(Details {
@@ -201,6 +237,9 @@ impl From<StoreError> for Problem {
                 Kind::Unavailable,
                 "the database cannot be asked at present; /readyz says more",
             );
+        }
+        if error.meaning() == Some(Meaning::Values) {
+            return Self::new(Kind::Impossible, error.message().problem);
         }
         tracing::warn!(%error, "the API could not answer: {error}");
         Self::new(Kind::Failed, "the database refused what was asked; the daemon's log says why")

@@ -5,26 +5,31 @@
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::bounds::{self, Room};
 use super::problem::{Kind, Problem};
 use super::state::Api;
-use super::{document, fleet, guard, tenants};
+use super::{document, fleet, guard, tenants, verbs};
 
 /// Every page below `/api/v1`, with its method.
-pub const ROUTES: [(&str, Method); 6] = [
+pub const ROUTES: [(&str, Method); 7] = [
     ("/fleet", Method::GET),
     ("/openapi.json", Method::GET),
     ("/regions", Method::GET),
     ("/tenants", Method::GET),
     ("/tenants/{external_id}", Method::GET),
+    ("/tenants/{external_id}/{verb}", Method::POST),
     ("/workers", Method::GET),
 ];
 
 /// The pages, to be put under `/api/v1`.
 pub fn router(api: Api) -> Router {
+    let acting = Router::new()
+        .route("/tenants/{external_id}/{verb}", post(verbs::act))
+        .route_layer(from_fn_with_state(api.clone(), guard::acts));
     Router::new()
+        .merge(acting)
         .route("/fleet", get(fleet::fleet))
         .route("/openapi.json", get(document::page))
         .route("/regions", get(fleet::regions))

@@ -146,11 +146,15 @@ pub(super) async fn one(
     Ok(json(&Known { shown: Shown { status, attempts }, explanation }))
 }
 
-/// The key in a path. What no row can hold, no row has.
-pub(super) fn key(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+/// The key in a path.
+fn key(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
     match path {
-        Ok(Path(key)) if !key.contains('\0') => Ok(key),
-        Ok(Path(key)) => Err(Problem::unknown_tenant(&key)),
+        Ok(Path(key)) => storable_key(key),
         Err(_) => Err(Problem::bad("external_id", "is no text", "UTF-8, percent-encoded")),
     }
+}
+
+/// What no row can hold, no row has.
+pub(super) fn storable_key(key: String) -> Result<String, Problem> {
+    if key.contains('\0') { Err(Problem::unknown_tenant(&key)) } else { Ok(key) }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgExecutor;
 use sqlx::types::Uuid;
 use utoipa::ToSchema;
 
@@ -205,22 +206,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn status(&self, external_id: &str) -> Result<Option<Status>, StoreError> {
-        Ok(sqlx::query_as!(
-            Status,
-            r#"
-            -- status.one
-            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
-                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
-                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!",
-                   version, paused AS "paused!", drift AS "drift!", audited_at
-              FROM tenantd.status
-             WHERE external_id = $1
-            "#,
-            external_id
-        )
-        .fetch_optional(&self.connections)
-        .await?)
+        status_of(&self.connections, external_id).await
     }
 
     /// The first `limit` tenants that match, by the pipeline's key.
@@ -317,36 +303,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
-            -- tenants.retry
-            WITH retried AS (
-                UPDATE tenantd.tenants
-                   SET generation = generation + 1,
-                       parked_reason = NULL,
-                       wait_reason = NULL,
-                       message = NULL,
-                       reason_since = tenantd.clock(),
-                       failures = 0,
-                       progress_at = tenantd.clock(),
-                       proof_refused_at = NULL,
-                       client_missing_at = NULL,
-                       is_minted_afresh = false,
-                       backoff_at = NULL,
-                       updated_at = tenantd.clock()
-                 WHERE external_id = $1
-                   AND lease_holder IS NULL
-                   AND (parked_reason IS NOT NULL
-                        OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
-                RETURNING tenant_id
-            )
-            SELECT count(*) AS "retried!" FROM retried
-            "#,
-            external_id
-        )
-        .fetch_one(&self.connections)
-        .await?;
-        Ok(done.retried == 1)
+        retry(&self.connections, external_id).await
     }
 
     /// The keys of every parked tenant, or of those parked for one reason.
@@ -400,4 +357,61 @@ impl Store {
         .fetch_optional(&self.connections)
         .await?)
     }
+}
+
+/// [`Store::status`], where the executor looks.
+pub(super) async fn status_of<'c>(
+    executor: impl PgExecutor<'c>,
+    external_id: &str,
+) -> Result<Option<Status>, StoreError> {
+    Ok(sqlx::query_as!(
+        Status,
+        r#"
+        -- status.one
+        SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
+               ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
+               failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
+               updated_at AS "updated_at!", labels AS "labels!",
+               version, paused AS "paused!", drift AS "drift!", audited_at
+          FROM tenantd.status
+         WHERE external_id = $1
+        "#,
+        external_id
+    )
+    .fetch_optional(executor)
+    .await?)
+}
+
+/// [`Store::retry`], in a transaction or alone.
+pub(super) async fn retry<'c>(executor: impl PgExecutor<'c>, external_id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        -- tenants.retry
+        WITH retried AS (
+            UPDATE tenantd.tenants
+               SET generation = generation + 1,
+                   parked_reason = NULL,
+                   wait_reason = NULL,
+                   message = NULL,
+                   reason_since = tenantd.clock(),
+                   failures = 0,
+                   progress_at = tenantd.clock(),
+                   proof_refused_at = NULL,
+                   client_missing_at = NULL,
+                   is_minted_afresh = false,
+                   backoff_at = NULL,
+                   updated_at = tenantd.clock()
+             WHERE external_id = $1
+               AND lease_holder IS NULL
+               AND (parked_reason IS NOT NULL
+                    OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
+            RETURNING tenant_id
+        )
+        SELECT count(*) AS "retried!" FROM retried
+        "#,
+        external_id
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(done.retried == 1)
 }

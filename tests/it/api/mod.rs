@@ -4,6 +4,7 @@ mod described;
 mod lists;
 mod pages;
 mod refusals;
+mod verbs;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -18,9 +19,9 @@ use tenantd::domain::ids::{Holder, ProfileName, RegionName};
 use tenantd::domain::region::RegionMap;
 use tenantd::domain::rollout::Bounds;
 use tenantd::http::{self, Door, Pages, Readiness, Report, Token, TokenSource};
-use tenantd::postgres::Connections;
 use tenantd::postgres::claim::ClaimTerms;
 use tenantd::postgres::connections::{Pooler, Purpose, Session};
+use tenantd::postgres::{Connections, Store};
 use tenantd::telemetry::metrics::Metrics;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -126,6 +127,10 @@ impl Served {
         }
     }
 
+    pub(crate) async fn store(&self) -> Store {
+        Store::open(connections(&self.db.url), Holder(Uuid::from_u128(8))).await.unwrap()
+    }
+
     /// Sends a request with these lines below its first, and reads until the server closes.
     pub(crate) async fn ask(&self, first: &str, lines: &str, body: &str) -> Reply {
         let asking = async {
@@ -156,12 +161,14 @@ fn token(text: &str, name: Option<&str>) -> Token {
     Token::new(&SecretString::from(text), name.map(str::to_owned))
 }
 
+fn connections(url: &str) -> Connections {
+    let options: PgConnectOptions = url.parse().unwrap();
+    let session = Session { purpose: Purpose::Api, pooler: Pooler::None };
+    Connections::new(options.options([("role", DAEMON)]), session, 4, Duration::from_secs(8))
+}
+
 /// An API as a daemon has it.
 fn parts(db: &TestDb, door: Door) -> api::Parts {
-    let options: PgConnectOptions = db.url.parse().unwrap();
-    let session = Session { purpose: Purpose::Api, pooler: Pooler::None };
-    let connections =
-        Connections::new(options.options([("role", DAEMON)]), session, 4, Duration::from_secs(8));
     let pattern = (HostPattern::parse("*.us.qlikcloud.com").unwrap(), RegionName::new("us"));
     let terms = ClaimTerms::new(
         &RegionMap::new([pattern]),
@@ -170,7 +177,7 @@ fn parts(db: &TestDb, door: Door) -> api::Parts {
         Duration::ZERO,
     );
     api::Parts {
-        connections,
+        connections: connections(&db.url),
         holder: Holder(Uuid::from_u128(7)),
         door,
         terms,

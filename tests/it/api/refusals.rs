@@ -69,7 +69,7 @@ async fn what_is_not_there_and_what_is_not_taken_are_problems_too() {
 
     served.get("/tenants/none").await.assert_problem(404, "unknown-tenant", Some("external_id"));
     served.get("/tenants/%00").await.assert_problem(404, "unknown-tenant", Some("external_id"));
-    for path in ["", "/tenants/", "/tenants/a/b", "/nowhere", "/fleet/"] {
+    for path in ["", "/tenants/", "/tenants/a/retry/x", "/nowhere", "/fleet/"] {
         served.get(path).await.assert_problem(404, "not-found", Some("path"));
     }
     let token = format!("authorization: Bearer {ACTS}\r\n");
