@@ -62,6 +62,11 @@ drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
 drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
 	tests/drivers/run.sh
 
+.PHONY: api-test
+api-test: export API_DIR := $(or $(API_DIR),$(CURDIR)/target/api-test)
+api-test: install-postgres ## Hold a running daemon's HTTP API against its OpenAPI document
+	tests/api/run.sh $(ARGS)
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

@@ -9,6 +9,7 @@ use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Answered, Details, Problem};
@@ -56,10 +57,10 @@ pub(super) struct Known {
 #[expect(dead_code, reason = "read one by one, so that each fault is told by name")]
 pub(super) struct ListQuery {
     /// Only tenants in this phase.
-    #[param(required = false)]
+    #[param(required = false, schema_with = any_phase)]
     phase: String,
     /// Only tenants that are not ready for this reason.
-    #[param(required = false)]
+    #[param(required = false, schema_with = any_reason)]
     reason: String,
     /// Only tenants of this region; empty for those of none.
     #[param(required = false)]
@@ -74,8 +75,16 @@ pub(super) struct ListQuery {
     #[param(required = false, minimum = 1, maximum = 500)]
     limit: u32,
     /// Where the page begins: `next_cursor` of the page before.
-    #[param(required = false)]
+    #[param(required = false, min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: String,
+}
+
+fn any_phase() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(phases())).build()
+}
+
+fn any_reason() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons())).build()
 }
 
 /// A page of tenants, in the order of their `external_id`.
@@ -120,7 +129,7 @@ fn place(cursor: &str) -> Result<String, Problem> {
 
 /// One tenant: where it stands, what is next, what keeps it, and what was tried.
 #[utoipa::path(get, path = "/tenants/{external_id}", tag = "tenants", params(
-    ("external_id" = String, Path, description = "The pipeline's key, percent-encoded."),
+    ("external_id" = String, Path, description = "The pipeline's key, percent-encoded.", example = "customer-1"),
     ("attempts" = Option<u32>, Query, description = "Most attempts to tell, the last ones.", minimum = 1, maximum = 1000),
 ), responses(
     (status = 200, body = Known),

@@ -56,7 +56,7 @@ pub(super) struct Asked {
 /// Does something to a tenant, once: whoever asks again with the same key gets the same answer,
 /// for a day.
 #[utoipa::path(post, path = "/tenants/{external_id}/{verb}", tag = "tenants", params(
-    ("external_id" = String, Path, description = "The pipeline's key, percent-encoded."),
+    ("external_id" = String, Path, description = "The pipeline's key, percent-encoded.", example = "customer-1"),
     ("verb" = Verb, Path, description = "What is to be done."),
     ("Idempotency-Key" = String, Header, description = "The caller's, new for each thing to be done.", min_length = 1, max_length = 200, pattern = "^[!-~]+$"),
 ), request_body = Asked, responses(
