@@ -70,6 +70,11 @@ upgrade: install-postgres ## Run the previous version and this one side by side,
 monitoring: install-postgres ## Try alerts and dashboard with Prometheus itself, beside a busy daemon
 	tests/monitoring/run.sh
 
+.PHONY: api-test
+api-test: export API_DIR := $(or $(API_DIR),$(CURDIR)/target/api-test)
+api-test: install-postgres ## Hold a running daemon's HTTP API against its OpenAPI document
+	tests/api/run.sh $(ARGS)
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

@@ -217,7 +217,7 @@ CREATE TABLE tenantd.attempts (
     tenant_id   uuid NOT NULL,                                 -- For which tenant.
     attempt_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Orders the attempts of a tenant.
     phase       text NOT NULL,                                 -- The phase after the attempt.
-    effect      text NOT NULL,                                 -- Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget.
+    effect      text NOT NULL,                                 -- Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget. Over HTTP: retry, pause, resume, rotate, remove.
     outcome     text NOT NULL,                                 -- done, or the retry class of the failure.
     http_status smallint,                                      -- Status of Qlik's answer, where there was one.
     error_code  text,                                          -- The first errors[].code of Qlik's answer.
@@ -351,6 +351,19 @@ CREATE TABLE tenantd.lease_extensions (
     expires_at  timestamptz NOT NULL,  -- Until then nobody else claims the row.
     CONSTRAINT lease_extensions_pkey PRIMARY KEY (tenant_id)
 );
+
+-- What was done over HTTP, by the key that the caller sent. Pruned after a day.
+CREATE TABLE tenantd.idempotency_keys (
+    idempotency_key text NOT NULL,                                 -- The header Idempotency-Key, 1 to 200 bytes.
+    request         bytea NOT NULL,                                -- SHA-256 of what was asked and by whom: the same key with another request is refused.
+    answer          jsonb NOT NULL,                                -- What was answered, and is answered again.
+    answered_at     timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When.
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (idempotency_key),
+    CONSTRAINT idempotency_key_is_short
+        CHECK (octet_length(idempotency_key) >= 1 AND octet_length(idempotency_key) <= 200),
+    CONSTRAINT request_is_a_digest CHECK (octet_length(request) = 32)
+);
+CREATE INDEX idempotency_keys_by_age ON tenantd.idempotency_keys USING btree (answered_at);
 
 -- Tenants that are not judged yet by the objective (objective.ready_within). Kept by triggers and the job judge_objective.
 CREATE TABLE tenantd.awaited (

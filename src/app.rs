@@ -34,8 +34,8 @@ use crate::visits::inspect::Inspector;
 
 use start::LOOK_AGAIN;
 pub use start::{
-    StartError, connections, holder, is_read_only, open_for_work, open_store, reach, started, wait_for_store,
-    work_connections,
+    StartError, api_connections, connections, holder, is_read_only, open_for_work, open_store, reach,
+    started, wait_for_store, work_connections,
 };
 
 /// How long a command waits for a tenant that somebody works on: longer than most steps take.

@@ -46,6 +46,8 @@
 //! * [`telemetry`]: logs and metrics, every name in one list.
 //! * [`system`]: the machine's clock and random numbers.
 //! * [`app`]: the composition root.
+//! * [`answers`]: what programs are told, in one shape on the command line and over HTTP.
+//! * [`api`]: the same over HTTP.
 //! * [`http`] and [`cli`]: the surfaces for probes and for people.
 //! * [`simulator`]: a stateful Qlik Cloud, in memory and over TLS.
 //! * [`demo`]: a private Postgres, and the guided tour.
@@ -56,6 +58,8 @@
 //! never import each other, `domain` imports nothing of ours, `engine` never names
 //! `reqwest`, `anyhow` stays in `main` and `cli`. `tests/it/layers.rs` keeps it so.
 
+pub mod answers;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod demo;

@@ -182,6 +182,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenantd.lease_extensions TO tenantd_daem
 GRANT SELECT, DELETE, UPDATE (since) ON tenantd.awaited TO tenantd_daemon;
 -- How far a walk over all tenants came.
 GRANT SELECT, INSERT, UPDATE ON tenantd.passes TO tenantd_daemon;
+-- What was done over HTTP, by the key of who asked: kept for a day, and never for another request.
+GRANT SELECT, DELETE ON tenantd.idempotency_keys TO tenantd_daemon;
+GRANT INSERT (idempotency_key, request, answer) ON tenantd.idempotency_keys TO tenantd_daemon;
+GRANT UPDATE (answer) ON tenantd.idempotency_keys TO tenantd_daemon;
 -- `tenantd fleet pause` and `resume`.
 GRANT SELECT, DELETE ON tenantd.pauses TO tenantd_daemon;
 GRANT INSERT (region, reason, paused_at, paused_until) ON tenantd.pauses TO tenantd_daemon;
@@ -194,7 +198,7 @@ GRANT SELECT ON tenantd.status, tenantd.credentials TO tenantd_daemon;
 GRANT SELECT ON tenantd.tenants, tenantd.status, tenantd.attempts, tenantd.regions, tenantd.rights, tenantd.rollouts,
                 tenantd.changes, tenantd.schedules, tenantd.pauses, tenantd.installation, tenantd.former_tenants,
                 tenantd.counts, tenantd.count_deltas, tenantd.totals, tenantd.awaited, tenantd.passes,
-                tenantd.lease_extensions, tenantd._sqlx_migrations
+                tenantd.lease_extensions, tenantd.idempotency_keys, tenantd._sqlx_migrations
     TO tenantd_operator;
 -- Everything about secrets but the sealed text; so the view tenantd.credentials neither.
 GRANT SELECT (secret_id, tenant_id, client_id, hint, standing, version, key_id, created_at, proven_at, retire_at)

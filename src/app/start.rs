@@ -119,6 +119,11 @@ pub fn work_connections(database: &Database) -> Result<Connections, StartError> 
     connections_for(database, Purpose::Work, most, connections::ANSWER)
 }
 
+/// The same for those who ask over HTTP: few, and none waits long.
+pub fn api_connections(database: &Database) -> Result<Connections, StartError> {
+    connections_for(database, Purpose::Api, FEW, connections::ANSWER)
+}
+
 fn connections_for(
     database: &Database,
     purpose: Purpose,

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+pub(super) use crate::domain::text::count;
 use crate::domain::text::{plain, plain_json};
 
 /// How a result is shown.
@@ -73,12 +74,6 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
 /// What stands in a cell that has nothing to say.
 pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-/// `1 tenant`, `2 tenants`.
-pub(super) fn count(number: i64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }
 
 #[cfg(test)]

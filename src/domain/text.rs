@@ -99,6 +99,13 @@ pub fn named(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
+/// `1 tenant`, `2 tenants`.
+#[must_use]
+pub fn count(number: i64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -112,6 +112,7 @@ impl<Q: QlikApi> Engine<Q> {
             }
         }
         self.store.prune_changes(self.terms.keep_history).await?;
+        self.store.prune_keys().await?;
         tracing::info!(pruned, "pruned {pruned} attempts from the history");
         Ok(())
     }

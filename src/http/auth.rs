@@ -1,7 +1,13 @@
-//! The bearer token of those who may read (RFC 6750, section 2.1).
+//! The bearer tokens of those who may look and of those who may act (RFC 6750, section 2.1).
 //!
-//! The rule: compared by digest, so that the time it takes tells nothing about
-//! how much of a guess was right.
+//! The rules: a token is asked for anew at every request, so that one that was replaced is
+//! heard at once. Compared by digest and in constant time, so that the time it takes tells
+//! nothing about how much of a guess was right. **Where no token is set anybody may look, and
+//! nobody may act.**
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -11,25 +17,156 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// What a reader must present, kept as its SHA-256 digest only.
+/// A token, kept as its SHA-256 digest only, and whose it is.
 #[derive(Clone)]
-pub struct Token([u8; 32]);
+pub struct Token {
+    name: Option<String>,
+    digest: [u8; 32],
+}
+
+/// Where a token stands, asked at every request.
+#[derive(Clone)]
+pub struct TokenSource(Arc<Source>);
+
+struct Source {
+    read: Box<dyn Fn() -> Result<Token, String> + Send + Sync>,
+    /// It was said that it cannot be read.
+    is_told: AtomicBool,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Default)]
+pub struct Door {
+    /// The token of those who look; `None`: anybody may.
+    pub looks: Option<TokenSource>,
+    /// The token of those who act, who may look too; `None`: nobody may act.
+    pub acts: Option<TokenSource>,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To read.
+    Look,
+    /// To change something.
+    Act,
+}
+
+/// Who came in, by the name of the token; `None` where it has none, or none was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor(pub Option<String>);
+
+/// Why somebody stays outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No token was presented, or one that is not known.
+    Unknown,
+    /// The token is of those who look.
+    MayOnlyLook,
+    /// Nobody may act.
+    NobodyActs,
+    /// The file of the token cannot be read.
+    Unreadable,
+}
 
 impl Token {
-    /// Takes the configured token.
+    /// Takes a token, and the name of whose it is.
     #[must_use]
-    pub fn new(text: &SecretString) -> Self {
-        Self(digest(text.expose_secret()))
+    pub fn new(text: &SecretString, name: Option<String>) -> Self {
+        Self { name, digest: digest(text.expose_secret()) }
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        presented(headers).is_some_and(|text| digest(text) == self.0)
+    fn is(&self, other: &[u8; 32]) -> bool {
+        // No early end: every byte is looked at.
+        self.digest.iter().zip(other).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
     }
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
+    }
+}
+
+impl TokenSource {
+    /// Asks by calling `read`, which may block for as long as it takes to read a small file.
+    /// Its error is a sentence for the log.
+    pub fn new(read: impl Fn() -> Result<Token, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Source { read: Box::new(read), is_told: AtomicBool::new(false) }))
+    }
+
+    fn token(&self) -> Result<Token, Refusal> {
+        let read = (self.0.read)();
+        let was_told = self.0.is_told.swap(read.is_err(), Ordering::Relaxed);
+        read.map_err(|error| {
+            if !was_told {
+                tracing::warn!("nobody is let in with a token: {error}");
+            }
+            Refusal::Unreadable
+        })
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenSource(..)")
+    }
+}
+
+impl Door {
+    /// Lets in who may do this.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn admit(&self, headers: &HeaderMap, right: Right) -> Result<Visitor, Refusal> {
+        match (right, &self.looks, &self.acts) {
+            (Right::Look, None, _) => return Ok(Visitor(None)),
+            (Right::Act, _, None) => return Err(Refusal::NobodyActs),
+            (Right::Look, Some(_), _) | (Right::Act, _, Some(_)) => {}
+        }
+        let Some(presented) = presented(headers).map(digest) else { return Err(Refusal::Unknown) };
+        let door = self.clone();
+        // Files may be on a network.
+        let judged = tokio::task::spawn_blocking(move || door.judge(&presented, right)).await;
+        judged.unwrap_or(Err(Refusal::Unreadable))
+    }
+
+    fn judge(&self, presented: &[u8; 32], right: Right) -> Result<Visitor, Refusal> {
+        let ask = |source: &Option<TokenSource>| source.as_ref().map(TokenSource::token).transpose();
+        let (looks, acts) = (ask(&self.looks), ask(&self.acts));
+        let whose = |token: &Result<Option<Token>, Refusal>| match token {
+            Ok(Some(token)) if token.is(presented) => Some(Visitor(token.name.clone())),
+            Ok(_) | Err(_) => None,
+        };
+        match (right, whose(&looks), whose(&acts)) {
+            (_, _, Some(who)) | (Right::Look, Some(who), None) => Ok(who),
+            (Right::Act, Some(_), None) => Err(Refusal::MayOnlyLook),
+            (_, None, None) => Err(looks.and(acts).err().unwrap_or(Refusal::Unknown)),
+        }
+    }
+}
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Unknown => StatusCode::UNAUTHORIZED,
+            Self::MayOnlyLook | Self::NobodyActs => StatusCode::FORBIDDEN,
+            Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What is asked for, in words.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Unknown => "this page needs `Authorization: Bearer <the token in http.token_file>`",
+            Self::MayOnlyLook => "this token may only look: whoever acts needs that of http.act_token_file",
+            Self::NobodyActs => "nobody acts over HTTP: http.act_token_file is not set",
+            Self::Unreadable => "the file of a token cannot be read; the daemon's log says why",
+        }
     }
 }
 
@@ -43,15 +180,13 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Lets a request through that presents the token, where one is configured.
-pub(super) async fn require(State(token): State<Option<Token>>, request: Request, next: Next) -> Response {
-    match token {
-        Some(token) if !token.admits(request.headers()) => (
-            StatusCode::UNAUTHORIZED,
-            [(WWW_AUTHENTICATE, "Bearer")],
-            "this page needs `Authorization: Bearer <the token in http.token_file>`\n",
-        )
-            .into_response(),
-        Some(_) | None => next.run(request).await,
+/// Lets a request through that may look.
+pub(super) async fn require(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match door.admit(request.headers(), Right::Look).await {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => {
+            let words = refusal.sentence().to_owned() + "\n";
+            (refusal.status(), [(WWW_AUTHENTICATE, "Bearer")], words).into_response()
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! The pages for machines: is it alive, is it ready, what does it count.
+//! The port for machines: is it alive, is it ready, what does it count; and the door of the
+//! API that is put under `/api/v1`.
 //!
-//! The rule: nothing here writes, and health never needs a token. What a page
-//! says is for anybody who reaches the port, so it names no tenant.
+//! The rule: health never needs a token. What a page of this room says is for anybody who
+//! reaches the port, so it names no tenant.
 
 mod auth;
 mod readiness;
@@ -12,7 +13,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use auth::Token;
+pub use auth::{Door, Refusal, Right, Token, TokenSource, Visitor};
 pub use readiness::{Check, Readiness, Report};
-pub use routes::Pages;
+pub use routes::{API, Pages};
 pub use serve::serve;

@@ -1,6 +1,6 @@
 //! Which page is where.
 //!
-//! The rule: `GET` and `HEAD` only (axum answers 405 to the rest), and every
+//! The rule: `GET` and `HEAD` only (axum answers 405 to the rest) but for the API, and every
 //! answer, errors included, bears the headers that keep a browser from making
 //! anything of it.
 
@@ -15,7 +15,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::auth::{self, Token};
+use super::auth::{self, Door};
 use super::readiness::Readiness;
 use crate::telemetry::metrics::Metrics;
 
@@ -30,25 +30,31 @@ const HARMLESS: [(HeaderName, &str); 5] = [
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Where the API is.
+pub const API: &str = "/api/v1";
+
 /// What the pages show.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is named after what it holds")]
 pub struct Pages {
     pub readiness: Readiness,
     pub metrics: Metrics,
-    /// What `/metrics` asks for; `None`: anybody may read.
-    pub token: Option<Token>,
+    /// Whom `/metrics` asks for a token.
+    pub door: Door,
+    /// What is under [`API`]; it asks at the door by itself.
+    pub api: Router,
 }
 
 pub(super) fn router(pages: Pages) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics).with_state(pages.metrics))
-        .route_layer(from_fn_with_state(pages.token, auth::require));
+        .route_layer(from_fn_with_state(pages.door, auth::require));
     Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(readyz).with_state(pages.readiness))
         .merge(guarded)
-        .fallback(async || (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+        .nest(API, pages.api)
+        .fallback(async || (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /api/v1\n"))
         .layer(map_response(harmless))
 }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,13 +35,18 @@ async fn given_pages(readiness: Readiness, token: Option<&str>) -> Served {
 async fn given_patient_pages(readiness: Readiness, token: Option<&str>, patience: serve::Patience) -> Served {
     let (recorder, metrics) = Metrics::local();
     metrics::with_local_recorder(&recorder, || metrics::counter!(CLAIMS_TOTAL).increment(3));
-    let token = token.map(|token| Token::new(&SecretString::from(token)));
+    let door = Door { looks: token.map(always), acts: None };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let pages = Pages { readiness, metrics, token };
+    let pages = Pages { readiness, metrics, door, api: Router::new() };
     let task = tokio::spawn(serve::serve_with(listener, pages, stop.clone(), patience));
     Served { address, stop, task }
+}
+
+fn always(token: &str) -> TokenSource {
+    let token = Token::new(&SecretString::from(token), Some(format!("who-has-{token}")));
+    TokenSource::new(move || Ok(token.clone()))
 }
 
 fn ready() -> Readiness {
@@ -263,4 +270,54 @@ async fn stopping_finishes_the_answer_under_way_and_accepts_no_more() {
 
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+fn presenting(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+}
+
+#[tokio::test]
+async fn who_acts_may_look_and_who_looks_may_not_act() {
+    let (looks, acts) = (Some(always("looker")), Some(always("actor")));
+    let both = Door { looks: looks.clone(), acts: acts.clone() };
+    let (open, closed) = (Door { looks: None, acts }, Door { looks, acts: None });
+    let who = |name: &str| Ok(Visitor(Some(format!("who-has-{name}"))));
+    for (door, token, right, told) in [
+        (&both, "looker", Right::Look, who("looker")),
+        (&both, "actor", Right::Look, who("actor")),
+        (&both, "actor", Right::Act, who("actor")),
+        (&both, "looker", Right::Act, Err(Refusal::MayOnlyLook)),
+        (&both, "guess", Right::Look, Err(Refusal::Unknown)),
+        (&both, "guess", Right::Act, Err(Refusal::Unknown)),
+        (&open, "guess", Right::Look, Ok(Visitor(None))),
+        (&open, "guess", Right::Act, Err(Refusal::Unknown)),
+        (&open, "actor", Right::Act, who("actor")),
+        (&closed, "looker", Right::Act, Err(Refusal::NobodyActs)),
+        (&Door::default(), "looker", Right::Act, Err(Refusal::NobodyActs)),
+    ] {
+        assert_eq!(door.admit(&presenting(token), right).await, told, "{token} {right:?} {door:?}");
+    }
+    assert_eq!(both.admit(&HeaderMap::new(), Right::Act).await, Err(Refusal::Unknown));
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_anew_each_time_and_none_that_cannot_be_read_opens() {
+    let now = std::sync::Arc::new(std::sync::Mutex::new(Ok("first")));
+    let source = {
+        let now = now.clone();
+        TokenSource::new(move || {
+            now.lock().unwrap().clone().map(|text| Token::new(&SecretString::from(text), None))
+        })
+    };
+    let door = Door { looks: Some(source), acts: None };
+    let mut told = Vec::new();
+
+    for then in [Ok("second"), Err("it is gone".to_owned()), Ok("first")] {
+        told.push(door.admit(&presenting("first"), Right::Look).await.map(drop));
+        *now.lock().unwrap() = then;
+    }
+    told.push(door.admit(&presenting("first"), Right::Look).await.map(drop));
+
+    assert_eq!(told, [Ok(()), Err(Refusal::Unknown), Err(Refusal::Unreadable), Ok(())]);
 }

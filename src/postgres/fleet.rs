@@ -6,12 +6,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError};
 use crate::domain::place::Hold;
 
 /// A kind of change that is bounded, and where its rollout stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RolloutStatus {
     /// `rotation`, `repair`, `removal`, `census`.
     pub kind: String,
@@ -37,7 +38,7 @@ pub struct Removals {
 }
 
 /// Deletions at Qlik are held, or all changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Held {
     /// Whether nothing at all is changed.
     pub changes: bool,

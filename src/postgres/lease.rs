@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::{Fence, TenantId};
@@ -16,7 +19,43 @@ pub struct Renewal {
     pub is_renewed: bool,
 }
 
+/// Somebody who holds leases: a daemon at work, or a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LeaseHolder {
+    /// Its name, drawn anew at each start.
+    pub holder: Uuid,
+    /// How many tenants it holds.
+    pub tenants: i64,
+    /// Since when it has held the first of them.
+    pub leased_at: Option<DateTime<Utc>>,
+    /// When the first of its leases ends that is not renewed.
+    pub lease_expires_at: Option<DateTime<Utc>>,
+}
+
 impl Store {
+    /// Whoever holds leases that have not run out; who has most comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn holders(&self) -> Result<Vec<LeaseHolder>, StoreError> {
+        Ok(sqlx::query_as!(
+            LeaseHolder,
+            r#"
+            -- leases.holders
+            SELECT lease_holder AS "holder!", count(*) AS "tenants!",
+                   min(leased_at) AS leased_at, min(lease_expires_at) AS lease_expires_at
+              FROM tenantd.tenants
+             WHERE lease_holder IS NOT NULL AND lease_expires_at > tenantd.clock()
+             GROUP BY lease_holder
+             ORDER BY count(*) DESC, lease_holder
+             LIMIT 1000
+            "#
+        )
+        .fetch_all(&self.connections)
+        .await?)
+    }
+
     /// Renews our leases on these rows. A row that an owner's open transaction has
     /// locked is passed by, so that one pipeline cannot stop the renewal of all; that we are
     /// alive is written beside it, so that nobody claims it before what we hold is written.

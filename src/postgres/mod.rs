@@ -44,6 +44,7 @@ pub mod schedules;
 pub mod schema;
 pub mod secrets;
 pub mod tenants;
+pub mod verbs;
 
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //! The rule: these write what a pipeline may write, and the triggers of the schema
 //! draw the conclusions, so that both are the same request.
 
+use sqlx::PgExecutor;
+
 use super::connections::Link;
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
@@ -34,21 +36,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn rotate(&self, external_id: &str) -> Result<Option<i32>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"
-            -- tenants.rotate
-            UPDATE tenantd.tenants
-               SET desired_version = tenantd.version_after(greatest(desired_version, current_version))
-             WHERE external_id = $1
-               AND desired_state = 'present'
-               AND current_version IS NOT NULL
-               AND phase <> 'removing'
-            RETURNING desired_version
-            "#,
-            external_id
-        )
-        .fetch_optional(&self.connections)
-        .await?)
+        rotate(&self.connections, external_id).await
     }
 
     /// Asks for a tenant's removal. `None` where it was asked for already, or there is
@@ -58,19 +46,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn remove(&self, external_id: &str) -> Result<Option<Unwanted>, StoreError> {
-        Ok(sqlx::query_as!(
-            Unwanted,
-            r#"
-            -- tenants.remove
-            UPDATE tenantd.tenants
-               SET desired_state = 'absent'
-             WHERE external_id = $1 AND desired_state = 'present'
-            RETURNING phase, phase NOT IN ('removing', 'removed') AND removal_admitted_at IS NULL AS "awaits_budget!"
-            "#,
-            external_id
-        )
-        .fetch_optional(&self.connections)
-        .await?)
+        remove(&self.connections, external_id).await
     }
 }
 
@@ -101,4 +77,46 @@ pub(super) async fn lock(connection: &mut Link, external_id: &str) -> Result<Opt
         is_leased: row.is_leased,
         parked_reason: row.parked_reason,
     }))
+}
+
+/// [`Store::rotate`], in a transaction or alone.
+pub(super) async fn rotate<'c>(
+    executor: impl PgExecutor<'c>,
+    external_id: &str,
+) -> Result<Option<i32>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        -- tenants.rotate
+        UPDATE tenantd.tenants
+           SET desired_version = tenantd.version_after(greatest(desired_version, current_version))
+         WHERE external_id = $1
+           AND desired_state = 'present'
+           AND current_version IS NOT NULL
+           AND phase <> 'removing'
+        RETURNING desired_version
+        "#,
+        external_id
+    )
+    .fetch_optional(executor)
+    .await?)
+}
+
+/// [`Store::remove`], in a transaction or alone.
+pub(super) async fn remove<'c>(
+    executor: impl PgExecutor<'c>,
+    external_id: &str,
+) -> Result<Option<Unwanted>, StoreError> {
+    Ok(sqlx::query_as!(
+        Unwanted,
+        r#"
+        -- tenants.remove
+        UPDATE tenantd.tenants
+           SET desired_state = 'absent'
+         WHERE external_id = $1 AND desired_state = 'present'
+        RETURNING phase, phase NOT IN ('removing', 'removed') AND removal_admitted_at IS NULL AS "awaits_budget!"
+        "#,
+        external_id
+    )
+    .fetch_optional(executor)
+    .await?)
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgExecutor;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, interval};
 
@@ -26,7 +28,7 @@ pub enum End {
 }
 
 /// A pause of a region or of the fleet that is in effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Pause {
     /// The region; [`FLEET`] for all.
     pub region: String,
@@ -62,25 +64,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn pause(&self, external_id: &str, reason: &str, end: End) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
-            -- tenants.pause
-            UPDATE tenantd.tenants
-               SET paused_at = CASE WHEN paused_until > tenantd.clock() OR paused_until IS NULL
-                                    THEN coalesce(paused_at, tenantd.clock()) ELSE tenantd.clock() END,
-                   paused_until = coalesce($3::timestamptz, tenantd.clock() + $4::interval),
-                   pause_reason = $2,
-                   updated_at = tenantd.clock()
-             WHERE external_id = $1
-            "#,
-            external_id,
-            reason,
-            end.at(),
-            end.after().map(interval) as _
-        )
-        .execute(&self.connections)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        pause(&self.connections, external_id, reason, end).await
     }
 
     /// Ends a tenant's pause and nothing else. Returns whether it was paused.
@@ -89,31 +73,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn resume(&self, external_id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
-            -- tenants.resume
-            WITH resumed AS (
-                UPDATE tenantd.tenants
-                   SET paused_at = NULL,
-                       paused_until = NULL,
-                       pause_reason = NULL,
-                       -- What it was kept from is not held against it.
-                       progress_at = tenantd.clock(),
-                       updated_at = tenantd.clock()
-                 WHERE external_id = $1 AND paused_at IS NOT NULL
-                RETURNING tenant_id, ready_at
-            ), excused AS (
-                -- Nor counted by the objective.
-                DELETE FROM tenantd.awaited AS a USING resumed AS r
-                 WHERE a.tenant_id = r.tenant_id AND r.ready_at IS NULL AND a.since <= tenantd.clock()
-            )
-            SELECT count(*) AS "resumed!" FROM resumed
-            "#,
-            external_id
-        )
-        .fetch_one(&self.connections)
-        .await?;
-        Ok(done.resumed == 1)
+        resume(&self.connections, external_id).await
     }
 
     /// Pauses a region, or with [`FLEET`] all. Returns whether there is such a region.
@@ -197,4 +157,61 @@ impl Store {
         .fetch_all(&self.connections)
         .await?)
     }
+}
+
+/// [`Store::pause`], in a transaction or alone.
+pub(super) async fn pause<'c>(
+    executor: impl PgExecutor<'c>,
+    external_id: &str,
+    reason: &str,
+    end: End,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        -- tenants.pause
+        UPDATE tenantd.tenants
+           SET paused_at = CASE WHEN paused_until > tenantd.clock() OR paused_until IS NULL
+                                THEN coalesce(paused_at, tenantd.clock()) ELSE tenantd.clock() END,
+               paused_until = coalesce($3::timestamptz, tenantd.clock() + $4::interval),
+               pause_reason = $2,
+               updated_at = tenantd.clock()
+         WHERE external_id = $1
+        "#,
+        external_id,
+        reason,
+        end.at(),
+        end.after().map(interval) as _
+    )
+    .execute(executor)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// [`Store::resume`], in a transaction or alone.
+pub(super) async fn resume<'c>(executor: impl PgExecutor<'c>, external_id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        -- tenants.resume
+        WITH resumed AS (
+            UPDATE tenantd.tenants
+               SET paused_at = NULL,
+                   paused_until = NULL,
+                   pause_reason = NULL,
+                   -- What it was kept from is not held against it.
+                   progress_at = tenantd.clock(),
+                   updated_at = tenantd.clock()
+             WHERE external_id = $1 AND paused_at IS NOT NULL
+            RETURNING tenant_id, ready_at
+        ), excused AS (
+            -- Nor counted by the objective.
+            DELETE FROM tenantd.awaited AS a USING resumed AS r
+             WHERE a.tenant_id = r.tenant_id AND r.ready_at IS NULL AND a.since <= tenantd.clock()
+        )
+        SELECT count(*) AS "resumed!" FROM resumed
+        "#,
+        external_id
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(done.resumed == 1)
 }

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::types::Uuid;
 
 use super::claim::ClaimTerms;
@@ -22,6 +23,10 @@ pub struct Breaker {
     pub region: RegionName,
     /// For how long it has been open; `None` while closed.
     pub open_for: Option<Duration>,
+    /// Since when it has been open; `None` while closed.
+    pub opened_at: Option<DateTime<Utc>>,
+    /// When a tenant last gave us a token.
+    pub token_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -330,7 +335,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             -- regions.list
-            SELECT region,
+            SELECT region, opened_at, token_at,
                    (extract(epoch FROM tenantd.clock() - opened_at) * 1000)::bigint AS open_for_ms
               FROM tenantd.regions
              ORDER BY region
@@ -343,6 +348,8 @@ impl Store {
             .map(|row| Breaker {
                 region: RegionName::new(row.region),
                 open_for: row.open_for_ms.map(super::duration),
+                opened_at: row.opened_at,
+                token_at: row.token_at,
             })
             .collect())
     }

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::{RegionName, TenantId};
 use crate::domain::machine::effect::EffectKind;
 
 /// A right that a region is known to lack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MissingRight {
     /// The region.
     pub region: String,

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgExecutor;
 use sqlx::types::Uuid;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError};
 use crate::domain::blame::Spent;
 use crate::domain::ids::{Fence, TenantId};
 
 /// A line of `tenantd.status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Status {
     /// The row.
     pub tenant_id: Uuid,
@@ -45,6 +47,7 @@ pub struct Status {
     /// When it was last written.
     pub updated_at: DateTime<Utc>,
     /// The pipeline's labels.
+    #[schema(value_type = Object)]
     pub labels: serde_json::Value,
     /// Version of the current credential.
     pub version: Option<i32>,
@@ -80,8 +83,16 @@ pub struct Filter {
     pub phase: Option<String>,
     /// Only this reason.
     pub reason: Option<String>,
-    /// Only parked ones.
-    pub parked: bool,
+    /// Only parked ones, or only those that are not.
+    pub parked: Option<bool>,
+    /// Only those of this region.
+    pub region: Option<String>,
+    /// Only those that are ready, or only those that are not.
+    pub ready: Option<bool>,
+    /// Only those with all these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only those behind this key.
+    pub after: String,
 }
 
 /// What is left to do.
@@ -114,8 +125,9 @@ impl Filter {
     fn among(&self) -> &'static str {
         let removed = self.phase.as_deref() == Some("removed") || self.reason.as_deref() == Some("Removed");
         match (&self.phase, &self.reason) {
-            _ if self.parked => "all",
+            _ if self.parked == Some(true) => "all",
             _ if removed => "absent",
+            _ if self.ready == Some(false) => "not ready",
             (_, Some(_)) => "under way",
             (Some(phase), None) if phase != "ready" => "under way",
             (Some(_) | None, None) => "all",
@@ -195,22 +207,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn status(&self, external_id: &str) -> Result<Option<Status>, StoreError> {
-        Ok(sqlx::query_as!(
-            Status,
-            r#"
-            -- status.one
-            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
-                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
-                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!",
-                   version, paused AS "paused!", drift AS "drift!", audited_at
-              FROM tenantd.status
-             WHERE external_id = $1
-            "#,
-            external_id
-        )
-        .fetch_optional(&self.connections)
-        .await?)
+        status_of(&self.connections, external_id).await
     }
 
     /// Whose the time was from a tenant's insert to its first ready.
@@ -237,6 +234,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Status>, StoreError> {
+        let (keys, values): (Vec<String>, Vec<String>) = filter.labels.iter().cloned().unzip();
         Ok(sqlx::query_as!(
             Status,
             r#"
@@ -250,10 +248,18 @@ impl Store {
               JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
              WHERE ($1::text IS NULL OR s.phase = $1)
                AND ($2::text IS NULL OR s.reason = $2)
-               AND (NOT $3 OR t.parked_reason IS NOT NULL)
+               AND ($3::boolean IS NULL OR (t.parked_reason IS NOT NULL) = $3)
                -- Among whom they are, so that an index of these few serves it.
                AND ($5 <> 'under way' OR t.is_under_way)
                AND ($5 <> 'absent' OR t.desired_state = 'absent')
+               AND ($5 <> 'not ready' OR t.is_under_way OR t.desired_state = 'absent')
+               -- No key is empty, so that everybody is behind that.
+               AND t.external_id > $6
+               AND ($7::text IS NULL OR t.region = $7)
+               AND ($8::boolean IS NULL OR s.ready = $8)
+               AND NOT EXISTS (
+                   SELECT FROM unnest($9::text[], $10::text[]) AS wanted (key, value)
+                    WHERE t.labels ->> wanted.key IS DISTINCT FROM wanted.value)
              ORDER BY t.external_id
              LIMIT $4
             "#,
@@ -261,7 +267,12 @@ impl Store {
             filter.reason,
             filter.parked,
             i64::from(limit),
-            filter.among()
+            filter.among(),
+            filter.after,
+            filter.region,
+            filter.ready,
+            &keys,
+            &values
         )
         .fetch_all(&self.connections)
         .await?)
@@ -311,36 +322,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            r#"
-            -- tenants.retry
-            WITH retried AS (
-                UPDATE tenantd.tenants
-                   SET generation = generation + 1,
-                       parked_reason = NULL,
-                       wait_reason = NULL,
-                       message = NULL,
-                       reason_since = tenantd.clock(),
-                       failures = 0,
-                       progress_at = tenantd.clock(),
-                       proof_refused_at = NULL,
-                       client_missing_at = NULL,
-                       is_minted_afresh = false,
-                       backoff_at = NULL,
-                       updated_at = tenantd.clock()
-                 WHERE external_id = $1
-                   AND lease_holder IS NULL
-                   AND (parked_reason IS NOT NULL
-                        OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
-                RETURNING tenant_id
-            )
-            SELECT count(*) AS "retried!" FROM retried
-            "#,
-            external_id
-        )
-        .fetch_one(&self.connections)
-        .await?;
-        Ok(done.retried == 1)
+        retry(&self.connections, external_id).await
     }
 
     /// The keys of every parked tenant, or of those parked for one reason.
@@ -394,4 +376,61 @@ impl Store {
         .fetch_optional(&self.connections)
         .await?)
     }
+}
+
+/// [`Store::status`], where the executor looks.
+pub(super) async fn status_of<'c>(
+    executor: impl PgExecutor<'c>,
+    external_id: &str,
+) -> Result<Option<Status>, StoreError> {
+    Ok(sqlx::query_as!(
+        Status,
+        r#"
+        -- status.one
+        SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
+               ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
+               failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
+               updated_at AS "updated_at!", labels AS "labels!",
+               version, paused AS "paused!", drift AS "drift!", audited_at
+          FROM tenantd.status
+         WHERE external_id = $1
+        "#,
+        external_id
+    )
+    .fetch_optional(executor)
+    .await?)
+}
+
+/// [`Store::retry`], in a transaction or alone.
+pub(super) async fn retry<'c>(executor: impl PgExecutor<'c>, external_id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        -- tenants.retry
+        WITH retried AS (
+            UPDATE tenantd.tenants
+               SET generation = generation + 1,
+                   parked_reason = NULL,
+                   wait_reason = NULL,
+                   message = NULL,
+                   reason_since = tenantd.clock(),
+                   failures = 0,
+                   progress_at = tenantd.clock(),
+                   proof_refused_at = NULL,
+                   client_missing_at = NULL,
+                   is_minted_afresh = false,
+                   backoff_at = NULL,
+                   updated_at = tenantd.clock()
+             WHERE external_id = $1
+               AND lease_holder IS NULL
+               AND (parked_reason IS NOT NULL
+                    OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
+            RETURNING tenant_id
+        )
+        SELECT count(*) AS "retried!" FROM retried
+        "#,
+        external_id
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(done.retried == 1)
 }

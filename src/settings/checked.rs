@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::tokens::TokenFile;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
 use crate::domain::pooler::Pooler;
@@ -169,13 +170,15 @@ pub struct Objective {
     pub ready_within: Duration,
 }
 
-/// `[http]`: health, readiness and metrics.
+/// `[http]`: health, readiness, metrics and the API.
 #[derive(Debug)]
 pub struct Http {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// What a reader must present, from `token_file`; visible ASCII (RFC 6750, section 2.1).
-    pub token: Option<SecretString>,
+    /// The token of those who may read, from `token_file`; `None`: anybody who reaches the port may.
+    pub looks: Option<TokenFile>,
+    /// The token of those who may act, from `act_token_file`; `None`: nobody may.
+    pub acts: Option<TokenFile>,
 }
 
 /// `[log]`: what is logged and how.

@@ -32,6 +32,7 @@ mod sections;
 mod show;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub use checked::{
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use show::ShownKey;
+pub use tokens::{NamedToken, TokenFile};
 
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::derived::between;
-use super::parse::{duration, interval, shown};
+use super::parse::{address, duration, interval, path, shown};
 use super::reader::Reader;
 
 /// Checks every rule; faults are recorded against the key that should move.
@@ -19,6 +19,7 @@ pub(super) fn check(from: &mut Reader<'_>) {
     parts_of_a_request_fit_into_the_lease(from);
     one_way_leads_to_qlik(from);
     previous_secret_is_gone_before_the_next(from);
+    no_door_is_open_to_all(from);
 }
 
 /// Any duration: the range was checked where the key was read.
@@ -127,6 +128,20 @@ fn previous_secret_is_gone_before_the_next(from: &mut Reader<'_>) {
             "rotation.overlap",
             format!("is {}, not less than nine tenths of {every}", shown(overlap)),
             "lower it: the previous secret must retire before the next is made, up to a tenth early",
+        );
+    }
+}
+
+/// Whoever reaches the port reads of every tenant.
+fn no_door_is_open_to_all(from: &mut Reader<'_>) {
+    const LISTEN: &str = "http.listen";
+    let Some(listen) = from.peek(LISTEN, address) else { return };
+    let has_token = from.peek("http.token_file", path).is_some();
+    if !listen.ip().to_canonical().is_loopback() && !has_token {
+        from.fault(
+            LISTEN,
+            format!("is {listen}, which other machines may reach, and no token is asked for"),
+            "set http.token_file, or listen on 127.0.0.1",
         );
     }
 }

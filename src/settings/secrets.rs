@@ -92,21 +92,25 @@ impl Reader<'_> {
             key: key.to_owned(),
             file: Some(path.to_owned()),
         };
-        let text = match content(path) {
-            Ok(text) => text,
+        let line = match line_of(path) {
+            Ok(line) => line,
             Err(misfit) => return Err(given(String::new()).fault(self, &misfit)),
         };
         if is_open_to_everybody(path) {
             let sentence = format!("everybody may read: {}", closing(path, "o-rwx"));
             self.warn(key, told_of(Some(path), &sentence));
         }
-        let line =
-            text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-        let given = given(line.to_owned());
-        match blemish(line) {
-            None => Ok(given),
-            Some(misfit) => Err(given.fault(self, &misfit)),
-        }
+        Ok(given(line.to_string()))
+    }
+}
+
+/// What a file of one secret holds.
+pub(super) fn line_of(path: &Path) -> Result<Zeroizing<String>, Misfit> {
+    let text = content(path)?;
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    match blemish(line) {
+        None => Ok(Zeroizing::new(line.to_owned())),
+        Some(misfit) => Err(misfit),
     }
 }
 

@@ -3,13 +3,12 @@
 //! The rule: read all keys first, then use `?`, so that one fault hides no other.
 //! Rules between keys are in `rules`.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::checked::{
     Audit, History, Http, Log, Objective, Prove, Qlik, Retry, Rotation, Settings, Vault, Worker,
 };
 use super::database::database;
-use super::misfit::Misfit;
 use super::parse::{address, choice, count, duration, flag, interval, log_filter, path, share};
 use super::profiles::profiles;
 use super::proxy;
@@ -143,6 +142,9 @@ fn history(from: &mut Reader<'_>) -> Read<History> {
     Ok(History { keep: keep? })
 }
 
+/// The key of the token of those who act.
+const ACT: &str = "http.act_token_file";
+
 fn objective(from: &mut Reader<'_>) -> Read<Objective> {
     let ready_within = from.required("objective.ready_within", duration(READY_WITHIN));
     Ok(Objective { ready_within: ready_within? })
@@ -150,18 +152,18 @@ fn objective(from: &mut Reader<'_>) -> Read<Objective> {
 
 fn http(from: &mut Reader<'_>) -> Read<Http> {
     from.keep_secret("http.token");
+    from.keep_secret("http.act_token");
     let listen = from.required("http.listen", address);
-    let token = match from.optional("http.token_file", path)? {
-        Some(path) => Some(from.secret_in_file("http.token_file", &path)?),
-        None => None,
-    };
-    let is_sendable = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
-    if let Some(given) = token.as_ref().filter(|token| !is_sendable(token.text())) {
-        let problem = "holds a token that does not fit into an HTTP header";
-        let misfit = Misfit::new(problem, "use letters and digits, without spaces");
-        return Err(given.fault(from, &misfit));
+    let looks = from.token_file("http.token_file");
+    let acts = from.token_file(ACT);
+    let (looks, acts) = (looks?, acts?);
+    if let (Some((_, looks)), Some((_, acts))) = (&looks, &acts)
+        && looks.token.expose_secret() == acts.token.expose_secret()
+    {
+        let remedy = "give it another: whoever may only look must not act";
+        return Err(from.fault(ACT, "holds the same token as http.token_file", remedy));
     }
-    Ok(Http { listen: listen?, token: token.map(|token| token.secret) })
+    Ok(Http { listen: listen?, looks: looks.map(|(file, _)| file), acts: acts.map(|(file, _)| file) })
 }
 
 pub(super) fn log(from: &mut Reader<'_>) -> Read<Log> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fault::Warning;
 use super::layers::ConfigFile;
-use super::parse::{address, count, flag, path, share, shown, text};
+use super::parse::{count, flag, share, shown, text};
 use super::reader::Reader;
 use super::rules::peek_duration;
 
@@ -23,7 +23,6 @@ pub(super) fn of(from: &Reader<'_>, file: Option<&ConfigFile>) -> Vec<Warning> {
     warnings.extend(repair_without_audits(from));
     warnings.extend(canary_over_budget(from));
     warnings.extend(canary_that_never_halts(from));
-    warnings.extend(open_door(from));
     warnings
 }
 
@@ -94,18 +93,5 @@ fn canary_that_never_halts(from: &Reader<'_>) -> Option<Warning> {
     (size > 0 && ratio >= 1.0).then(|| {
         let message = "is 1: a rollout goes on even if all tenants of its canary fail; lower it";
         warning("canary.max_failure_ratio", message)
-    })
-}
-
-fn open_door(from: &Reader<'_>) -> Option<Warning> {
-    let listen = from.peek("http.listen", address)?;
-    let has_token = from.peek("http.token_file", path).is_some();
-    (!listen.ip().is_loopback() && !has_token).then(|| {
-        warning(
-            "http.listen",
-            format!(
-                "is {listen}, which other machines may reach, and no token is asked for: set http.token_file"
-            ),
-        )
     })
 }

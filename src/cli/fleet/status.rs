@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
+use crate::answers::fleet::{FleetStatus, HourlyBudget};
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
@@ -13,77 +13,17 @@ use crate::domain::phase::Phase;
 use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::fleet::{Held, RolloutStatus};
+use crate::postgres::fleet::RolloutStatus;
 use crate::postgres::pauses::Pause;
 use crate::postgres::rights::MissingRight;
 
-/// The kind of change that has a budget of its own.
-const REMOVAL: &str = "removal";
-
-#[derive(Serialize)]
-struct FleetStatus {
-    deletions_held: Option<Held>,
-    rights_missing: Vec<MissingRight>,
-    pauses: Vec<Pause>,
-    rollouts: Vec<RolloutStatus>,
-    budgets: Vec<HourlyBudget>,
-    phases: BTreeMap<String, i64>,
-}
-
-#[derive(Serialize)]
-struct HourlyBudget {
-    name: &'static str,
-    spent: i64,
-    limit: i64,
-    waiting: Option<i64>,
-}
-
 pub(super) async fn show(format: Format, bounds: &Bounds, store: &Store) -> anyhow::Result<Code> {
-    let rollouts = store.rollouts().await?;
-    let status = FleetStatus {
-        deletions_held: store.hold().await?,
-        rights_missing: store.missing_rights().await?,
-        pauses: store.pauses().await?,
-        budgets: budgets(&rollouts, bounds, store).await?,
-        rollouts,
-        phases: phases(store).await?,
-    };
+    let status = FleetStatus::of(bounds, store).await?;
     match format {
         Format::Json => output::json(&status)?,
         Format::Table => output::sheet(&sheet(&status, store.now().await?))?,
     }
     Ok(Code::Done)
-}
-
-async fn budgets(
-    rollouts: &[RolloutStatus],
-    bounds: &Bounds,
-    store: &Store,
-) -> anyhow::Result<Vec<HourlyBudget>> {
-    let spent = |is_removal: bool| {
-        let counted = rollouts.iter().filter(|rollout| (rollout.kind == REMOVAL) == is_removal);
-        counted.map(|rollout| rollout.spent).sum()
-    };
-    let removals = store.removals().await?;
-    let limit = removals.limit(bounds.removals_per_hour);
-    Ok(vec![
-        HourlyBudget {
-            name: "removals_per_hour",
-            spent: spent(true),
-            limit,
-            waiting: Some(removals.waiting),
-        },
-        HourlyBudget {
-            name: "changes_per_hour",
-            spent: spent(false),
-            limit: bounds.changes_per_hour.into(),
-            waiting: None,
-        },
-    ])
-}
-
-async fn phases(store: &Store) -> anyhow::Result<BTreeMap<String, i64>> {
-    Ok(store.phases().await?.into_iter().map(|of| (of.phase, of.tenants)).collect())
 }
 
 fn sheet(status: &FleetStatus, now: DateTime<Utc>) -> String {

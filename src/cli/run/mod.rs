@@ -16,17 +16,20 @@ use anyhow::anyhow;
 use clap::Args;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::Progress;
 use super::checked;
 use super::exit::Code;
 use super::source::Source;
+use crate::api::{self, Api};
 use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
-use crate::http::{self, Pages, Token};
-use crate::settings::{Log, Settings};
+use crate::http::{self, Door, Pages, Token, TokenSource};
+use crate::settings::{Http, Log, Settings, TokenFile};
+use crate::system::OsEntropy;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -63,10 +66,12 @@ fn start_log(log: &Log) -> Result<(), logs::InitError> {
 async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     let metrics = Metrics::install()?;
     let progress = Progress::default();
+    let door = door(&settings.http);
     let pages = Pages {
         readiness: readiness::of(app::connections(&settings.database)?, progress.clone()),
         metrics,
-        token: settings.http.token.as_ref().map(Token::new),
+        api: api(&settings, door.clone())?,
+        door,
     };
     let address = settings.http.listen;
     let parts = Parts::of(&mut settings)?;
@@ -82,6 +87,27 @@ async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     ended
 }
 
+/// The API, on connections of its own: it cannot keep the work from the database.
+fn api(settings: &Settings, door: Door) -> anyhow::Result<axum::Router> {
+    Ok(api::router(Api::new(api::Parts {
+        connections: app::api_connections(&settings.database)?,
+        holder: app::holder(&OsEntropy),
+        door,
+        terms: app::terms(settings).claim_terms(),
+        bounds: settings.bounds,
+        store: OnceCell::new(),
+    })))
+}
+
+/// The tokens of the port, each read from its file at every request.
+fn door(http: &Http) -> Door {
+    let source = |file: &TokenFile| {
+        let file = file.clone();
+        TokenSource::new(move || file.read().map(|read| Token::new(&read.token, read.name)))
+    };
+    Door { looks: http.looks.as_ref().map(source), acts: http.acts.as_ref().map(source) }
+}
+
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         anyhow!(
@@ -89,7 +115,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         )
     })?;
     let address = listener.local_addr()?;
-    tracing::info!(%address, "http://{address} serves /healthz, /readyz and /metrics");
+    tracing::info!(%address, "http://{address} serves /healthz, /readyz, /metrics and /api/v1");
     Ok(listener)
 }
 

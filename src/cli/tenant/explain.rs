@@ -1,28 +1,23 @@
 //! `tenantd tenant explain`: where a tenant stands, what is next, and what keeps it.
 //!
 //! The rule: the database says which of the claim's own conditions are not met. This file
-//! only puts them into words.
+//! only shows what [`Explanation`] says of them.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
 
 use super::named::one;
+use crate::answers::explanation::Explanation;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
-use crate::domain::phase::Phase;
-use crate::domain::place::Hold;
 use crate::domain::region::RegionMap;
-use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::claim::ClaimTerms;
-use crate::postgres::explain::{Blocker, BlockerKind, Explained};
-use crate::postgres::fleet::Removals;
 
 const HEADER: [&str; 4] = ["BLOCKER", "SINCE", "UNTIL", "WHAT"];
 
@@ -36,67 +31,18 @@ pub(in crate::cli) struct ExplainArgs {
     format: OutputArg,
 }
 
-#[derive(Serialize)]
-struct Explanation {
-    external_id: String,
-    phase: String,
-    ready: bool,
-    reason: Option<String>,
-    message: Option<String>,
-    next: String,
-    next_at: Option<DateTime<Utc>>,
-    blockers: Vec<Shown>,
-}
-
-#[derive(Serialize)]
-struct Shown {
-    blocker: &'static str,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
-    message: String,
-}
-
 pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> anyhow::Result<Code> {
-    let terms = terms(source)?;
+    let (terms, bounds) = (terms(source)?, source.layered()?.bounds()?);
     let status = one(store, &args.external_id).await?;
-    let now = store.now().await?;
-    let Some(explained) = store.explain(&args.external_id, &terms).await? else {
+    let Some(explanation) = Explanation::of(&status, &terms, &bounds, store).await? else {
         // Its row was deleted meanwhile.
         return one(store, &args.external_id).await.map(|_| Code::Done);
     };
-    let places = Places::of(&store.removals().await?, &source.layered()?.bounds()?, &explained);
-    let explanation = Explanation {
-        next: next(&explained),
-        next_at: next_at(&explained, now),
-        blockers: explained.blockers.iter().map(|blocker| shown(blocker, &places)).collect(),
-        external_id: status.external_id,
-        phase: explained.phase,
-        ready: status.ready,
-        reason: status.reason,
-        message: status.message,
-    };
     match args.format.output {
         Format::Json => output::json(&explanation)?,
-        Format::Table => output::sheet(&sheet(&explanation, now))?,
+        Format::Table => output::sheet(&sheet(&explanation, store.now().await?))?,
     }
     Ok(Code::Done)
-}
-
-/// What a removal that waits for the budget waits for.
-struct Places {
-    spent: i64,
-    limit: i64,
-    ahead: i64,
-}
-
-impl Places {
-    fn of(removals: &Removals, bounds: &Bounds, explained: &Explained) -> Self {
-        Self {
-            spent: removals.spent,
-            limit: removals.limit(bounds.removals_per_hour),
-            ahead: explained.removals_ahead,
-        }
-    }
 }
 
 /// The conditions of this configuration; nothing is leased by them.
@@ -129,133 +75,4 @@ fn sheet(explanation: &Explanation, now: DateTime<Utc>) -> String {
         vec![blocker.blocker.to_owned(), ago(blocker.since), ago(blocker.until), blocker.message.clone()]
     });
     format!("{head}\n{}", output::table(&HEADER, rows))
-}
-
-/// When everything in its way has ended by itself; `None` where something does not.
-fn next_at(explained: &Explained, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    explained.blockers.iter().try_fold(now, |latest, blocker| Some(latest.max(blocker.until?)))
-}
-
-fn shown(blocker: &Blocker, places: &Places) -> Shown {
-    Shown {
-        blocker: blocker.kind.as_str(),
-        since: blocker.since,
-        until: blocker.until,
-        message: words(blocker, places),
-    }
-}
-
-fn words(blocker: &Blocker, places: &Places) -> String {
-    let detail = blocker.detail.as_deref().unwrap_or_default();
-    match blocker.kind {
-        BlockerKind::Parked => format!("it waits for somebody: {detail}; `tenantd tenant retry` un-parks it"),
-        BlockerKind::AwaitingBudget => format!(
-            "its removal waits for [budget] removals_per_hour: {} of {} let through in the last hour, {} before it",
-            places.spent,
-            places.limit,
-            output::count(places.ahead, "removal")
-        ),
-        BlockerKind::DeletionsHeld => {
-            "its removal waits until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`".to_owned()
-        }
-        BlockerKind::ChangesHeld => {
-            "this may be a copy of the real database: it waits until an operator has said otherwise, with `tenantd rejoin --confirm`".to_owned()
-        }
-        BlockerKind::NothingDue => "nothing is to be done".to_owned(),
-        BlockerKind::NotBefore => "its not_before has not come".to_owned(),
-        BlockerKind::NotDue if detail.is_empty() => "it is not due yet".to_owned(),
-        BlockerKind::NotDue => format!("it rests: {detail}"),
-        BlockerKind::Working => format!("{detail} holds its lease, renewed while it works"),
-        BlockerKind::Paused => format!("paused by an operator: {detail}; `tenantd tenant resume` ends it"),
-        BlockerKind::RegionPaused => {
-            format!("its region is paused by an operator: {detail}; `tenantd fleet resume --region` ends it")
-        }
-        BlockerKind::FleetPaused => {
-            format!("the fleet is paused by an operator: {detail}; `tenantd fleet resume` ends it")
-        }
-        BlockerKind::BreakerOpen => format!(
-            "the credential of region {detail} is refused: correct it and restart; `tenantd doctor` tests it"
-        ),
-        BlockerKind::RegionNotConfigured => {
-            format!("its region {detail} is not in this configuration; a daemon sorts it anew when it starts")
-        }
-        BlockerKind::UnknownPhase => format!("phase {detail} is of a newer version"),
-    }
-}
-
-/// What a daemon does when it takes the tenant.
-fn next(explained: &Explained) -> String {
-    let Some(phase) = Phase::parse(&explained.phase) else {
-        return "a newer version knows".to_owned();
-    };
-    if phase == Phase::Removed {
-        return if explained.recheck_at.is_some() {
-            "looks once more for a client of ours".to_owned()
-        } else {
-            "nothing: delete the row, or set desired_state to present for a new life".to_owned()
-        };
-    }
-    if explained.is_unwanted || phase == Phase::Removing {
-        return removal(explained);
-    }
-    match phase {
-        Phase::Pending if explained.allowed_region.is_none() => {
-            "is parked as HostNotAllowed: no region allows its host".to_owned()
-        }
-        Phase::Pending if !explained.is_profile_known => {
-            format!("is parked as UnknownProfile: there is no [profiles.{}]", explained.profile)
-        }
-        Phase::Pending if explained.must_look => {
-            "looks for an earlier client of ours, then creates one".to_owned()
-        }
-        Phase::Pending => "creates its client".to_owned(),
-        Phase::Creating => creation(explained),
-        Phase::Created => "sets the client's consent to trusted".to_owned(),
-        Phase::Trusted => "gets a token with the new credential".to_owned(),
-        Phase::Ready => upkeep(explained),
-        Phase::Rotating => format!("mints the secret of version {}", explained.next_version),
-        Phase::Proving => {
-            format!("gets a token with the new secret, which becomes version {}", explained.next_version)
-        }
-        Phase::Removing | Phase::Removed => removal(explained),
-    }
-}
-
-fn creation(explained: &Explained) -> String {
-    match (&explained.client_id, explained.unanswered.as_deref()) {
-        (None, Some(_)) => "looks whether the create that went unanswered made its client".to_owned(),
-        (None, None) => "looks for a client of ours, adopts it or creates one".to_owned(),
-        (Some(_), _) => "mints a secret for its client".to_owned(),
-    }
-}
-
-fn removal(explained: &Explained) -> String {
-    let held = match explained.hold {
-        None => "",
-        Some(Hold::Deletions) => ", once deletions at Qlik are no longer held",
-        Some(Hold::Changes) => ", once somebody has said that this is the real database",
-    };
-    match &explained.client_id {
-        Some(client) => {
-            format!("deletes client {client}, its tokens and its bot user, and shreds its secrets{held}")
-        }
-        None => format!("looks for a client of ours to delete{held}"),
-    }
-}
-
-/// The first of what a ready tenant is planned for.
-fn upkeep(explained: &Explained) -> String {
-    if explained.must_look || explained.is_change_due {
-        return "compares the client with Qlik and applies what was changed".to_owned();
-    }
-    if Some(explained.desired_version) > explained.current_version {
-        return format!("rotates its secret to version {}", explained.next_version);
-    }
-    let planned = [
-        (explained.recheck_at, "looks for a second client of ours"),
-        (explained.retire_at, "deletes the previous secret"),
-        (explained.audit_at, "compares the client with Qlik"),
-    ];
-    let first = planned.into_iter().filter_map(|(at, what)| Some((at?, what))).min();
-    first.map_or_else(|| "nothing is planned".to_owned(), |(_, what)| what.to_owned())
 }

@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
 
 use super::named::one;
+use crate::answers::attempts::Attempt;
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::domain::ids::TenantId;
 use crate::postgres::Store;
-use crate::postgres::attempts::PastAttempt;
 
 const HEADER: [&str; 8] = ["STARTED", "TOOK", "EFFECT", "OUTCOME", "PHASE", "STATUS", "TRACE ID", "MESSAGE"];
 
@@ -24,36 +23,6 @@ pub(in crate::cli) struct HistoryArgs {
     limit: u32,
     #[command(flatten)]
     format: OutputArg,
-}
-
-/// An attempt as JSON shows it: the columns of `tenantd.attempts`.
-#[derive(Serialize)]
-pub(super) struct Attempt {
-    started_at: DateTime<Utc>,
-    duration_ms: u64,
-    effect: String,
-    outcome: String,
-    phase: String,
-    http_status: Option<i16>,
-    error_code: Option<String>,
-    trace_id: Option<String>,
-    message: Option<String>,
-}
-
-impl From<PastAttempt> for Attempt {
-    fn from(past: PastAttempt) -> Self {
-        Self {
-            started_at: past.started_at,
-            duration_ms: u64::try_from(past.took.as_millis()).unwrap_or(u64::MAX),
-            effect: past.effect,
-            outcome: past.outcome,
-            phase: past.phase,
-            http_status: past.http_status,
-            error_code: past.error_code,
-            trace_id: past.trace_id,
-            message: past.message,
-        }
-    }
 }
 
 pub(super) async fn run(args: &HistoryArgs, store: &Store) -> anyhow::Result<Code> {

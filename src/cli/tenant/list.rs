@@ -33,7 +33,8 @@ pub(in crate::cli) struct ListArgs {
 }
 
 pub(super) async fn run(args: ListArgs, store: &Store) -> anyhow::Result<Code> {
-    let filter = Filter { phase: args.phase, reason: args.reason, parked: args.parked };
+    let parked = args.parked.then_some(true);
+    let filter = Filter { phase: args.phase, reason: args.reason, parked, ..Filter::default() };
     // One more than is shown tells whether there are more.
     let mut found = store.list(&filter, args.limit.saturating_add(1)).await?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);

@@ -1,18 +1,18 @@
 //! `tenantd tenant show`: all that is known of one tenant.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
 
-use super::history::{self, Attempt};
+use super::history;
 use super::named::one;
+use crate::answers::attempts::Attempt;
+use crate::answers::tenants::{Shown, time_to_ready};
 use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
-use crate::domain::blame::{Blame, Spent};
+use crate::domain::blame::Blame;
 use crate::domain::ids::TenantId;
 use crate::domain::text::plain;
 use crate::postgres::Store;
@@ -27,23 +27,6 @@ pub(in crate::cli) struct ShowArgs {
     external_id: String,
     #[command(flatten)]
     format: OutputArg,
-}
-
-/// A tenant as JSON shows it: the columns of `tenantd.status`, whose the time was until it was
-/// ready, in seconds, and `attempts`.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_to_ready: Option<BTreeMap<&'static str, f64>>,
-    attempts: Vec<Attempt>,
-}
-
-/// Whose the time was until it was ready, if it is.
-fn time_to_ready(status: &Status, spent: &Spent) -> Option<[(Blame, Duration); 6]> {
-    let whole = status.ready_at? - status.created_at;
-    Some(spent.of(whole.to_std().unwrap_or_default()))
 }
 
 /// The whole, then whose it was; who had nothing of it is left out.
@@ -64,17 +47,12 @@ pub(super) async fn run(args: &ShowArgs, store: &Store) -> anyhow::Result<Code> 
     let status = one(store, &args.external_id).await?;
     let past = store.history(TenantId(status.tenant_id), ATTEMPTS).await?;
     let attempts: Vec<_> = past.into_iter().map(Attempt::from).collect();
-    let parts = time_to_ready(&status, &store.spent(TenantId(status.tenant_id)).await?);
+    let spent = store.spent(TenantId(status.tenant_id)).await?;
     match args.format.output {
-        Format::Json => {
-            let time_to_ready = parts.map(|parts| {
-                parts.into_iter().map(|(blame, part)| (blame.as_str(), part.as_secs_f64())).collect()
-            });
-            output::json(&Shown { status, time_to_ready, attempts })?;
-        }
+        Format::Json => output::json(&Shown::new(status, &spent, attempts))?,
         Format::Table => {
             let now = store.now().await?;
-            output::sheet(&sheet(&status, parts.as_ref(), now))?;
+            output::sheet(&sheet(&status, time_to_ready(&status, &spent).as_ref(), now))?;
             if !attempts.is_empty() {
                 output::print(&format!("\nlast attempts\n{}", history::table(&attempts, now)))?;
             }

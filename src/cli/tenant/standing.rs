@@ -2,10 +2,8 @@
 //!
 //! The rule: what only a human can change is told apart from what time will.
 
+use crate::answers::choices::REMOVED;
 use crate::postgres::tenants::Status;
-
-/// The reason of a tenant that is gone until its owner wants it back.
-pub(super) const REMOVED: &str = "Removed";
 
 /// One line on where a tenant stands.
 pub(super) fn standing(status: &Status) -> String {

@@ -43,7 +43,7 @@ pub(super) async fn check_settings(session: Session, link: &mut Link) -> Result<
 /// The driver's; [`Meaning::Elsewhere`] where it does not.
 pub(super) async fn examine(session: Session, link: &mut Link) -> Result<Option<Written>, sqlx::Error> {
     match (session.pooler, session.purpose) {
-        (Pooler::Transaction, _) | (Pooler::None, Purpose::Command) => return Ok(None),
+        (Pooler::Transaction, _) | (Pooler::None, Purpose::Command | Purpose::Api) => return Ok(None),
         (Pooler::None, Purpose::Work) => {}
     }
     link.say(DURABLE).await?;

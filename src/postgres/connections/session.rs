@@ -18,6 +18,8 @@ pub enum Purpose {
     Work,
     /// A person's command, or the schema's owner.
     Command,
+    /// Whoever asks over HTTP.
+    Api,
 }
 
 /// How sessions are opened.
@@ -47,6 +49,14 @@ const WORK: [(&str, &str); 11] = [
     ("tcp_user_timeout", "20s"),
 ];
 const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
+/// What is asked over HTTP differs from page to page. The server gives it up when we do.
+const API: [(&str, &str); 5] = [
+    (MARK, "api"),
+    ("default_transaction_isolation", "read committed"),
+    ("statement_timeout", "8s"),
+    ("lock_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+];
 /// Nobody else sets it: where a session does not have it, the others are missing too.
 const MARK: &str = "tenantd.session";
 /// The same for each transaction through a pooler, which keeps no session of ours.
@@ -55,6 +65,9 @@ const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off;
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
     SELECT tenantd.assert_recognised()";
+const POOLED_API: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '4s';
+    SET LOCAL idle_in_transaction_session_timeout = '15s'";
 const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 impl Session {
@@ -63,6 +76,7 @@ impl Session {
         match (self.pooler, self.purpose) {
             (Pooler::None, Purpose::Work) => options.options(WORK),
             (Pooler::None, Purpose::Command) => options.options(COMMAND),
+            (Pooler::None, Purpose::Api) => options.options(API),
             // A pooler refuses what it does not know at the start of a session, and keeps
             // no prepared statement.
             (Pooler::Transaction, _) => options.statement_cache_capacity(0).extra_float_digits(None),
@@ -75,6 +89,7 @@ impl Session {
             (Pooler::None, _) => "BEGIN",
             (Pooler::Transaction, Purpose::Work) => POOLED_WORK,
             (Pooler::Transaction, Purpose::Command) => POOLED_COMMAND,
+            (Pooler::Transaction, Purpose::Api) => POOLED_API,
         }
     }
 }

@@ -49,7 +49,7 @@ const WORDS: [(&str, &[&str]); 9] = [
     ("canary.max_failure_ratio", &["0.0", "0.5", "1.0"]),
     ("log.format", &["\"text\"", "\"json\""]),
     ("log.level", &["\"off\"", "\"trace\"", "\"info,sqlx=debug\""]),
-    ("http.listen", &["\"127.0.0.1:0\"", "\"0.0.0.0:9464\"", "\"[::1]:1\""]),
+    ("http.listen", &["\"127.0.0.1:0\"", "\"127.0.0.2:9464\"", "\"[::1]:1\""]),
 ];
 
 fn with(written: &[(&str, String)]) -> Layered {

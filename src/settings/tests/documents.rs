@@ -82,5 +82,5 @@ fn the_production_example_runs_without_a_warning() {
     assert_eq!(warnings, []);
     assert_eq!((settings.regions.len(), settings.profiles.len()), (2, 2));
     assert_eq!(settings.regions[1].credential.expose_to_token_endpoint(), "eu-secret");
-    assert!(settings.http.token.is_some());
+    assert!(settings.http.looks.is_some());
 }

@@ -37,7 +37,7 @@ fn the_least_configuration_runs_on_the_documented_defaults() {
     assert_eq!((settings.prove.method, settings.log.format), (Proof::Token, Format::Text));
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(settings.profiles[&ProfileName::new("default")].scopes, ["user_default"]);
-    assert!(settings.qlik.proxy.is_none() && settings.http.token.is_none());
+    assert!(settings.qlik.proxy.is_none() && settings.http.looks.is_none() && settings.http.acts.is_none());
 }
 
 #[test]

@@ -18,14 +18,14 @@ use crate::support::rig::SUFFIX;
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A running daemon and its log.
-struct Daemon {
+pub(super) struct Daemon {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
     said: Vec<String>,
 }
 
 impl Daemon {
-    fn start(mut command: Command) -> Self {
+    pub(super) fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, log, said: Vec::new() }
@@ -46,7 +46,7 @@ impl Daemon {
     }
 
     /// Where it serves HTTP.
-    async fn address(&mut self) -> String {
+    pub(super) async fn address(&mut self) -> String {
         let line = self.says("serves /healthz").await;
         line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned()
     }

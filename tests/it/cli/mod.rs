@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it: the real program, its output
 //! and its exit codes.
 
+mod api;
 mod daemon;
 mod doctor;
 mod explaining;

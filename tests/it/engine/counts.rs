@@ -63,9 +63,17 @@ async fn assert_lists(rig: &Rig, replica: &Replica) {
     let texts = [None, Some("ready"), Some("pending"), Some("removed"), Some("rotating")];
     let reasons = [None, Some("Queued"), Some("Removed"), Some("AwaitingBudget"), Some("NameTaken")];
     for (phase, reason) in texts.into_iter().flat_map(|phase| reasons.map(|reason| (phase, reason))) {
-        for parked in [false, true] {
-            let filter =
-                Filter { phase: phase.map(str::to_owned), reason: reason.map(str::to_owned), parked };
+        for (parked, ready) in [false, true]
+            .into_iter()
+            .flat_map(|parked| [None, Some(false), Some(true)].map(|ready| (parked, ready)))
+        {
+            let filter = Filter {
+                phase: phase.map(str::to_owned),
+                reason: reason.map(str::to_owned),
+                parked: parked.then_some(true),
+                ready,
+                ..Filter::default()
+            };
             let listed: Vec<_> = replica
                 .store
                 .list(&filter, 100)
@@ -77,11 +85,13 @@ async fn assert_lists(rig: &Rig, replica: &Replica) {
             let seen: Vec<String> = sqlx::query_scalar(
                 "SELECT external_id FROM tenantd.status
                   WHERE ($1 IS NULL OR phase = $1) AND ($2 IS NULL OR reason = $2) AND (parked OR NOT $3)
+                    AND ($4 IS NULL OR ready = $4)
                   ORDER BY external_id",
             )
             .bind(phase)
             .bind(reason)
             .bind(parked)
+            .bind(ready)
             .fetch_all(rig.pool())
             .await
             .unwrap();

@@ -3,7 +3,9 @@
 use super::paths::{paths_in, shipped_code};
 
 /// What the surfaces for people put together.
-const BELOW_CLI: [&str; 14] = [
+const BELOW_CLI: [&str; 16] = [
+    "answers",
+    "api",
     "app",
     "demo",
     "domain",
@@ -21,11 +23,13 @@ const BELOW_CLI: [&str; 14] = [
 ];
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &BELOW_CLI),
     ("http", &["telemetry"]),
+    ("api", &["answers", "domain", "http", "postgres", "telemetry"]),
+    ("answers", &["domain", "postgres"]),
     ("demo", &BELOW_CLI),
     (
         "app",

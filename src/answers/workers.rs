@@ -1,0 +1,13 @@
+//! Who works on tenants now.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::postgres::lease::LeaseHolder;
+
+/// Everybody who holds a lease.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Workers {
+    /// Whoever has most comes first.
+    pub workers: Vec<LeaseHolder>,
+}

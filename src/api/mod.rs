@@ -1,0 +1,26 @@
+//! The HTTP API: what the commands tell and do, for programs.
+//!
+//! It answers with the very shapes of `--output json` ([`crate::answers`]), and asks the store
+//! as the commands do, on connections of its own.
+//!
+//! The rules: **never a secret, sealed or not.** Whatever is asked is bounded, in size, in
+//! time and in number, so that no reader holds the daemon up. What cannot be answered is a
+//! problem (RFC 9457) that names the parameter and says what would be right, and nothing is
+//! half done.
+
+mod bounds;
+mod document;
+mod fleet;
+mod guard;
+mod problem;
+mod query;
+mod reply;
+mod routes;
+mod state;
+mod tenants;
+mod verbs;
+
+pub use document::document;
+pub use problem::Kind;
+pub use routes::{ROUTES, router};
+pub use state::{Api, Parts};

@@ -1,0 +1,259 @@
+//! What could not be answered, and why: problem details (RFC 9457).
+//!
+//! The rule: a problem is told by its type, never by its words. The list of types only
+//! grows within a major version; `docs/api.md` has it.
+
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::Refusal;
+use crate::postgres::StoreError;
+use crate::postgres::error::Meaning;
+
+/// What problems are written in.
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+/// What every type begins with.
+const TYPES: &str = "urn:tenantd:problem:";
+/// When what is busy may be asked again.
+const AGAIN: &str = "1";
+
+/// Which problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No token was presented, or one that is not known.
+    Unauthorized,
+    /// The token does not give this right.
+    Forbidden,
+    /// There is no such page.
+    NotFound,
+    /// There is no such tenant.
+    UnknownTenant,
+    /// The page does not take this method.
+    MethodNotAllowed,
+    /// There is no such parameter.
+    UnknownParameter,
+    /// A parameter's value cannot be.
+    BadParameter,
+    /// The key of the request stands for another one.
+    KeyReused,
+    /// The body is none, or a field of it cannot be.
+    BadBody,
+    /// The body has too many bytes.
+    TooLarge,
+    /// The body is no JSON.
+    UnsupportedMediaType,
+    /// It cannot be done to this tenant, as it is.
+    Impossible,
+    /// The database or a file cannot be used at present.
+    Unavailable,
+    /// Too much is asked at once, or it took too long.
+    Busy,
+    /// A defect, or a database that refuses what it should not.
+    Failed,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::UnknownTenant,
+        Self::MethodNotAllowed,
+        Self::UnknownParameter,
+        Self::BadParameter,
+        Self::KeyReused,
+        Self::BadBody,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Impossible,
+        Self::Unavailable,
+        Self::Busy,
+        Self::Failed,
+    ];
+
+    /// The last part of its type.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::UnknownTenant => "unknown-tenant",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UnknownParameter => "unknown-parameter",
+            Self::BadParameter => "bad-parameter",
+            Self::KeyReused => "key-reused",
+            Self::BadBody => "bad-body",
+            Self::TooLarge => "too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::Impossible => "impossible",
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The same for people, for every problem of the kind.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "A token is asked for",
+            Self::Forbidden => "The token does not give this right",
+            Self::NotFound => "There is no such page",
+            Self::UnknownTenant => "There is no such tenant",
+            Self::MethodNotAllowed => "The page does not take this method",
+            Self::UnknownParameter => "There is no such parameter",
+            Self::BadParameter => "The value of a parameter cannot be",
+            Self::KeyReused => "The key was used for another request",
+            Self::BadBody => "The body cannot be",
+            Self::TooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is of another type",
+            Self::Impossible => "It cannot be done to this tenant",
+            Self::Unavailable => "It cannot be answered at present",
+            Self::Busy => "Too much is asked at once",
+            Self::Failed => "It failed",
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::UnknownTenant => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnknownParameter | Self::BadParameter | Self::BadBody => StatusCode::BAD_REQUEST,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Impossible => StatusCode::CONFLICT,
+
+            Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// What every page answers.
+pub(super) type Answered = Result<Response, Problem>;
+
+/// Why a request was not answered.
+#[derive(Debug)]
+pub(super) struct Problem(pub(super) Box<Details>);
+
+/// Why a request was not answered (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Details {
+    /// Which problem it is: one of a list that only grows.
+    #[serde(rename = "type")]
+    of_type: String,
+    /// The same for people.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// The parameter that is wrong, or the field of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// What would be right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    headers: Vec<(HeaderName, &'static str)>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let headers = match kind {
+            Kind::Unauthorized => vec![(WWW_AUTHENTICATE, "Bearer")],
+            Kind::Unavailable | Kind::Busy => vec![(RETRY_AFTER, AGAIN)],
+            Kind::Forbidden
+            | Kind::NotFound
+            | Kind::UnknownTenant
+            | Kind::MethodNotAllowed
+            | Kind::UnknownParameter
+            | Kind::BadParameter
+            | Kind::KeyReused
+            | Kind::BadBody
+            | Kind::TooLarge
+            | Kind::UnsupportedMediaType
+            | Kind::Impossible
+            | Kind::Failed => Vec::new(),
+        };
+        Self(Box::new(Details {
+            of_type: format!("{TYPES}{}", kind.as_str()),
+            title: kind.title(),
+            status: kind.status().as_u16(),
+            detail: detail.into(),
+            parameter: None,
+            expected: None,
+            headers,
+        }))
+    }
+
+    /// Names what is wrong, and what would be right.
+    pub(super) fn at(mut self, parameter: impl Into<String>, expected: impl Into<String>) -> Self {
+        self.0.parameter = Some(parameter.into());
+        self.0.expected = Some(expected.into());
+        self
+    }
+
+    /// A parameter whose value cannot be; `problem` begins with a verb.
+    pub(super) fn bad(parameter: &str, problem: &str, expected: impl Into<String>) -> Self {
+        let detail = format!("the parameter {parameter} {problem}");
+        Self::new(Kind::BadParameter, detail).at(parameter, expected)
+    }
+
+    pub(super) fn unknown_tenant(external_id: &str) -> Self {
+        let detail = format!("there is no tenant with the external_id {external_id:?}");
+        Self::new(Kind::UnknownTenant, detail)
+            .at("external_id", "the key of a tenant, as GET /api/v1/tenants lists them")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::Unknown => Kind::Unauthorized,
+            Refusal::MayOnlyLook | Refusal::NobodyActs => Kind::Forbidden,
+            Refusal::Unreadable => Kind::Unavailable,
+        };
+        Self::new(kind, refusal.sentence())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_outage() || error.is_contended() {
+            tracing::debug!(%error, "the API could not ask the database: {error}");
+            return Self::new(
+                Kind::Unavailable,
+                "the database cannot be asked at present; /readyz says more",
+            );
+        }
+        if error.meaning() == Some(Meaning::Values) {
+            return Self::new(Kind::Impossible, error.message().problem);
+        }
+        tracing::warn!(%error, "the API could not answer: {error}");
+        Self::new(Kind::Failed, "the database refused what was asked; the daemon's log says why")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.0.headers {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        (status, headers, super::reply::written(&self.0)).into_response()
+    }
+}

@@ -1,0 +1,52 @@
+//! Which page is where, and how it is guarded.
+//!
+//! The rule: what is not in [`ROUTES`] is not there, and what is there is in the document.
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use super::bounds::{self, Room};
+use super::problem::{Kind, Problem};
+use super::state::Api;
+use super::{document, fleet, guard, tenants, verbs};
+
+/// Every page below `/api/v1`, with its method.
+pub const ROUTES: [(&str, Method); 7] = [
+    ("/fleet", Method::GET),
+    ("/openapi.json", Method::GET),
+    ("/regions", Method::GET),
+    ("/tenants", Method::GET),
+    ("/tenants/{external_id}", Method::GET),
+    ("/tenants/{external_id}/{verb}", Method::POST),
+    ("/workers", Method::GET),
+];
+
+/// The pages, to be put under `/api/v1`.
+pub fn router(api: Api) -> Router {
+    let acting = Router::new()
+        .route("/tenants/{external_id}/{verb}", post(verbs::act))
+        .route_layer(from_fn_with_state(api.clone(), guard::acts));
+    Router::new()
+        .merge(acting)
+        .route("/fleet", get(fleet::fleet))
+        .route("/openapi.json", get(document::page))
+        .route("/regions", get(fleet::regions))
+        .route("/tenants", get(tenants::list))
+        .route("/tenants/{external_id}", get(tenants::one))
+        .route("/workers", get(fleet::workers))
+        .fallback(nowhere)
+        .method_not_allowed_fallback(async |method: Method| {
+            Problem::new(Kind::MethodNotAllowed, format!("this page does not take {method}"))
+        })
+        .layer(from_fn_with_state(Room::new(), bounds::bounded))
+        .layer(from_fn_with_state(api.clone(), guard::looks))
+        .with_state(api)
+}
+
+async fn nowhere(uri: Uri) -> Problem {
+    let pages = ROUTES.map(|(path, _)| path);
+    Problem::new(Kind::NotFound, format!("there is no page {}", uri.path()))
+        .at("path", format!("below /api/v1: {}", pages.join(", ")))
+}
