@@ -1346,3 +1346,6 @@ CREATE TRIGGER refuse_to_empty BEFORE DELETE OR TRUNCATE ON tenantd.counts
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.count_deltas
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();
+
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.idempotency_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

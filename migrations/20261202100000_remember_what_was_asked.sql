@@ -25,3 +25,7 @@ COMMENT ON COLUMN tenantd.idempotency_keys.answer IS 'What was answered, and is 
 COMMENT ON COLUMN tenantd.idempotency_keys.answered_at IS 'When.';
 
 COMMENT ON COLUMN tenantd.attempts.effect IS 'Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget. Over HTTP: retry, pause, resume, rotate, remove.';
+
+-- Whoever asks again would be obeyed again.
+CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.idempotency_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

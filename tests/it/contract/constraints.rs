@@ -162,6 +162,17 @@ const ILLEGAL: &[(&str, &str, &str)] = &[
         "23514",
         "INSERT INTO tenantd.rights (region, effect, missing_since, answer) VALUES ('us', 'create', now(), 'a')",
     ),
+    (
+        "idempotency_key_is_short",
+        "23514",
+        "INSERT INTO tenantd.idempotency_keys (idempotency_key, request, answer)
+         VALUES ('', sha256('asked'), '{}')",
+    ),
+    (
+        "request_is_a_digest",
+        "23514",
+        "INSERT INTO tenantd.idempotency_keys (idempotency_key, request, answer) VALUES ('a', 'asked', '{}')",
+    ),
     ("kind_is_known", "23514", "INSERT INTO tenantd.rollouts (kind) VALUES ('upgrade')"),
     ("stage_is_known", "23514", "UPDATE tenantd.rollouts SET stage = 'done', started_at = now()"),
     ("a_running_rollout_has_a_start", "23514", "UPDATE tenantd.rollouts SET stage = 'canary'"),
