@@ -168,8 +168,11 @@ fn every_panel_says_what_it_shows_in_which_unit_and_asks_for_something() {
 #[test]
 fn every_metric_is_on_the_dashboard() {
     let shown = named(DASHBOARD, "tenantd_");
-    let is_shown =
-        |name: &str| shown.iter().any(|it| *it == name || it.strip_suffix("_bucket") == Some(name));
+    let is_shown = |name: &str| {
+        shown
+            .iter()
+            .any(|it| *it == name || ["_bucket", "_sum"].iter().any(|end| it.strip_suffix(end) == Some(name)))
+    };
 
     for metric in metrics::ALL {
         assert!(is_shown(metric.name), "{} is on no panel", metric.name);

@@ -121,6 +121,7 @@ async fn no_table_that_holds_what_is_nowhere_else_is_truncated() {
         "INSERT INTO tenantd.pauses (region, reason) VALUES ('*', 'm')",
         "INSERT INTO tenantd.former_tenants (external_id, next_version) VALUES ('gone', 3)",
         "INSERT INTO tenantd.rights (region, effect) VALUES ('us', 'create')",
+        "INSERT INTO tenantd.idempotency_keys (idempotency_key, request, answer) VALUES ('a', sha256('asked'), '{}')",
     ] {
         sqlx::query(statement).execute(&db.pool).await.unwrap();
     }
