@@ -4,7 +4,7 @@
 //! that belong together: a comparison asks two things, a list comes in pages, tokens are
 //! revoked by the batch.
 //!
-//! What is true of an effect by its kind stands in one table ([`EffectKind::facts`]). Whoever
+//! What is true of an effect by its kind stands in one table (`EffectKind::facts`). Whoever
 //! adds one adds it to [`EffectKind::ALL`], and is led by the compiler from there through the
 //! machine to the engine.
 
