@@ -82,9 +82,10 @@ pub(super) async fn act(
     let reason = reason_of(&asked)?;
     let by = who.0.as_deref().unwrap_or(NAMELESS);
     let store = api.store().await?;
-    let end = end_of(&asked, verb, store.now().await?)?;
+    let end = end_of(&asked, verb)?;
     let request = digest(&[&external_id, verb.as_str(), &reason, &format!("{end:?}"), by]);
-    let order = Order { key, request, external_id: &external_id, verb, end, reason: &reason, by };
+    let now = store.now().await?;
+    let order = Order { key, request, external_id: &external_id, verb, end, now, reason: &reason, by };
     told(store.carry_out(&order).await?, &order)
 }
 
@@ -92,6 +93,7 @@ fn told(carried: Carried, order: &Order<'_>) -> Answered {
     match carried {
         Carried::Out(deed) => Ok(json(&deed)),
         Carried::UnknownTenant => Err(Problem::unknown_tenant(order.external_id)),
+        Carried::Past => Err(bad_field("until", "is in the past", "an instant to come")),
         Carried::OtherRequest => {
             let detail = "this key was used for another request, or by somebody else";
             Err(Problem::new(Kind::KeyReused, detail).at("Idempotency-Key", "a key that is new"))
@@ -164,16 +166,13 @@ fn reason_of(asked: &Asked) -> Result<String, Problem> {
     Ok(reason)
 }
 
-fn end_of(asked: &Asked, verb: Verb, now: DateTime<Utc>) -> Result<End, Problem> {
+fn end_of(asked: &Asked, verb: Verb) -> Result<End, Problem> {
     let field = if asked.until.is_some() { "until" } else { "for" };
     match (asked.until, &asked.after) {
         (None, None) => Ok(End::Open),
         (Some(_), Some(_)) => Err(bad_field("until", "is given, and so is for", "one of the two")),
         (Some(_), None) | (None, Some(_)) if verb != Verb::Pause => {
             Err(bad_field(field, "is of a pause", "no such field"))
-        }
-        (Some(until), None) if until <= now => {
-            Err(bad_field("until", "is in the past", "an instant to come"))
         }
         (Some(until), None) => Ok(End::At(until)),
         (None, Some(after)) => {

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -58,7 +59,7 @@ impl Verb {
 pub struct Order<'a> {
     /// The caller's.
     pub key: &'a str,
-    /// A digest of all that follows: what the key stands for.
+    /// A digest of what is asked for, and by whom: what the key stands for.
     pub request: [u8; 32],
     /// Of which tenant.
     pub external_id: &'a str,
@@ -66,6 +67,8 @@ pub struct Order<'a> {
     pub verb: Verb,
     /// Of a pause: when it ends.
     pub end: End,
+    /// When it is asked for.
+    pub now: DateTime<Utc>,
     /// Why, in words of whoever asks.
     pub reason: &'a str,
     /// Who asks.
@@ -92,6 +95,8 @@ pub enum Carried {
     Out(Value),
     /// There is no such tenant.
     UnknownTenant,
+    /// The pause was to end before it was asked for.
+    Past,
     /// The key stands for another request.
     OtherRequest,
     /// It cannot be done to this tenant.
@@ -111,7 +116,11 @@ impl Store {
             transaction.commit().await?;
             return Ok(answered.map_or(Carried::OtherRequest, Carried::Out));
         }
-        // What is not committed from here on takes the key with it.
+        // What is not committed from here on takes the key with it. Whoever asks again once the pause is
+        // over was answered above.
+        if matches!(order.end, End::At(until) if until <= order.now) {
+            return Ok(Carried::Past);
+        }
         let Some(row) = lock(&mut transaction, order.external_id).await? else {
             return Ok(Carried::UnknownTenant);
         };

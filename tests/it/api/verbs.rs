@@ -92,6 +92,30 @@ async fn the_same_key_gets_the_same_answer_and_nothing_is_done_twice() {
     assert_eq!(served.texts("SELECT desired_version::text FROM tenantd.tenants").await, ["8"]);
 }
 
+/// Whoever asks again may do so when the pause is over: it was done all the same.
+#[tokio::test]
+async fn the_same_key_gets_the_same_answer_when_its_pause_is_over() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+    let until = served.texts("SELECT to_json(tenantd.clock() + interval '1 h') #>> '{}'").await.remove(0);
+    let body = json!({"reason": "x", "until": until});
+
+    let first = served.act("a/pause", "k", &body).await;
+    served
+        .db
+        .write(
+            "CREATE OR REPLACE FUNCTION tenantd.clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+             RETURN statement_timestamp() + interval '2 h'",
+        )
+        .await;
+    let again = served.act("a/pause", "k", &body).await;
+
+    assert_eq!((first.status, again.status), (200, 200), "{again:?}");
+    assert_eq!(first.json(), again.json());
+    served.act("a/pause", "new", &body).await.assert_problem(400, "bad-body", Some("until"));
+    assert_eq!(served.keys().await, ["k"]);
+}
+
 #[tokio::test]
 async fn the_same_key_for_anything_else_is_refused_and_nothing_is_done() {
     let served = Served::new().await;
