@@ -15,15 +15,17 @@ use super::reason::WaitReason;
 pub enum Blame {
     /// It was due, and no worker was free.
     Queue,
-    /// A limit: Qlik's, our own pacing of it, or the hourly budget.
+    /// A limit: it was told to come again later, by Qlik or by our own pacing, or waits for the
+    /// hourly budget.
     Limit,
-    /// Qlik: the acts themselves, and a tenant there that is not to be used.
+    /// Qlik: the acts themselves, a turn of our pacing within one included, and a tenant there that
+    /// is not to be used.
     Remote,
     /// A failure was waited out, or a request that may still land.
     Backoff,
     /// Somebody: a pause, a `not_before`, what only people can mend.
     Human,
-    /// All the rest: our own work, and what was lost with a process.
+    /// All the rest: our own work, and what was lost with a process after its first commit.
     Us,
 }
 

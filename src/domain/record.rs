@@ -21,7 +21,6 @@ pub use secrets::VersionsUsedUp;
 
 use chrono::{DateTime, Utc};
 
-use super::blame::Spent;
 use super::hints::StoredSecret;
 use super::machine::failed;
 use super::machine::{Decision, Rest, SecretChange};
@@ -125,10 +124,6 @@ impl Record {
         record.note_reason(self, decision, seen);
         record.note_schedule(self, decision, seen, policy);
         record.note_spent(self, decision, tried, seen);
-        if is_reborn {
-            // Until somebody wanted it again, nobody waited for us.
-            record.spent = Spent::waiting_for_people(When::At(seen.created).age(seen.now));
-        }
         Ok(record)
     }
 

@@ -84,7 +84,7 @@ pub(crate) async fn revoke_page<Q: QlikApi>(
     }
 }
 
-/// Deletes the bot users that Qlik made for a client. Returns which; one that is gone counts.
+/// Deletes the bot users that Qlik made for a client; one that is gone counts.
 pub(crate) async fn delete_bots<Q: QlikApi>(
     api: &Q,
     host: &AllowedHost,

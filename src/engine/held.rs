@@ -114,11 +114,12 @@ impl Held {
     /// It goes on with this, and nothing is written yet.
     pub(super) fn ride(&mut self, record: Record, attempt: Attempt) {
         self.record = record;
-        self.note(attempt);
+        add(&mut self.riding, attempt);
     }
 
-    /// What was tried, for the history of the next commit.
+    /// What was tried and came to nothing, for the history of the next commit.
     pub(super) fn note(&mut self, attempt: Attempt) {
+        self.record.note_took(attempt.took);
         add(&mut self.riding, attempt);
     }
 }

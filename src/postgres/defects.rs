@@ -37,6 +37,8 @@ impl Store {
                    wait_reason = NULL,
                    reason_since = tenantd.clock(),
                    due_at = NULL,
+                   rested_at = tenantd.clock(),
+                   rests_for = 'human',
                    settles_at = CASE WHEN unanswered IS NOT NULL THEN tenantd.clock() + $4::interval END,
                    lease_holder = NULL,
                    leased_at = NULL,

@@ -106,6 +106,10 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                current_version = NULL,
                acknowledged_version = NULL,
                ready_at = NULL,
+               -- Until somebody wants it again, its time is its owner's.
+               spent = ARRAY[0, 0, 0, 0, extract(epoch FROM tenantd.clock() - created_at) * 1000000]::bigint[],
+               rested_at = tenantd.clock(),
+               rests_for = 'human',
                edited_at = NULL,
                retire_at = NULL,
                audit_at = NULL,

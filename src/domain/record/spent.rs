@@ -1,10 +1,14 @@
 //! Whose the time was since the last commit, until the tenant is first ready.
 //!
 //! The rule: a rest is told apart when it ends, by what it was for until it was due, and is the
-//! queue's from then on; an act is Qlik's, however it ended.
+//! queue's from then on; an act is Qlik's, however it ended; **while nobody wants the tenant all of
+//! its time is its owner's.**
+
+use std::time::Duration;
 
 use super::super::blame::{Blame, Spent};
 use super::super::machine::{Decision, Rest};
+use super::super::phase::Phase;
 use super::super::reason::WaitReason;
 use super::super::when::When;
 use super::columns::{Record, Seen, Tried};
@@ -19,9 +23,15 @@ impl Record {
         tried: Option<Tried>,
         seen: &Seen,
     ) {
-        self.spent = before.spent_until(seen, tried);
         let is_worked_on = decision.rest == Rest::Hold;
         self.rested = (!is_worked_on).then_some(When::NOW);
+        if decision.tenant.stand().phase == Phase::Removed {
+            // The next life begins with this, whether it begins now or some day.
+            self.spent = Spent::waiting_for_people(When::At(seen.created).age(seen.now));
+            self.rests_for = Blame::Human;
+            return;
+        }
+        self.spent = before.spent_until(seen, tried.map_or(Duration::ZERO, |tried| tried.took));
         self.rests_for = match &decision.rest {
             Rest::Hold | Rest::Requeue | Rest::Settled | Rest::Still => Blame::Queue,
             Rest::Wait { reason, .. } => Blame::of(*reason),
@@ -34,22 +44,25 @@ impl Record {
         let rests_for = match awaited {
             Some(Awaited::Somebody | Awaited::Pause(_) | Awaited::Start(_)) => Blame::Human,
             Some(Awaited::Budget) => Blame::Limit,
-            Some(Awaited::Backoff(_)) => self.waits_for(),
+            // Also where a pause came between.
+            Some(Awaited::Backoff(_)) => {
+                let reason = self.wait_reason.as_deref().and_then(WaitReason::parse);
+                reason.map_or(Blame::Backoff, Blame::of)
+            }
             None => Blame::Queue,
         };
-        Self { spent: self.spent_until(seen, None), rested: Some(When::NOW), rests_for, ..self.clone() }
+        let spent = self.spent_until(seen, Duration::ZERO);
+        Self { spent, rested: Some(When::NOW), rests_for, ..self.clone() }
     }
 
-    /// What its wait reason says, also where a pause came between.
-    fn waits_for(&self) -> Blame {
-        let known = |reason: &WaitReason| Some(reason.as_str()) == self.wait_reason.as_deref();
-        WaitReason::ALL
-            .iter()
-            .find(|reason| known(reason))
-            .map_or(Blame::Backoff, |reason| Blame::of(*reason))
+    /// An act was done whose decision is not written.
+    pub fn note_took(&mut self, took: Duration) {
+        if self.ready.is_none() {
+            self.spent.add(Blame::Remote, took);
+        }
     }
 
-    fn spent_until(&self, seen: &Seen, tried: Option<Tried>) -> Spent {
+    fn spent_until(&self, seen: &Seen, took: Duration) -> Spent {
         let mut spent = self.spent;
         if self.ready.is_some() {
             return spent;
@@ -60,9 +73,10 @@ impl Record {
             spent.add(self.rests_for, When::At(from).age(due));
             spent.add(Blame::Queue, When::At(due).age(now));
         }
-        if let Some(tried) = tried {
-            spent.add(Blame::Remote, tried.took);
-        }
+        spent.add(Blame::Remote, took);
         spent
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,8 @@ impl ClaimRow {
             inconsistent("tenantd.tenants", tenant, format!("phase {:?} is not of this version", self.phase))
         })?;
         let take = |texts: &mut Vec<String>| std::mem::take(texts).into_iter();
+        // Before its first claim it rests for its owner's not_before, if for anybody.
+        let unclaimed = if self.not_before.is_some() { Blame::Human } else { Blame::Queue };
         Ok(Record {
             phase,
             client: self.client_id.take().map(ClientId::new),
@@ -180,8 +182,7 @@ impl ClaimRow {
             backoff: at(self.backoff_at),
             spent: Spent::from_microseconds(&self.spent),
             rested: at(self.rested_at),
-            // Before its first claim it rests for its owner's not_before, if for anybody.
-            rests_for: self.rests_for.as_deref().and_then(Blame::parse).unwrap_or(Blame::Human),
+            rests_for: self.rests_for.as_deref().and_then(Blame::parse).unwrap_or(unclaimed),
             due: at(self.due_at),
         })
     }

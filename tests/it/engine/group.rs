@@ -218,3 +218,30 @@ async fn who_was_taken_over_writes_nothing_with_the_others() {
     assert!(matches!(written, Err(StoreError::LeaseLost(_))), "{written:?}");
     assert_whole(&rig, &heir, "a").await;
 }
+
+/// A statement that waits for a lock: whoever comes later goes with the next one at once.
+#[tokio::test]
+async fn nobody_waits_for_a_statement_that_waits() {
+    let rig = Rig::plain().await;
+    let replica = rig.replica().await;
+    let mut both = writes(&created(&rig, &replica, &["slow", "swift"]).await);
+    let (swift, slow) = (both.pop().unwrap(), Write { is_held: true, ..both.pop().unwrap() });
+    // A decision made while deletions are held asks for the hold first.
+    let mut locking = rig.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM tenantd.installation FOR UPDATE").execute(&mut *locking).await.unwrap();
+
+    let waiting = tokio::spawn({
+        let committer = replica.committer.clone();
+        async move { committer.write(slow).await }
+    });
+    let is_waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%-- tenants.commit%'";
+    while sqlx::query_scalar::<_, i64>(is_waiting).fetch_one(rig.pool()).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let swift = tokio::time::timeout(Duration::from_secs(2), replica.committer.write(swift)).await;
+
+    assert!(swift.expect("it waits for the other").unwrap().is_current);
+    assert!(!waiting.is_finished(), "the other has waited all the while");
+    locking.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
