@@ -1,12 +1,14 @@
 //! How much is answered at once, and for how long.
 //!
-//! The rule: who comes when there is no room is told so within the time of an answer, so that
-//! nobody waits without a word.
+//! The rules: who comes when there is no room is told so within the time of an answer, so that
+//! nobody waits without a word; **whoever hangs up frees no room while the database still works
+//! for him**; those who look take no room from those who act.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -15,29 +17,48 @@ use super::problem::{Kind, Problem};
 
 /// Longest time of an answer, the wait for room included. The statement below it may take less.
 const WITHIN: Duration = Duration::from_secs(10);
+/// When what was begun is given up, whoever still waits for it: no statement takes as long.
+const AT_LAST: Duration = Duration::from_secs(20);
 
-/// How many are answered at once: no more than there are connections.
-const AT_ONCE: usize = 4;
+/// How many look, and how many act, at once: together no more than there are connections.
+const LOOKING: usize = 3;
+const ACTING: usize = 1;
 
 /// Room for answers.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct Room {
+    looking: Arc<Semaphore>,
+    acting: Arc<Semaphore>,
+}
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self { looking: Arc::new(Semaphore::new(LOOKING)), acting: Arc::new(Semaphore::new(ACTING)) }
     }
 }
 
 /// Answers when there is room, and in time.
 pub(super) async fn bounded(State(room): State<Room>, request: Request, next: Next) -> Response {
+    let places = if request.method() == Method::POST { room.acting } else { room.looking };
     let answer = async {
         // Nobody closes it.
-        let _place = room.0.acquire().await.ok();
-        next.run(request).await
+        let place = places.acquire_owned().await.ok();
+        let answering = async move {
+            let answer = tokio::time::timeout(AT_LAST, next.run(request)).await;
+            drop(place);
+            answer.unwrap_or_else(|_| late())
+        };
+        tokio::spawn(answering).await
     };
-    tokio::time::timeout(WITHIN, answer).await.unwrap_or_else(|_| {
-        let detail = format!("there was no answer within {} s: ask again, for less", WITHIN.as_secs());
-        Problem::new(Kind::Busy, detail).into_response()
-    })
+    match tokio::time::timeout(WITHIN, answer).await {
+        Ok(Ok(answer)) => answer,
+        // A defect of ours ends this connection, as it would without a task.
+        Ok(Err(ended)) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Ok(Err(_)) | Err(_) => late(),
+    }
+}
+
+fn late() -> Response {
+    let detail = format!("there was no answer within {} s: ask again, for less", WITHIN.as_secs());
+    Problem::new(Kind::Busy, detail).into_response()
 }

@@ -7,6 +7,9 @@ use axum::http::Uri;
 
 use super::problem::{Kind, Problem};
 
+/// Each is asked of every row.
+const MOST_OF_A_FAMILY: usize = 16;
+
 /// The parameters of a request that nobody has read yet.
 pub(super) struct Query {
     left: Vec<(String, String)>,
@@ -66,6 +69,13 @@ impl Query {
     pub(super) fn family(&mut self, beginning: &'static str) -> Result<Vec<(String, String)>, Problem> {
         self.known.push(beginning);
         let found: Vec<_> = self.left.extract_if(.., |(key, _)| key.starts_with(beginning)).collect();
+        if let Some((name, _)) = found.get(MOST_OF_A_FAMILY) {
+            return Err(Problem::bad(
+                name,
+                "is one too many",
+                format!("at most {MOST_OF_A_FAMILY} of these"),
+            ));
+        }
         let mut family: Vec<(String, String)> = Vec::with_capacity(found.len());
         for (name, value) in found {
             let key = storable(&name, name[beginning.len()..].to_owned())?;

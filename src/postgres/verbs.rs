@@ -213,8 +213,8 @@ async fn keep_answer(link: &mut Link, order: &Order<'_>, told: &Value) -> Result
     )
     .execute(link)
     .await?;
-    debug_assert_eq!(done.rows_affected(), 1, "it was inserted in this transaction");
-    Ok(())
+    // It was inserted in this transaction, which is not committed otherwise.
+    if done.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound.into()) }
 }
 
 /// What was answered before; `None` where the key stands for something else.

@@ -50,12 +50,13 @@ const WORK: [(&str, &str); 11] = [
 ];
 const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
 /// What is asked over HTTP differs from page to page. The server gives it up when we do.
-const API: [(&str, &str); 5] = [
+const API: [(&str, &str); 6] = [
     (MARK, "api"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),
     ("idle_in_transaction_session_timeout", "15s"),
+    ("client_connection_check_interval", "1s"),
 ];
 /// Nobody else sets it: where a session does not have it, the others are missing too.
 const MARK: &str = "tenantd.session";

@@ -136,7 +136,8 @@ async fn a_database_that_does_not_answer_is_a_problem_in_time_and_probes_go_on()
     let mut locked = served.db.pool.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
 
-    let asked = futures_util::future::join_all((0..12).map(|_| served.get("/tenants")));
+    let all = futures_util::future::join_all((0..12).map(|_| served.get("/tenants")));
+    let asked = tokio::time::timeout(Duration::from_secs(12), all);
     let probe = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         tokio::time::timeout(Duration::from_secs(1), served.ask("GET /healthz", "", "")).await
@@ -145,13 +146,86 @@ async fn a_database_that_does_not_answer_is_a_problem_in_time_and_probes_go_on()
     locked.rollback().await.unwrap();
 
     assert_eq!(probe.expect("a probe is answered at once").status, 200);
-    for reply in replies {
+    for reply in replies.expect("each is answered in time") {
         let kind = reply.json()["type"].as_str().unwrap().to_owned();
         assert!(["unavailable", "busy"].iter().any(|known| kind.ends_with(known)), "{reply:?}");
         reply.assert_problem(503, kind.rsplit(':').next().unwrap(), None);
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
     }
     assert_eq!(served.get("/tenants").await.status, 200);
+}
+
+/// How many statements of the API wait for a lock.
+async fn waiting(served: &Served) -> i64 {
+    let statement = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sqlx::query_scalar(statement).fetch_one(&served.db.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_hangs_up_frees_no_room_while_the_database_works_for_him() {
+    let served = Served::new().await;
+    served.get("/tenants").await;
+    let mut locked = served.db.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
+
+    for turn in 1..=9 {
+        let asking = served.get("/tenants");
+        let is_heard = async {
+            while waiting(&served).await < turn.min(3) {
+                tokio::task::yield_now().await;
+            }
+            // Time enough for one more to come through, which none does.
+            for _ in 0..if turn > 3 { 15 } else { 0 } {
+                assert!(waiting(&served).await <= 3, "after {turn} came, and all before hung up");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! { _ = asking => panic!("the table is locked"), () = is_heard => {} }
+    }
+
+    locked.rollback().await.unwrap();
+    assert_eq!(served.get("/tenants").await.status, 200);
+}
+
+#[tokio::test]
+async fn those_who_look_take_no_room_from_those_who_act() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+    served.get("/fleet").await;
+    let mut locked = served.db.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE tenantd.rollouts IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+
+    let looking = futures_util::future::join_all((0..8).map(|_| served.get("/fleet")));
+    let acting = async {
+        while waiting(&served).await < 3 {
+            tokio::task::yield_now().await;
+        }
+        // Before any of them gives up for the lock.
+        let because = serde_json::json!({"reason": "x"});
+        let acting = served.act("a/pause", "k", &because);
+        tokio::time::timeout(Duration::from_secs(2), acting).await.expect("there is room")
+    };
+    let done = tokio::select! { _ = looking => panic!("the table is locked"), done = acting => done };
+
+    assert_eq!(done.status, 200, "{done:?}");
+    locked.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_filter_too_many_is_named() {
+    let served = Served::new().await;
+    let filters = |count: usize| (1..=count).map(|n| format!("label.k{n}=v")).collect::<Vec<_>>().join("&");
+
+    assert_eq!(served.get(&format!("/tenants?{}", filters(16))).await.status, 200);
+    served.get(&format!("/tenants?{}", filters(17))).await.assert_problem(
+        400,
+        "bad-parameter",
+        Some("label.k17"),
+    );
 }
 
 #[test]

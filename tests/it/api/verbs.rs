@@ -7,7 +7,7 @@ use super::{ACTS, LOOKS, Reply, Served};
 
 impl Served {
     /// Asks for a verb with this key and body.
-    async fn act(&self, path: &str, key: &str, body: &Value) -> Reply {
+    pub(super) async fn act(&self, path: &str, key: &str, body: &Value) -> Reply {
         self.act_as(ACTS, path, &format!("idempotency-key: {key}\r\n"), &body.to_string()).await
     }
 
