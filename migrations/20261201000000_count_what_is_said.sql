@@ -11,8 +11,8 @@
 --
 -- Locks: ACCESS EXCLUSIVE on tenantd.tenants for as long as a scan of it takes, for the
 -- constraint that now knows of pauses; no row is rewritten.
--- Safe while the previous version runs: yes. An edit, a pause or its end, of a row that is
--- parked or waits after a failure, has that version try once more.
+-- Safe while the previous version runs: yes. An edit of a row that is parked, or waits after
+-- a failure, has it try once more.
 
 ALTER TABLE tenantd.tenants
     ADD COLUMN generation bigint NOT NULL DEFAULT 0,
@@ -28,7 +28,7 @@ ALTER TABLE tenantd.tenants
         OR desired_state = 'absent' AND removal_admitted_at IS NULL AND phase <> 'removing');
 
 COMMENT ON COLUMN tenantd.tenants.generation IS 'Counts what owner, operators and schedules have said of the tenant. What was decided on another count is decided anew.';
-COMMENT ON COLUMN tenantd.tenants.backoff_at IS 'Until then it waits after what Qlik answered, whoever wakes it.';
+COMMENT ON COLUMN tenantd.tenants.backoff_at IS 'Until then it waits after a failure, whoever wakes it.';
 
 CREATE FUNCTION tenantd.wake() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -137,12 +137,10 @@ BEGIN
         IF OLD.phase = 'removed' THEN
             NEW.phase := 'pending';
             NEW.must_look := true;
-            NEW.acknowledged_version := NULL;  -- Of another life.
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
-        -- Later than any claim of the version before that read the row before this.
-        NEW.edited_at := greatest(tenantd.clock(), OLD.leased_at + interval '1 microsecond');
+        NEW.edited_at := tenantd.clock();
     END IF;
     NEW.updated_at := tenantd.clock();
     RETURN NEW;
@@ -234,7 +232,7 @@ SELECT t.tenant_id,
             -- A pause without an end, of the row or of its region, outlasts one with.
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL
-            ELSE greatest(t.due_at, t.backoff_at, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
+            ELSE greatest(t.due_at, b.probe_at, CASE WHEN o.is_paused THEN t.paused_until END, p.paused_until)
        END AS next_attempt_at,
        t.failures,
        t.client_id,

@@ -34,7 +34,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'tenant % was deleted while it was inserted anew', known
             USING ERRCODE = 'serialization_failure', SCHEMA = 'tenantd', TABLE = 'tenants',
-                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen. To give a key anew, delete in a statement before.';
+                  HINT = 'Repeat the statement: it then goes on behind the versions that were seen.';
     END IF;
     RETURN NULL;
 END
