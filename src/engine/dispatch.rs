@@ -86,7 +86,10 @@ impl<Q: QlikApi> Engine<Q> {
             if mode == Mode::Once && is_drained && workers.is_empty() {
                 break;
             }
-            self.wait(is_drained, wake, stop, &mut workers).await;
+            // Whoever woke us may have asked for a removal, which is let through when it is time.
+            let till_admission = admit_at.saturating_sub(now);
+            let again = if is_time_to_admit { self.terms.poll } else { self.terms.poll.min(till_admission) };
+            self.wait(is_drained, again, wake, stop, &mut workers).await;
         }
         Ok(self.finish(workers, stop).await)
     }
@@ -154,13 +157,20 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Waits until another claim makes sense: at once after a full one, else when a
-    /// place is free again, when called, or when it is time to poll.
-    async fn wait(&self, is_drained: bool, wake: &Notify, stop: &Stop, workers: &mut JoinSet<()>) {
+    /// place is free again, when called, or after `again`.
+    async fn wait(
+        &self,
+        is_drained: bool,
+        again: Duration,
+        wake: &Notify,
+        stop: &Stop,
+        workers: &mut JoinSet<()>,
+    ) {
         let is_full = workers.len() >= self.places();
         if !is_drained && !is_full {
             return;
         }
-        let poll = self.pulse.sleep(Task::Claims, self.clock.as_ref(), self.terms.poll);
+        let poll = self.pulse.sleep(Task::Claims, self.clock.as_ref(), again);
         tokio::pin!(poll);
         loop {
             tokio::select! {

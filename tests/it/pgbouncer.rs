@@ -9,6 +9,7 @@ use crate::support::fleet::Fleet;
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::process::{Home, eventually};
 use crate::support::rig::SUFFIX;
+use crate::support::waiting::until_rows;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const TRANSACTIONS: &str = "pool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200";
@@ -98,7 +99,8 @@ async fn two_daemons_and_every_command_work_through_a_pooler_in_transaction_mode
         assert_eq!(code, 0, "{arguments:?}: {text}");
     }
     let is_gone = || async { fleet.ledger().live_clients_of(&host).count() == 0 };
-    eventually("the last one's client is gone", LIMIT, is_gone).await;
+    until_rows(fleet.pool(), 1, "external_id = 'late' AND phase = 'removed'").await;
+    assert!(is_gone().await, "the last one's client is gone");
     for daemon in daemons {
         assert!(daemon.terminate().await.success());
     }

@@ -8,6 +8,7 @@ use tenantd::system::OsEntropy;
 
 use crate::support::fleet::Fleet;
 use crate::support::process::{Home, eventually};
+use crate::support::waiting::until_rows;
 
 /// Short, but in the proportions of production.
 const BRISK: &str = r#"
@@ -76,4 +77,29 @@ async fn a_replica_that_is_stopped_for_longer_than_its_lease_harms_nobody() {
     assert!(sleeper.terminate().await.success() && other.terminate().await.success());
     fleet.assert_true_to_the_ledger(90).await;
     assert!(held >= 8, "only {held} leases were held by the stopped replica");
+}
+
+/// Removals are let through once a second at most: one that is asked for in between waits for
+/// that, and not for the next poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_soon_after_another_does_not_wait_for_the_poll() {
+    let fleet = fleet(Duration::ZERO).await;
+    let home = Home::for_fleet(&fleet, "removals", &BRISK.replace("100ms\"\n    qlik", "10m\"\n    qlik"));
+    fleet.given_tenants(3).await;
+    let daemon = home.daemon("a.log");
+    eventually("all quiet", Duration::from_mins(1), || fleet.is_quiet()).await;
+
+    for tenant in 1..=3 {
+        sqlx::query(
+            "UPDATE tenantd.tenants SET desired_state = 'absent' WHERE external_id = 'customer-' || $1::text",
+        )
+        .bind(tenant.to_string())
+        .execute(fleet.pool())
+        .await
+        .unwrap();
+        let admitted = format!("external_id = 'customer-{tenant}' AND removal_admitted_at IS NOT NULL");
+        until_rows(fleet.pool(), 1, &admitted).await;
+    }
+
+    assert!(daemon.terminate().await.success());
 }
