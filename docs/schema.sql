@@ -1059,7 +1059,6 @@ $function$;
 CREATE FUNCTION tenantd.note_edit()
  RETURNS trigger
  LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
     NEW.updated_at := tenantd.clock();
