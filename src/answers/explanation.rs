@@ -11,10 +11,10 @@ use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::rollout::Bounds;
 use crate::domain::text::count;
-use crate::postgres::claim::ClaimTerms;
-use crate::postgres::explain::{Blocker, BlockerKind, Explained};
-use crate::postgres::fleet::Removals;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::explain::{Blocker, BlockerKind, Explained};
+use crate::postgres::operator::fleet::Removals;
+use crate::postgres::operator::tenants::Status;
+use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Store, StoreError};
 
 /// Why a tenant stands where it stands.

@@ -14,7 +14,7 @@ use super::output::{self, Format, OutputArg};
 use super::source::Source;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::rejoin::{Agreed, Finding, Rejoining};
+use crate::postgres::operator::rejoin::{Agreed, Finding, Rejoining};
 
 /// Every tenant is looked at before anything is done about it, secrets that are lost
 /// are minted anew, and nothing is deleted at Qlik Cloud until you agree.

@@ -11,7 +11,7 @@ use crate::domain::machine::effect::EffectKind;
 use crate::domain::reason::ParkReason;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::claim::{ClaimTerms, Claims};
+use crate::postgres::work::claim::{ClaimTerms, Claims};
 use crate::telemetry;
 
 /// How many commits of each effect the database took from this process.

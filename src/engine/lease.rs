@@ -17,7 +17,7 @@ use super::pulse::Task;
 use crate::domain::ids::{Fence, TenantId};
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::lease::Renewal;
+use crate::postgres::work::lease::Renewal;
 
 /// All leases of this process.
 #[derive(Debug, Clone, Default)]

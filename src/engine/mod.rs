@@ -39,7 +39,7 @@ pub use crate::domain::rollout::Bounds;
 use crate::domain::tenant::RepairScope;
 use crate::ports::{Clock, Entropy, QlikApi};
 use crate::postgres::Store;
-use crate::postgres::claim::ClaimTerms;
+use crate::postgres::work::claim::ClaimTerms;
 use crate::vault::Vault;
 
 /// What the configuration tells the engine.

@@ -3,7 +3,7 @@
 //!
 //! The breaker's younger sister. The breaker speaks of the credential and stops a region;
 //! a missing right stops one effect, and whatever else is due goes on. Memory and
-//! arithmetic are in [`crate::postgres::rights`], one for all replicas.
+//! arithmetic are in [`crate::postgres::fleet::rights`], one for all replicas.
 //!
 //! The rule: **one tenant's refusal is that tenant's own condition** until several were
 //! refused and none was served since, or nobody else is there to tell.
@@ -21,8 +21,8 @@ use crate::domain::machine::effect::EffectKind;
 use crate::domain::rights::REMEDY;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, DONE};
-use crate::postgres::rights::{Evidence, MissingRight};
+use crate::postgres::fleet::rights::{Evidence, MissingRight};
+use crate::postgres::work::commit::{Attempt, DONE};
 use crate::telemetry;
 
 /// How many tenants speak for their region, and how often it asks again.

@@ -18,8 +18,8 @@ use super::pulse::Task;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::objective::Judged;
-use crate::postgres::schedules::Job;
+use crate::postgres::fleet::objective::Judged;
+use crate::postgres::fleet::schedules::Job;
 use crate::telemetry;
 
 /// How often the slots of the fleet's jobs are asked for: every five seconds.

@@ -21,7 +21,7 @@ use crate::domain::tenant::State;
 use crate::domain::token::Walk;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, Committed, DONE, SealedSecret, Write};
+use crate::postgres::work::commit::{Attempt, Committed, DONE, SealedSecret, Write};
 use crate::vault::SealedFor;
 
 use super::acts::{self, TokenHolder};

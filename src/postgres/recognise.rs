@@ -1,7 +1,7 @@
 //! Recognising the database: is this the one we ran on?
 //!
 //! Asked at every start and whenever a connection says otherwise ([`super::connections`]).
-//! One that may have forgotten something is rejoined ([`super::rejoin`]).
+//! One that may have forgotten something is rejoined ([`super::operator::rejoin`]).
 //!
 //! The rule: the verdict and what follows from it are one transaction under the lock on
 //! the installation, so that of many replicas one does it, and the others find it done.
@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use super::connections::Link;
-use super::{Store, StoreError, connections, rejoin};
+use super::operator::rejoin;
+use super::{Store, StoreError, connections};
 use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
 
 impl Store {

@@ -3,7 +3,7 @@
 //! Nothing of a role's or database's own defaults may change what our statements mean:
 //! they are written for `read committed`, and a commit that was answered must be on disk.
 //!
-//! The rule: **work is done only on the database that was recognised** (`super::super::rejoin`):
+//! The rule: **work is done only on the database that was recognised** (`crate::postgres::operator::rejoin`):
 //! asked when a connection is opened, because a server does not move under one, and within
 //! every transaction where a pooler may.
 

@@ -1,11 +1,11 @@
 //! `explain` says no blocker exactly where the claim takes the row.
 
 use sqlx::{AssertSqlSafe, Executor};
-use tenantd::postgres::explain::BlockerKind::{
+use tenantd::postgres::operator::explain::BlockerKind::{
     AwaitingBudget, BreakerOpen, FleetPaused, NotBefore, NotDue, NothingDue, Parked, Paused,
     RegionNotConfigured, RegionPaused, UnknownPhase, Working,
 };
-use tenantd::postgres::explain::{Blocker, BlockerKind};
+use tenantd::postgres::operator::explain::{Blocker, BlockerKind};
 
 use super::rig;
 use crate::support::rig::{Replica, Rig};

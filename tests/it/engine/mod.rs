@@ -40,7 +40,7 @@ use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::domain::machine::{Next, Rest};
 use tenantd::engine::work::Work;
 use tenantd::ports::Clock;
-use tenantd::postgres::claim::Claimed;
+use tenantd::postgres::work::claim::Claimed;
 use tenantd::simulator::{Behaviour, Caller, ClientLedger, FaultPlan, Grant, Ledger, Moment, TokenRequest};
 use tenantd::vault::SealedFor;
 use tokio_util::sync::CancellationToken;

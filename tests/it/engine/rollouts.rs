@@ -7,7 +7,7 @@ use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
-use tenantd::postgres::schedules::Job;
+use tenantd::postgres::fleet::schedules::Job;
 use tenantd::simulator::{Endpoint, Fault, FaultPlan};
 use tenantd::vault::{KeyKind, SealedFor};
 use uuid::Uuid;
