@@ -18,7 +18,7 @@ use crate::postgres::work::commit::{Committed, Write};
 use super::Engine;
 use super::held::Held;
 use super::in_hand::InHand;
-use super::step::Judged;
+use super::judged::Judged;
 
 /// A claimed tenant that may be worked on.
 #[derive(Debug)]

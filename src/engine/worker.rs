@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::held::Held;
-use super::step::Judged;
+use super::judged::Judged;
 use super::work::Work;
 use super::{Engine, defects, outage};
 use crate::domain::hints::Standing;

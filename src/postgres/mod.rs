@@ -12,6 +12,7 @@
 //! decision is one statement, and no transaction is ever open across a request to Qlik.
 
 pub mod connections;
+mod distrust;
 pub mod error;
 pub mod fleet;
 pub mod migrate;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::connections::Link;
-use super::operator::rejoin;
+use super::distrust::distrust;
 use super::{Store, StoreError, connections};
 use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
 
@@ -49,10 +49,10 @@ impl Store {
             Recognition::Same => {}
             Recognition::First => remember(&mut link).await?,
             Recognition::Forgetful(what) => {
-                rejoin::distrust(&mut link, what, Hold::Deletions, settle).await?;
+                distrust(&mut link, what, Hold::Deletions, settle).await?;
             }
             Recognition::Another(what) => {
-                rejoin::distrust(&mut link, what, Hold::Changes, settle).await?;
+                distrust(&mut link, what, Hold::Changes, settle).await?;
             }
         }
         link.commit().await?;

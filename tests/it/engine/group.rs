@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantd::domain::machine::Next;
-use tenantd::engine::step::Judged;
+use tenantd::engine::judged::Judged;
 use tenantd::engine::work::Work;
 use tenantd::postgres::StoreError;
 use tenantd::postgres::work::commit::{Answer, Write};
