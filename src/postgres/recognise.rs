@@ -42,7 +42,7 @@ impl Store {
 
     /// Not on a connection of the pool: those exist only on a recognised database.
     async fn recognise_apart(&self, settle: Duration) -> Result<Recognition, StoreError> {
-        let mut link = self.connections.apart().await?;
+        let mut link = self.patient.apart().await?;
         link.begin().await?;
         let recognition = judge(&mut link, self.connections.written()).await?;
         match &recognition {

@@ -83,6 +83,11 @@ fn a_breach_of_any_rule_is_found() {
         ("main.rs", "//! x\nuse tenantd::engine;", "main must not name engine"),
         ("newroom/mod.rs", "//! x\n", "has no line in the table"),
         ("engine/step.rs", "//! x\nfn f() -> anyhow::Result<()> {}", "anyhow"),
+        (
+            "postgres/rows.rs",
+            "//! x\nuse sqlx::{PgConnection, Row};",
+            "PgConnection would send statements without",
+        ),
         ("engine/step.rs", "fn f() {}", "`//!`"),
         ("engine/step.rs", "//! x\n// TODO: later", "unfinished"),
         ("engine/step.rs", "//! x\nfn f() { todo!() }", "unfinished"),

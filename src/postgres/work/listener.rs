@@ -32,9 +32,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub async fn listener(options: &PgConnectOptions, channel: &str) -> Result<PgListener, sqlx::Error> {
     // A pool of its own, because the driver's listener takes nothing else.
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
-    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
-    listener.listen(channel).await?;
-    Ok(listener)
+    let pool = pool.connect_lazy_with(options.clone());
+    let listening = async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    };
+    tokio::time::timeout(ACQUIRE, listening).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// Listens until cancelled, and wakes `wake` on every call and every reconnect. Where
@@ -99,6 +103,9 @@ async fn listen_once(options: &PgConnectOptions, wake: &Notify) -> Result<(), sq
 /// Listening again changes nothing, and a server that was the primary once refuses it.
 async fn ask(listener: &mut PgListener) -> Result<(), sqlx::Error> {
     let asked = tokio::time::timeout(ACQUIRE, listener.execute("LISTEN tenantd_work")).await;
-    let silent = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-    asked.unwrap_or_else(|_| silent()).map(drop)
+    asked.unwrap_or_else(|_| Err(silent())).map(drop)
+}
+
+fn silent() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
