@@ -67,7 +67,7 @@ const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '4s';
     SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off;
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
-    SELECT tenantd.assert_recognised()";
+    SELECT tenantd.assert_place()";
 const POOLED_API: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '4s';
     SET LOCAL idle_in_transaction_session_timeout = '15s'";

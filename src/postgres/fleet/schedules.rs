@@ -20,12 +20,20 @@ pub enum Job {
     FoldCounts,
     /// Counts the tenants that were ready in time, and those that were not.
     JudgeObjective,
+    /// Wakes the rows after a rejoin, slice by slice.
+    Distrust,
 }
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 5] =
-        [Self::Prune, Self::PlanAudits, Self::RollOut, Self::FoldCounts, Self::JudgeObjective];
+    pub const ALL: [Self; 6] = [
+        Self::Prune,
+        Self::PlanAudits,
+        Self::RollOut,
+        Self::FoldCounts,
+        Self::JudgeObjective,
+        Self::Distrust,
+    ];
 
     /// The spelling in SQL.
     #[must_use]
@@ -36,6 +44,7 @@ impl Job {
             Self::RollOut => "roll_out",
             Self::FoldCounts => "fold_counts",
             Self::JudgeObjective => "judge_objective",
+            Self::Distrust => "distrust",
         }
     }
 
@@ -45,7 +54,9 @@ impl Job {
         match self {
             Self::Prune => Duration::from_hours(1),
             Self::PlanAudits => Duration::from_mins(1),
-            Self::RollOut | Self::FoldCounts | Self::JudgeObjective => Duration::from_secs(10),
+            Self::RollOut | Self::FoldCounts | Self::JudgeObjective | Self::Distrust => {
+                Duration::from_secs(10)
+            }
         }
     }
 }

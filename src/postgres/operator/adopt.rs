@@ -60,6 +60,7 @@ impl Store {
                    AND t.lease_epoch = $2
                    AND t.lease_step = $3
                    AND t.lease_holder = $8
+                   AND t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
                    AND t.phase IN ('pending', 'creating')
                    AND t.client_id IS NULL
                    AND t.desired_state = 'present'

@@ -30,6 +30,8 @@ pub enum BlockerKind {
     NotDue,
     /// Somebody works on it.
     Working,
+    /// It was not woken yet since the database came out of a backup.
+    Rejoining,
     /// It is paused.
     Paused,
     /// Its region is paused.
@@ -103,7 +105,7 @@ pub struct Explained {
 
 impl BlockerKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Parked,
         Self::AwaitingBudget,
         Self::DeletionsHeld,
@@ -112,6 +114,7 @@ impl BlockerKind {
         Self::NotBefore,
         Self::NotDue,
         Self::Working,
+        Self::Rejoining,
         Self::Paused,
         Self::RegionPaused,
         Self::FleetPaused,
@@ -132,6 +135,7 @@ impl BlockerKind {
             Self::NotBefore => "NotBefore",
             Self::NotDue => "NotDue",
             Self::Working => "Working",
+            Self::Rejoining => "Rejoining",
             Self::Paused => "Paused",
             Self::RegionPaused => "RegionPaused",
             Self::FleetPaused => "FleetPaused",
@@ -198,6 +202,8 @@ impl Store {
                                 OR t.lease_expires_at <= tenantd.clock()
                                    AND NOT tenantd.is_lease_extended(t.tenant_id, t.lease_epoch), false)
                        AS "is_leased!",
+                   t.rejoin_epoch <> (SELECT i.rejoin_epoch FROM tenantd.installation AS i) AND t.lease_epoch <> 0
+                       AS "is_rejoining!",
                    t.leased_at,
                    greatest(t.lease_expires_at,
                             (SELECT e.expires_at FROM tenantd.lease_extensions AS e
@@ -287,6 +293,7 @@ struct Row {
     paused_until: Option<DateTime<Utc>>,
     pause_reason: Option<String>,
     is_leased: bool,
+    is_rejoining: bool,
     leased_at: Option<DateTime<Utc>>,
     lease_expires_at: Option<DateTime<Utc>>,
     lease_holder: Option<sqlx::types::Uuid>,
@@ -324,7 +331,8 @@ impl Row {
 
     /// In the order in which they are worth reading: first what a human must end.
     fn blockers(&self) -> Vec<Blocker> {
-        let on_the_row = [self.not_due(), self.pause(), self.lease(), self.phase_of_a_newer_version()];
+        let on_the_row =
+            [self.not_due(), self.pause(), self.lease(), self.rejoin(), self.phase_of_a_newer_version()];
         let on_the_region = [self.region(), self.breaker(), self.region_pause(), self.fleet_pause()];
         on_the_row.into_iter().chain(on_the_region).flatten().collect()
     }
@@ -359,6 +367,7 @@ impl Row {
             | BlockerKind::NothingDue
             | BlockerKind::Paused
             | BlockerKind::Working
+            | BlockerKind::Rejoining
             | BlockerKind::UnknownPhase
             | BlockerKind::RegionNotConfigured
             | BlockerKind::BreakerOpen
@@ -383,6 +392,15 @@ impl Row {
             since: self.leased_at,
             until: self.lease_expires_at,
             detail: self.lease_holder.map(|holder| holder.to_string()),
+        })
+    }
+
+    fn rejoin(&self) -> Option<Blocker> {
+        self.is_rejoining.then_some(Blocker {
+            kind: BlockerKind::Rejoining,
+            since: None,
+            until: None,
+            detail: None,
         })
     }
 

@@ -17,6 +17,9 @@ use crate::postgres::connections::Link;
 use crate::postgres::distrust::distrust;
 use crate::postgres::{Store, StoreError, recognise};
 
+/// How long a command wakes rows.
+const WHILE_A_PERSON_WAITS: Duration = Duration::from_mins(30);
+
 /// What came of agreeing to deletions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agreed {
@@ -41,6 +44,8 @@ pub struct Rejoining {
     pub held_reason: Option<String>,
     /// Tenants that have not been looked at yet.
     pub to_look_at: i64,
+    /// Those that have not been woken for it yet: nobody works on them.
+    pub to_wake: i64,
     /// What was found that this database does not know, and what waits for the hold.
     pub findings: Vec<Finding>,
 }
@@ -62,25 +67,24 @@ impl Store {
     /// Takes the database for a restored one: every row is to be looked at before it is
     /// acted on, every holder is fenced out, and deletions at Qlik are held; all changes
     /// where it is another one than that which was recognised, as before any daemon had
-    /// found that out. Returns how many rows that are.
+    /// found that out. Returns how many rows were woken by now; the schedule wakes what is left.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.installation.rejoin", skip_all)]
     pub async fn rejoin(&self, reason: &str, settle: Duration) -> Result<u64, StoreError> {
-        let mut transaction = self.patient.begin().await?;
-        let recognition = recognise::judge(&mut transaction, None).await?;
-        let rows = match recognition {
+        let mut transaction = self.connections.begin().await?;
+        match recognise::judge(&mut transaction, None).await? {
             Recognition::First | Recognition::Same | Recognition::Forgetful(_) => {
-                distrust(&mut transaction, reason, Hold::Deletions, settle).await?
+                distrust(&mut transaction, reason, Hold::Deletions).await?;
             }
             Recognition::Another(what) => {
-                distrust(&mut transaction, &format!("{reason}: {what}"), Hold::Changes, settle).await?
+                distrust(&mut transaction, &format!("{reason}: {what}"), Hold::Changes).await?;
             }
-        };
+        }
         transaction.commit().await?;
-        Ok(rows)
+        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await
     }
 
     /// Somebody says that this is the real database: changes at Qlik go on. What was found
@@ -91,7 +95,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn confirm_as_real(&self, reason: &str, settle: Duration) -> Result<Option<u64>, StoreError> {
-        let mut transaction = self.patient.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         let lifted = sqlx::query!(
             r#"
             -- installation.confirm
@@ -103,9 +107,9 @@ impl Store {
         if lifted.rows_affected() == 0 {
             return Ok(None);
         }
-        let rows = distrust(&mut transaction, reason, Hold::Deletions, settle).await?;
+        distrust(&mut transaction, reason, Hold::Deletions).await?;
         transaction.commit().await?;
-        Ok(Some(rows))
+        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await.map(Some)
     }
 
     /// Lifts the hold on deletions, and wakes what waited for it.
@@ -148,13 +152,19 @@ impl Store {
             r#"
             -- installation.rejoining
             SELECT i.rejoined_at, i.deletions_held_at, i.changes_held_at, i.held_reason,
-                   (SELECT count(*) FROM tenantd.tenants AS t
-                     WHERE t.parked_reason IS NULL
-                       AND CASE WHEN t.phase = 'removed'
-                                -- It may have begun another life since, and its client be in use.
-                                THEN t.recheck_at IS NOT NULL AND t.wait_reason IS NULL
-                                ELSE t.must_look AND t.phase <> 'pending' AND t.desired_state = 'present' END) AS "to_look_at!"
+                   counted.to_look_at AS "to_look_at!", counted.to_wake AS "to_wake!"
               FROM tenantd.installation AS i
+             CROSS JOIN LATERAL (
+                   SELECT count(*) FILTER (WHERE
+                              t.parked_reason IS NULL
+                              AND CASE WHEN t.phase = 'removed'
+                                       -- It may have begun another life since, and its client be in use.
+                                       THEN t.rejoin_epoch < i.rejoin_epoch AND t.region <> ''
+                                            OR t.recheck_at IS NOT NULL AND t.wait_reason IS NULL
+                                       ELSE (t.must_look OR t.rejoin_epoch < i.rejoin_epoch)
+                                            AND t.phase <> 'pending' AND t.desired_state = 'present' END) AS to_look_at,
+                          count(*) FILTER (WHERE t.rejoin_epoch < i.rejoin_epoch) AS to_wake
+                     FROM tenantd.tenants AS t) AS counted
             "#
         )
         .fetch_one(&self.connections);
@@ -190,6 +200,7 @@ impl Store {
             changes_held_at: installation.changes_held_at,
             held_reason: installation.held_reason,
             to_look_at: installation.to_look_at,
+            to_wake: installation.to_wake,
             findings: findings.await?,
         })
     }

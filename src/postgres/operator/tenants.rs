@@ -363,6 +363,7 @@ impl Store {
                        generation = generation + 1,
                        updated_at = tenantd.clock()
                  WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
+                   AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
                 RETURNING parked_reason, pause_reason, paused_at, paused_until
             )
             SELECT parked_reason AS parked,

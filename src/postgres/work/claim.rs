@@ -129,7 +129,7 @@ impl Store {
                         WHERE p.region IN ('*', r.region)
                           AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                    -- Nothing is claimed from a database that nobody has recognised.
-                   AND tenantd.assert_recognised()
+                   AND tenantd.assert_place()
             ), due AS (
                 SELECT t.*
                   FROM closed
@@ -147,6 +147,8 @@ impl Store {
                           AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
+                          -- Since a rejoin, once its slice is through; who was never claimed needs none.
+                          AND (rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR lease_epoch = 0)
                           AND (lease_expires_at IS NULL
                                OR lease_expires_at <= tenantd.clock()
                                   AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch))
@@ -170,6 +172,7 @@ impl Store {
                        -- Ever since a restore there may be clients of rows that the backup did not know.
                        due.must_look OR i.rejoined_at IS NOT NULL AS looks_first,
                        i.version_floor,
+                       i.rejoin_epoch,
                        -- What was sent on the word of what the database forgot may still land.
                        i.rejoined_at + $6 AS settles_at,
                        coalesce(i.rejoined_at + $6 > tenantd.clock(), false) AS is_settling
@@ -208,7 +211,11 @@ impl Store {
                    lease_holder = CASE WHEN s.is_leased THEN $8::uuid END,
                    leased_at = CASE WHEN s.is_leased THEN tenantd.clock() END,
                    lease_expires_at = CASE WHEN s.is_leased THEN tenantd.clock() + $5::interval END,
-                   lease_epoch = t.lease_epoch + 1,
+                   -- Not that of a claim which the database forgot.
+                   lease_epoch = CASE WHEN t.rejoin_epoch = s.rejoin_epoch THEN t.lease_epoch + 1
+                                      ELSE greatest(t.lease_epoch + 1, tenantd.epoch_of(tenantd.clock())) END,
+                   must_look = t.must_look OR t.rejoin_epoch <> s.rejoin_epoch,
+                   rejoin_epoch = s.rejoin_epoch,
                    lease_step = 0,
                    updated_at = tenantd.clock()
               FROM sorted AS s

@@ -157,7 +157,7 @@ impl Store {
                        edited_at timestamptz, edited_after bigint, repair_scope text,
                        due_at timestamptz, due_after bigint, secrets json, attempts json)
                  -- Asked once, before anything is locked.
-                 WHERE tenantd.assert_recognised()
+                 WHERE tenantd.assert_place()
             ), hold AS (
                 -- Somebody may have agreed since the decision; who agrees now waits for this commit, and
                 -- then wakes the row.
@@ -173,6 +173,7 @@ impl Store {
                         WHERE x.tenant_id = d.tenant_id
                           AND x.lease_epoch = d.epoch
                           AND x.lease_step = d.step
+                          AND x.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
                           AND (x.generation = d.generation OR NOT d.is_intent)
                           FOR NO KEY UPDATE SKIP LOCKED) AS t
             ), written AS (
@@ -295,6 +296,7 @@ impl Store {
             r#"
             -- tenants.had_landed
             SELECT t.tenant_id, t.lease_epoch, t.lease_step, t.generation, t.updated_at AS at,
+                   t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) AS "is_believed!",
                    (SELECT max(s.secret_id) FROM tenantd.secrets AS s
                      WHERE s.tenant_id = t.tenant_id AND s.standing = 'unproven') AS sealed,
                    EXISTS (SELECT FROM tenantd.pauses AS p
@@ -311,7 +313,7 @@ impl Store {
             let row = rows.iter().find(|row| row.tenant_id == write.tenant.0)?;
             let is_current = row.generation == write.generation;
             let answer = match row.lease_step - write.fence.step {
-                _ if row.lease_epoch != write.fence.epoch => Answer::Fenced,
+                _ if row.lease_epoch != write.fence.epoch || !row.is_believed => Answer::Fenced,
                 1 => Answer::Done(Committed {
                     at: row.at,
                     is_current,

@@ -50,7 +50,8 @@ impl Store {
                AND CASE WHEN $2::bigint IS NULL THEN lease_expires_at IS NULL
                                                      OR lease_expires_at <= tenantd.clock()
                                                         AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch)
-                        ELSE lease_epoch = $2 END
+                        ELSE lease_epoch = $2
+                             AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) END
             "#,
             tenant.0,
             epoch,
@@ -83,6 +84,7 @@ impl Store {
                       AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                AND t.due_at <= tenantd.clock()
                AND t.phase = ANY ($3::text[])
+               AND (t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR t.lease_epoch = 0)
                AND (t.lease_expires_at IS NULL
                     OR t.lease_expires_at <= tenantd.clock()
                        AND NOT tenantd.is_lease_extended(t.tenant_id, t.lease_epoch))

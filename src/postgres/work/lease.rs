@@ -80,12 +80,14 @@ impl Store {
                   JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
                     ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
                  WHERE t.lease_holder = $4
+                   AND t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
             ), free AS (
                 SELECT t.tenant_id
                   FROM tenantd.tenants AS t
                   JOIN unnest($1::uuid[], $2::bigint[]) AS held (tenant_id, epoch)
                     ON t.tenant_id = held.tenant_id AND t.lease_epoch = held.epoch
-                 WHERE t.lease_holder = $4 AND tenantd.assert_recognised()
+                 WHERE t.lease_holder = $4 AND tenantd.assert_place()
+                   AND t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
                    FOR NO KEY UPDATE OF t SKIP LOCKED
             ), renewed AS (
                 UPDATE tenantd.tenants AS t
@@ -137,14 +139,20 @@ impl Store {
         let epoch = sqlx::query_scalar!(
             r#"
             -- leases.take
-            UPDATE tenantd.tenants
+            UPDATE tenantd.tenants AS t
                SET lease_holder = $2,
                    leased_at = tenantd.clock(),
                    lease_expires_at = tenantd.clock() + $3::interval,
-                   lease_epoch = lease_epoch + 1,
+                   -- As in a claim.
+                   lease_epoch = CASE WHEN t.rejoin_epoch = i.rejoin_epoch THEN t.lease_epoch + 1
+                                      ELSE greatest(t.lease_epoch + 1, tenantd.epoch_of(tenantd.clock())) END,
+                   must_look = t.must_look OR t.rejoin_epoch <> i.rejoin_epoch,
+                   rejoin_epoch = i.rejoin_epoch,
                    lease_step = 0
+              FROM tenantd.installation AS i
              WHERE tenant_id = $1
-               AND tenantd.assert_recognised()
+               AND tenantd.assert_place()
+               AND (t.rejoin_epoch = i.rejoin_epoch OR t.lease_epoch = 0)
                AND (lease_holder IS NULL
                     OR lease_expires_at <= tenantd.clock() AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch)
                        AND (unanswered IS NULL OR settles_at IS NOT NULL))
@@ -170,6 +178,7 @@ impl Store {
             UPDATE tenantd.tenants
                SET lease_holder = NULL, leased_at = NULL, lease_expires_at = NULL
              WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
+               AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
             "#,
             tenant.0,
             fence.epoch,

@@ -23,6 +23,7 @@ mod objective;
 mod outage;
 mod passes;
 mod proof;
+mod rejoins;
 mod removals;
 mod requests;
 mod rights;
