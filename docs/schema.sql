@@ -46,6 +46,13 @@ CREATE FUNCTION tenantd.slot_of(tenant_id uuid)
  IMMUTABLE PARALLEL SAFE
 RETURN (((hashtextextended((tenant_id)::text, (0)::bigint) & (1048575)::bigint) >> 12))::integer;
 
+-- The fencing epoch of a claim that must not be one that the database forgot: microseconds since 2026.
+CREATE FUNCTION tenantd.epoch_of(at timestamptz)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((EXTRACT(epoch FROM (at - '2026-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint;
+
 -- Tables ------------------------------------------------------------------------------------
 
 -- Who we are to Qlik: one row, made once.
@@ -61,6 +68,7 @@ CREATE TABLE tenantd.installation (
     held_reason       text,                                                -- Why deletions are held.
     changes_held_at   timestamptz,                                         -- Since when nothing at all is changed at Qlik, because this may be a copy of the real database.
     version_floor     integer NOT NULL DEFAULT 1,                          -- No secret gets a lower version: since a restore, the seconds from 2026 to it.
+    rejoin_epoch      integer NOT NULL DEFAULT 0,                          -- Counts the times that the database was taken for a restored one. A row with a lower one is not believed.
     CONSTRAINT installation_pkey PRIMARY KEY (only_row),
     CONSTRAINT installation_has_one_row CHECK (only_row),
     CONSTRAINT a_hold_has_a_reason CHECK ((deletions_held_at IS NULL) = (held_reason IS NULL)),
@@ -134,6 +142,7 @@ CREATE TABLE tenantd.tenants (
     spent                 bigint[] NOT NULL DEFAULT '{0,0,0,0,0}'::bigint[],  -- Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.
     rested_at             timestamptz DEFAULT tenantd.clock(),                -- Since when nobody works on it; NULL while somebody does.
     rests_for             text,                                               -- Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue's.
+    rejoin_epoch          integer NOT NULL DEFAULT COALESCE(NULLIF(current_setting('tenantd.rejoin_epoch', true), '')::integer, 0),  -- The rejoin since which the row is looked at before it is acted on. Below that of the installation nobody works on it, unless nobody ever has.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -276,7 +285,7 @@ CREATE INDEX changes_open ON tenantd.changes USING btree (kind) WHERE ended_at I
 
 -- What is done for the whole fleet from time to time, by whichever replica comes first.
 CREATE TABLE tenantd.schedules (
-    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts, judge_objective.
+    job      text NOT NULL,                                 -- prune (history), plan_audits, roll_out (rotation by age, repairs), fold_counts, judge_objective, distrust (the rows, after a rejoin).
     due_at   timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it is to be done next.
     taken_at timestamptz,                                   -- When it was last taken.
     holder   uuid,                                          -- By whom.
@@ -336,11 +345,12 @@ CREATE TABLE tenantd.count_deltas (
 
 -- Walks over all tenants in slices, after a change of the configuration.
 CREATE TABLE tenantd.passes (
-    pass         text NOT NULL,         -- sort_regions, or plan_audits.
-    asked        text NOT NULL,         -- The settings by which every row is or was asked.
-    since        timestamptz NOT NULL,  -- When rows were first asked by these settings.
-    resume_after uuid,                  -- The last tenant that was asked; null at the beginning.
-    ended_at     timestamptz,           -- When the last of them was asked; null while the pass goes on.
+    pass         text NOT NULL,                   -- sort_regions, plan_audits, or distrust (after a rejoin).
+    asked        text NOT NULL,                   -- The settings by which every row is or was asked; for distrust, the rejoin.
+    since        timestamptz NOT NULL,            -- When rows were first asked by these settings.
+    resume_after uuid,                            -- The last tenant that was asked; null at the beginning.
+    ended_at     timestamptz,                     -- When the last of them was asked; null while the pass goes on.
+    is_once_more boolean NOT NULL DEFAULT false,  -- Whether somebody had locked one of those that were asked, so that the pass begins anew at its end.
     CONSTRAINT passes_pkey PRIMARY KEY (pass)
 );
 
@@ -625,27 +635,18 @@ BEGIN
 END
 $function$;
 
--- True on the database that was recognised; raises TD001 anywhere else.
+-- True where every row counts since the last rejoin, on the database that was recognised; raises TD001 anywhere else.
 CREATE FUNCTION tenantd.assert_recognised()
  RETURNS boolean
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-DECLARE
-    here  record;
-    known record;
 BEGIN
-    SELECT * INTO here FROM tenantd.place();
-    IF here.timeline IS NULL THEN
-        RAISE EXCEPTION 'the database is a standby, which takes no writes' USING ERRCODE = 'read_only_sql_transaction';
-    END IF;
-    SELECT i.system_identifier, i.database_id, i.timeline INTO known FROM tenantd.installation AS i;
-    -- A database that was renamed is the same one: only its oid counts.
-    IF (known.system_identifier, split_part(known.database_id, '/', -1), known.timeline)
-       IS DISTINCT FROM (here.system_identifier, split_part(here.database_id, '/', -1), here.timeline) THEN
-        RAISE EXCEPTION 'this database is not in the place where it was last recognised'
-            USING ERRCODE = 'TD001', HINT = 'The daemon looks into it by itself; tenantd rejoin --status tells what came of it.';
+    PERFORM tenantd.assert_place();
+    IF EXISTS (SELECT FROM tenantd.passes WHERE pass = 'distrust' AND ended_at IS NULL) THEN
+        RAISE EXCEPTION 'not every row of this database has been told of the rejoin yet'
+            USING ERRCODE = 'TD001', HINT = 'A daemon of the newer version does so; tenantd rejoin --status tells how far it is.';
     END IF;
     RETURN true;
 END
@@ -1029,7 +1030,8 @@ CREATE FUNCTION tenantd.look_back()
 AS $function$
 BEGIN
     PERFORM set_config('tenantd.has_former', (EXISTS (SELECT FROM tenantd.former_tenants))::text, true),
-            set_config('tenantd.has_absent', (EXISTS (SELECT FROM tenantd.tenants WHERE desired_state = 'absent'))::text, true);
+            set_config('tenantd.has_absent', (EXISTS (SELECT FROM tenantd.tenants WHERE desired_state = 'absent'))::text, true),
+            set_config('tenantd.rejoin_epoch', (SELECT i.rejoin_epoch FROM tenantd.installation AS i)::text, true);
     RETURN NULL;
 END
 $function$;
@@ -1101,6 +1103,32 @@ BEGIN
     VALUES (NEW.tenant_id, greatest(tenantd.clock(), NEW.not_before))
     ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since;
     RETURN NULL;
+END
+$function$;
+
+-- True on the database that was recognised; raises TD001 anywhere else.
+CREATE FUNCTION tenantd.assert_place()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    here  record;
+    known record;
+BEGIN
+    SELECT * INTO here FROM tenantd.place();
+    IF here.timeline IS NULL THEN
+        RAISE EXCEPTION 'the database is a standby, which takes no writes' USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
+    SELECT i.system_identifier, i.database_id, i.timeline INTO known FROM tenantd.installation AS i;
+    -- A database that was renamed is the same one: only its oid counts.
+    IF (known.system_identifier, split_part(known.database_id, '/', -1), known.timeline)
+       IS DISTINCT FROM (here.system_identifier, split_part(here.database_id, '/', -1), here.timeline) THEN
+        RAISE EXCEPTION 'this database is not in the place where it was last recognised'
+            USING ERRCODE = 'TD001', HINT = 'The daemon looks into it by itself; tenantd rejoin --status tells what came of it.';
+    END IF;
+    RETURN true;
 END
 $function$;
 

@@ -72,7 +72,7 @@ GRANT EXECUTE ON FUNCTION
     tenantd.version_of(timestamptz), tenantd.version_after(integer), tenantd.check_version(text, integer, integer), tenantd.next_version_of(text)
     TO tenantd_pipeline, tenantd_daemon;
 -- Where the database runs, and whether it was recognised there: every claim asks.
-GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_recognised() TO tenantd_daemon;
+GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_place(), tenantd.assert_recognised(), tenantd.epoch_of(timestamptz) TO tenantd_daemon;
 
 -- Whether a lease goes on beside its row: asked by claims, and by whoever explains them.
 GRANT EXECUTE ON FUNCTION tenantd.is_lease_extended(uuid, bigint) TO tenantd_daemon, tenantd_operator;
@@ -125,7 +125,7 @@ GRANT EXECUTE ON FUNCTION tenantd.acknowledge(text, integer) TO tenantd_consumer
 -- default. Never the installation's id: clients bear it.
 GRANT SELECT ON tenantd.installation, tenantd._sqlx_migrations TO tenantd_daemon;
 GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_held_at, changes_held_at, held_reason,
-              version_floor)
+              version_floor, rejoin_epoch)
     ON tenantd.installation TO tenantd_daemon;
 -- The row is the state machine: the daemon writes its own columns.
 GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
@@ -135,7 +135,7 @@ GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopte
               repair_scope, removal_admitted_at, generation, backoff_at, spent, rested_at, rests_for, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
               proof_refused_at, client_missing_at, credential_refused_at, awaits_right, right_refused_at,
-              lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, ready_at, updated_at)
+              lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, rejoin_epoch, ready_at, updated_at)
     ON tenantd.tenants TO tenantd_daemon;
 -- And two of the owner's: a secret that is renewed for its age takes the next version, and
 -- `tenantd tenant rotate`, `remove` and `forget` write what a pipeline would.

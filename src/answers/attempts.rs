@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::postgres::attempts::PastAttempt;
+use crate::postgres::operator::attempts::PastAttempt;
 
 /// An attempt: the columns of `tenantd.attempts`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -11,10 +11,10 @@ use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::rollout::Bounds;
 use crate::domain::text::count;
-use crate::postgres::claim::ClaimTerms;
-use crate::postgres::explain::{Blocker, BlockerKind, Explained};
-use crate::postgres::fleet::Removals;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::explain::{Blocker, BlockerKind, Explained};
+use crate::postgres::operator::fleet::Removals;
+use crate::postgres::operator::tenants::Status;
+use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Store, StoreError};
 
 /// Why a tenant stands where it stands.
@@ -132,6 +132,9 @@ fn words(blocker: &Blocker, places: &Places) -> String {
         BlockerKind::NotDue if detail.is_empty() => "it is not due yet".to_owned(),
         BlockerKind::NotDue => format!("it rests: {detail}"),
         BlockerKind::Working => format!("{detail} holds its lease, renewed while it works"),
+        BlockerKind::Rejoining => {
+            "the database came out of a backup, and this tenant has not been woken since; `tenantd rejoin --status` tells how far that is".to_owned()
+        }
         BlockerKind::Paused => format!("paused by an operator: {detail}; `tenantd tenant resume` ends it"),
         BlockerKind::RegionPaused => {
             format!("its region is paused by an operator: {detail}; `tenantd fleet resume --region` ends it")

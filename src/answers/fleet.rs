@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::rollout::Bounds;
-use crate::postgres::fleet::{Held, RolloutStatus};
-use crate::postgres::pauses::Pause;
-use crate::postgres::rights::MissingRight;
+use crate::postgres::fleet::rights::MissingRight;
+use crate::postgres::operator::fleet::{Held, RolloutStatus};
+use crate::postgres::operator::pauses::Pause;
 use crate::postgres::{Store, StoreError};
 
 /// The kind of change that has a budget of its own.

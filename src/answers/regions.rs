@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::postgres::pauses::Pause;
-use crate::postgres::rights::MissingRight;
+use crate::postgres::fleet::rights::MissingRight;
+use crate::postgres::operator::pauses::Pause;
 use crate::postgres::{Store, StoreError};
 
 /// Every region.
@@ -39,7 +39,7 @@ impl RegionStatus {
     pub async fn all(store: &Store) -> Result<Vec<Self>, StoreError> {
         let (breakers, pauses, rights) =
             (store.breakers().await?, store.pauses().await?, store.missing_rights().await?);
-        let status = |breaker: crate::postgres::regions::Breaker| {
+        let status = |breaker: crate::postgres::fleet::regions::Breaker| {
             let region = breaker.region.to_string();
             Self {
                 opened_at: breaker.opened_at,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::attempts::Attempt;
 use crate::domain::blame::{Blame, Spent};
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::tenants::Status;
 
 /// The columns of `tenantd.status`, whose the time was until it was ready, and `attempts`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::postgres::lease::LeaseHolder;
+use crate::postgres::work::lease::LeaseHolder;
 
 /// Everybody who holds a lease.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::domain::ids::Holder;
 use crate::domain::rollout::Bounds;
 use crate::http::Door;
-use crate::postgres::claim::ClaimTerms;
+use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Connections, Store, StoreError};
 
 /// What the API answers from.

@@ -21,7 +21,7 @@ use crate::answers::choices::{phases, reasons};
 use crate::answers::explanation::Explanation;
 use crate::answers::tenants::Shown;
 use crate::domain::ids::TenantId;
-use crate::postgres::tenants::{Filter, Status};
+use crate::postgres::operator::tenants::{Filter, Status};
 
 /// Tenants of a page where nobody says how many.
 const PAGE: u32 = 100;

@@ -22,8 +22,8 @@ use super::state::Api;
 use super::tenants::storable_key;
 use crate::domain::text::plain;
 use crate::http::Visitor;
-use crate::postgres::pauses::End;
-use crate::postgres::verbs::{Carried, Deed, Order, Verb};
+use crate::postgres::operator::pauses::End;
+use crate::postgres::operator::verbs::{Carried, Deed, Order, Verb};
 
 /// Largest body.
 const MOST_BYTES: usize = 16 * 1024;

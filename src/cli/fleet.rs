@@ -14,7 +14,7 @@ use super::output::{self, OutputArg};
 use super::pause::{PauseTerms, spoken};
 use super::source::Source;
 use crate::postgres::Store;
-use crate::postgres::pauses::FLEET;
+use crate::postgres::operator::pauses::FLEET;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FleetCommand {

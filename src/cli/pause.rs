@@ -11,7 +11,7 @@ use clap::Args;
 use super::exit::Misuse;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::pauses::{End, FLEET};
+use crate::postgres::operator::pauses::{End, FLEET};
 
 /// Why, and until when.
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use super::output::{self, Format, OutputArg};
 use super::source::Source;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::rejoin::{Agreed, Finding, Rejoining};
+use crate::postgres::operator::rejoin::{Agreed, Finding, Rejoining};
 
 /// Every tenant is looked at before anything is done about it, secrets that are lost
 /// are minted anew, and nothing is deleted at Qlik Cloud until you agree.
@@ -122,7 +122,12 @@ fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
     };
     text.insert_str(0, &changes);
     text.push_str(&output::count(rejoining.to_look_at, "tenant"));
-    text.push_str(" to look at\n");
+    text.push_str(" to look at");
+    if rejoining.to_wake > 0 {
+        let left = output::count(rejoining.to_wake, "tenant");
+        text.push_str(&format!(", {left} to wake for it: nobody works on them yet"));
+    }
+    text.push('\n');
     if rejoining.findings.is_empty() {
         return text + "nothing was found that this database does not know\n";
     }

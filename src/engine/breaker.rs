@@ -3,7 +3,7 @@
 //!
 //! While it is open no tenant of the region is claimed; one at a time is probed,
 //! by fetching a token and nothing else. Memory and arithmetic are in
-//! [`crate::postgres::regions`], because the breaker is one for all replicas.
+//! [`crate::postgres::fleet::regions`], because the breaker is one for all replicas.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::domain::ids::RegionName;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::regions::Breaker;
+use crate::postgres::fleet::regions::Breaker;
 
 /// So many tenants must have been refused.
 pub const TENANTS: u32 = 3;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::postgres::commit::{Answer, Committed, Write};
+use crate::postgres::work::commit::{Answer, Committed, Write};
 use crate::postgres::{Store, StoreError};
 
 /// Most members of one statement: some 100 KiB with sealed secrets.

@@ -3,30 +3,13 @@
 //! The rule: it is parked by a statement that touches nothing which may be the cause; what
 //! cannot even be parked is left to its lease, and said.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::Engine;
 use crate::domain::ids::TenantId;
-use crate::domain::machine::effect::EffectKind;
 use crate::domain::reason::ParkReason;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::claim::{ClaimTerms, Claims};
+use crate::postgres::work::claim::{ClaimTerms, Claims};
 use crate::telemetry;
-
-/// How many commits of each effect the database took from this process.
-#[derive(Debug, Default)]
-pub(super) struct Committed([AtomicU64; EffectKind::ALL.len()]);
-
-impl Committed {
-    pub(super) fn note(&self, effect: EffectKind) {
-        self.0[effect as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count(&self, effect: EffectKind) -> u64 {
-        self.0[effect as usize].load(Ordering::Relaxed)
-    }
-}
 
 /// Whether a refusal is this row's: values always are; anything else only where others are
 /// served meanwhile. A trigger that refuses all must not park the fleet.
@@ -107,17 +90,5 @@ mod tests {
         assert!(is_of_the_row(&defect(), true) && !is_of_the_row(&defect(), false));
         assert!(!is_of_the_row(&away(), true) && !is_of_the_row(&away(), false));
         assert!(is_of_the_row(&unreadable, false));
-    }
-
-    #[test]
-    fn each_effect_is_counted_by_itself() {
-        let committed = Committed::default();
-        for (number, effect) in (1..).zip(EffectKind::ALL) {
-            (0..number).for_each(|_| committed.note(effect));
-        }
-
-        for (number, effect) in (1..).zip(EffectKind::ALL) {
-            assert_eq!(committed.count(effect), number, "{effect}");
-        }
     }
 }

@@ -13,7 +13,7 @@ use super::Engine;
 use super::pulse::Task;
 use super::shutdown::Stop;
 use crate::ports::QlikApi;
-use crate::postgres::{StoreError, claim::ClaimTerms};
+use crate::postgres::{StoreError, work::claim::ClaimTerms};
 use crate::telemetry;
 
 /// Most rows of one claim.

@@ -12,8 +12,8 @@ use crate::domain::machine::{Decision, Rest};
 use crate::domain::phase::Phase;
 use crate::domain::record::{Record, Seen, Tried, VersionsUsedUp};
 use crate::domain::retry::Policy;
-use crate::postgres::claim::Claimed;
-use crate::postgres::commit::{Attempt, Committed, SealedSecret, Write};
+use crate::postgres::work::claim::Claimed;
+use crate::postgres::work::commit::{Attempt, Committed, SealedSecret, Write};
 
 /// See the file's head.
 #[derive(Debug, Clone)]

@@ -10,14 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use super::Engine;
-use super::pulse::Task;
 use crate::domain::ids::{Fence, TenantId};
-use crate::ports::QlikApi;
-use crate::postgres::StoreError;
-use crate::postgres::lease::Renewal;
+use crate::postgres::work::lease::Renewal;
 
 /// All leases of this process.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +46,7 @@ impl Leases {
         self.lock().len()
     }
 
-    fn held(&self) -> Vec<(TenantId, Fence)> {
+    pub(super) fn held(&self) -> Vec<(TenantId, Fence)> {
         self.lock()
             .iter()
             .filter(|(_, held)| !held.is_lost)
@@ -62,7 +56,12 @@ impl Leases {
 
     /// Takes note of a renewal that asked for `asked` and found `ours`. Returns
     /// how many leases were lost.
-    fn renewed(&self, asked: &[(TenantId, Fence)], ours: &[Renewal], certain_until: Duration) -> usize {
+    pub(super) fn renewed(
+        &self,
+        asked: &[(TenantId, Fence)],
+        ours: &[Renewal],
+        certain_until: Duration,
+    ) -> usize {
         let mut lost = 0;
         let mut all = self.lock();
         for (tenant, fence) in asked {
@@ -110,42 +109,6 @@ impl Drop for Lease {
         if all.get(&self.tenant).is_some_and(|held| held.fence.epoch == self.epoch) {
             all.remove(&self.tenant);
         }
-    }
-}
-
-impl<Q: QlikApi> Engine<Q> {
-    /// Renews every lease in one batch, three times in a lease, until stopped.
-    pub async fn heartbeat(&self, stop: &CancellationToken) {
-        let beats = async {
-            loop {
-                self.pulse.sleep(Task::Heartbeat, self.clock.as_ref(), self.terms.lease / 3).await;
-                let beat = self.pulse.turn(Task::Heartbeat, self.clock.as_ref(), self.beat());
-                if let Err(error) = beat.await {
-                    self.outage.note(&error);
-                }
-            }
-        };
-        stop.run_until_cancelled(beats).await;
-    }
-
-    /// One heartbeat.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]; the leases then stay as certain as they were.
-    pub async fn beat(&self) -> Result<(), StoreError> {
-        let held = self.leases.held();
-        if !held.is_empty() {
-            let sent_at = self.clock.elapsed();
-            let renewed = self.store.renew(&held, self.terms.lease).await?;
-            let lost = self.leases.renewed(&held, &renewed, sent_at + self.terms.lease);
-            if lost > 0 {
-                metrics::counter!(crate::telemetry::LEASES_LOST_TOTAL).increment(lost as u64);
-                tracing::warn!(lost, "{lost} leases were taken over; their workers stop");
-            }
-        }
-        self.store.look_around().await?;
-        self.report_tokens().await
     }
 }
 

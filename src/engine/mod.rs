@@ -10,11 +10,15 @@
 
 pub(crate) mod acts;
 pub mod breaker;
+mod committed;
 pub mod committer;
 mod defects;
 pub mod dispatch;
+mod granted;
+mod heartbeat;
 pub mod held;
 mod in_hand;
+pub mod judged;
 pub mod lease;
 mod midway;
 pub mod outage;
@@ -39,7 +43,7 @@ pub use crate::domain::rollout::Bounds;
 use crate::domain::tenant::RepairScope;
 use crate::ports::{Clock, Entropy, QlikApi};
 use crate::postgres::Store;
-use crate::postgres::claim::ClaimTerms;
+use crate::postgres::work::claim::ClaimTerms;
 use crate::vault::Vault;
 
 /// What the configuration tells the engine.
@@ -108,11 +112,11 @@ pub struct Engine<Q> {
     /// New secrets that wait for another attempt to prove them.
     kept: in_hand::Kept,
     /// What Qlik lately let this process do.
-    granted: rights::Granted,
+    granted: granted::Granted,
     /// Where removals are.
     midway: midway::Midway,
     /// What the database took.
-    committed: defects::Committed,
+    committed: committed::Committed,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -128,8 +132,8 @@ impl<Q: QlikApi> Engine<Q> {
     ) -> Self {
         let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
         let (pulse, kept, granted) =
-            (pulse::Pulse::default(), in_hand::Kept::default(), rights::Granted::default());
-        let (midway, committed) = (midway::Midway::default(), defects::Committed::default());
+            (pulse::Pulse::default(), in_hand::Kept::default(), granted::Granted::default());
+        let (midway, committed) = (midway::Midway::default(), committed::Committed::default());
         Self {
             api,
             committer: committer::Committer::new(store.clone()),

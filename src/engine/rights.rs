@@ -3,13 +3,12 @@
 //!
 //! The breaker's younger sister. The breaker speaks of the credential and stops a region;
 //! a missing right stops one effect, and whatever else is due goes on. Memory and
-//! arithmetic are in [`crate::postgres::rights`], one for all replicas.
+//! arithmetic are in [`crate::postgres::fleet::rights`], one for all replicas.
 //!
 //! The rule: **one tenant's refusal is that tenant's own condition** until several were
 //! refused and none was served since, or nobody else is there to tell.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
@@ -21,35 +20,12 @@ use crate::domain::machine::effect::EffectKind;
 use crate::domain::rights::REMEDY;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, DONE};
-use crate::postgres::rights::{Evidence, MissingRight};
+use crate::postgres::fleet::rights::{Evidence, MissingRight};
+use crate::postgres::work::commit::{Attempt, DONE};
 use crate::telemetry;
 
 /// How many tenants speak for their region, and how often it asks again.
 const EVIDENCE: Evidence = Evidence { tenants: TENANTS, ask_every: PROBE_EVERY };
-
-/// What this process did lately and has not told the database yet.
-#[derive(Debug, Default)]
-pub(super) struct Granted(Mutex<BTreeMap<(RegionName, EffectKind), Duration>>);
-
-impl Granted {
-    fn note(&self, region: &RegionName, effect: EffectKind, at: Duration) {
-        // Nothing panics while it is locked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((region.clone(), effect), at);
-    }
-
-    fn take(&self) -> BTreeMap<(RegionName, EffectKind), Duration> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// What could not be told is told next time, unless something newer is.
-    fn put_back(&self, untold: BTreeMap<(RegionName, EffectKind), Duration>) {
-        let mut granted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (what, at) in untold {
-            granted.entry(what).or_insert(at);
-        }
-    }
-}
 
 impl<Q: QlikApi> Engine<Q> {
     /// Learns from a committed attempt what the region may do, and what not.

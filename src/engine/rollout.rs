@@ -7,7 +7,7 @@ use super::Engine;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::rollouts::{Limits, Rollout};
+use crate::postgres::fleet::rollouts::{Limits, Rollout};
 
 impl<Q: QlikApi> Engine<Q> {
     /// Lets removals through as far as their budget goes.

@@ -18,8 +18,8 @@ use super::pulse::Task;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::objective::Judged;
-use crate::postgres::schedules::Job;
+use crate::postgres::fleet::objective::Judged;
+use crate::postgres::fleet::schedules::Job;
 use crate::telemetry;
 
 /// How often the slots of the fleet's jobs are asked for: every five seconds.
@@ -29,6 +29,8 @@ const GAUGE: &str = "*/15 * * * * *";
 /// When rows are sorted by the regions again, for those that a daemon of an earlier
 /// configuration left behind: every minute.
 const ADOPT: &str = "30 * * * * *";
+/// How long rows are woken after a rejoin before the others have their turn.
+const WAKING: Duration = Duration::from_secs(9);
 /// Rows deleted by one statement, so that none takes long.
 const PRUNE_BATCH: u32 = 5_000;
 
@@ -83,6 +85,12 @@ impl<Q: QlikApi> Engine<Q> {
                 Job::JudgeObjective => {
                     let tell = |judged: Judged| telemetry::count_judged(judged.met, judged.missed);
                     self.store.judge_objective(self.terms.ready_within, tell).await?;
+                }
+                Job::Distrust => {
+                    let woken = self.store.wake_distrusted(self.terms.policy.settle, WAKING).await?;
+                    if woken > 0 {
+                        tracing::info!(woken, "woke {woken} tenants to be looked at");
+                    }
                 }
             }
         }

@@ -12,8 +12,8 @@ use crate::domain::failure::{Evidence, Failure, FailureKind};
 use crate::domain::ids::{ClientId, TenantId};
 use crate::domain::look::SeenClient;
 use crate::domain::machine::effect::{Done, Effect, EffectKind};
-use crate::domain::machine::{self, Decision, IllegalOutcome};
-use crate::domain::record::{Record, Tried, VersionsUsedUp};
+use crate::domain::machine::{self, IllegalOutcome};
+use crate::domain::record::{Tried, VersionsUsedUp};
 use crate::domain::region::AllowedHost;
 use crate::domain::retry::{Jitter, RetryClass};
 use crate::domain::secret::ClientSecret;
@@ -21,11 +21,12 @@ use crate::domain::tenant::State;
 use crate::domain::token::Walk;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::commit::{Attempt, Committed, DONE, SealedSecret, Write};
+use crate::postgres::work::commit::{Attempt, Committed, DONE, SealedSecret, Write};
 use crate::vault::SealedFor;
 
 use super::acts::{self, TokenHolder};
 use super::in_hand::InHand;
+use super::judged::Judged;
 use super::work::Work;
 use super::{Engine, Proof};
 
@@ -69,21 +70,6 @@ pub enum Unjudged {
     /// What was decided cannot be written down.
     #[error(transparent)]
     UsedUp(#[from] VersionsUsedUp),
-}
-
-/// A judged act, ready to be committed.
-#[derive(Debug)]
-pub struct Judged {
-    /// What was decided.
-    pub decision: Decision,
-    /// What the row says from then on.
-    pub record: Box<Record>,
-    /// The secret to store with it.
-    pub sealed: Option<SealedSecret>,
-    /// The line of history.
-    pub attempt: Attempt,
-    /// Whether a removal may go on where it was.
-    pub keeps_the_place: bool,
 }
 
 impl<Q: QlikApi> Engine<Q> {

@@ -12,13 +12,13 @@ use crate::domain::region::AllowedHost;
 use crate::domain::tenant::{Removal, State, Tenant};
 use crate::domain::text::plain;
 use crate::ports::QlikApi;
-use crate::postgres::claim::Claimed;
-use crate::postgres::commit::{Committed, Write};
+use crate::postgres::work::claim::Claimed;
+use crate::postgres::work::commit::{Committed, Write};
 
 use super::Engine;
 use super::held::Held;
 use super::in_hand::InHand;
-use super::step::Judged;
+use super::judged::Judged;
 
 /// A claimed tenant that may be worked on.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::held::Held;
-use super::step::Judged;
+use super::judged::Judged;
 use super::work::Work;
 use super::{Engine, defects, outage};
 use crate::domain::hints::Standing;
@@ -17,8 +17,8 @@ use crate::domain::machine::effect::{Effect, EffectKind};
 use crate::domain::machine::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
 use crate::ports::QlikApi;
-use crate::postgres::claim::Claimed;
-use crate::postgres::{StoreError, commit::Committed};
+use crate::postgres::work::claim::Claimed;
+use crate::postgres::{StoreError, work::commit::Committed};
 use crate::telemetry;
 
 /// So often a commit is sent that the database refuses for what may be this row's fault:

@@ -23,6 +23,7 @@ use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeout
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use link::unanswered;
 pub use link::{ACQUIRE, Link};
 use opener::Opener;
 pub use session::{Pooler, Purpose, Session};
@@ -84,7 +85,9 @@ impl Connections {
     /// The driver's.
     pub async fn apart(&self) -> Result<Link, sqlx::Error> {
         let connected = tokio::time::timeout(ACQUIRE, self.pool.manager().open()).await;
-        connected.unwrap_or_else(|_| Err(unanswered("connection", ACQUIRE)))
+        let mut link = connected.unwrap_or_else(|_| Err(unanswered("connection", ACQUIRE)))?;
+        link.allow(self.answer);
+        Ok(link)
     }
 
     /// The same, with notifications heard there.
@@ -135,7 +138,7 @@ impl Connections {
     /// The driver's.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         let mut visit = self.visit().await?;
-        visit.say(self.session().begin()).await?;
+        visit.link().say(self.session().begin()).await?;
         Ok(Transaction(visit))
     }
 
@@ -149,7 +152,7 @@ impl Connections {
 
     async fn visit(&self) -> Result<Visit, sqlx::Error> {
         // Boxed, or every statement's future would hold all that opening a connection takes.
-        let opened = Box::pin(self.pool.get()).await.map_err(|error| match error {
+        let mut opened = Box::pin(self.pool.get()).await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             PoolError::Timeout(TimeoutType::Wait) => sqlx::Error::PoolTimedOut,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
@@ -159,8 +162,8 @@ impl Connections {
                 sqlx::Error::PoolClosed
             }
         })?;
-        let limit = Limit { pool: self.pool.clone(), answer: self.answer };
-        Ok(Visit { opened: Some(opened), limit, is_whole: false })
+        opened.link.allow(self.answer);
+        Ok(Visit { opened: Some(opened), pool: self.pool.clone(), is_whole: false })
     }
 }
 
@@ -170,48 +173,25 @@ impl fmt::Debug for Connections {
     }
 }
 
-/// How long each statement of a visit may take.
-struct Limit {
-    pool: Pool<Opener>,
-    answer: Duration,
-}
-
-impl Limit {
-    async fn of<T>(&self, act: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        let ended = tokio::time::timeout(self.answer, act).await;
-        ended.unwrap_or_else(|_| {
-            self.pool.manager().suspect_all();
-            Err(unanswered("answer", self.answer))
-        })
-    }
-}
-
 /// A connection that somebody uses.
 struct Visit {
     /// There until it is dropped.
     opened: Option<Object<Opener>>,
-    limit: Limit,
+    pool: Pool<Opener>,
     /// Everything that was asked was answered.
     is_whole: bool,
 }
 
 impl Visit {
-    /// Sends words without values.
-    async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
-        let (link, limit) = self.parts();
-        limit.of(link.say(words)).await
-    }
-
-    fn parts(&mut self) -> (&mut Link, &Limit) {
+    fn link(&mut self) -> &mut Link {
         // Only `drop` takes it.
-        let opened = self.opened.as_mut().unwrap_or_else(|| unreachable!("taken before its end"));
-        (&mut opened.link, &self.limit)
+        &mut self.opened.as_mut().unwrap_or_else(|| unreachable!("taken before its end")).link
     }
 
     /// Ends a visit of one statement, which ended so.
     async fn end<T>(mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        match (self.limit.pool.manager().session().pooler, &done) {
-            (Pooler::Transaction, Ok(_)) => self.say("COMMIT").await?,
+        match (self.pool.manager().session().pooler, &done) {
+            (Pooler::Transaction, Ok(_)) => self.link().say("COMMIT").await?,
             (Pooler::Transaction, Err(_)) => return done,
             (Pooler::None, _) => {}
         }
@@ -223,6 +203,10 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         if let Some(opened) = self.opened.take().filter(|_| !self.is_whole) {
+            // What the network lost for one statement it lost for all.
+            if opened.link.is_silent() {
+                self.pool.manager().suspect_all();
+            }
             // Closes the socket; the server rolls back what is open on it.
             drop(Object::take(opened));
         }
@@ -239,7 +223,7 @@ impl Transaction {
     ///
     /// The driver's; whether it was committed is then unknown.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.0.say("COMMIT").await?;
+        self.0.link().say("COMMIT").await?;
         self.0.is_whole = true;
         Ok(())
     }
@@ -255,7 +239,7 @@ impl Deref for Transaction {
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Link {
-        self.0.parts().0
+        self.0.link()
     }
 }
 
@@ -272,8 +256,7 @@ impl<'c> Executor<'c> for &'c Connections {
     {
         let all = async move {
             let mut visit = self.single().await?;
-            let (link, limit) = visit.parts();
-            let all = limit.of(link.fetch_many(query).try_collect::<Vec<_>>()).await;
+            let all = visit.link().fetch_many(query).try_collect::<Vec<_>>().await;
             visit.end(all).await
         };
         all.map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten_stream().boxed()
@@ -286,8 +269,7 @@ impl<'c> Executor<'c> for &'c Connections {
     {
         async move {
             let mut visit = self.single().await?;
-            let (link, limit) = visit.parts();
-            let done = limit.of(link.fetch_optional(query)).await;
+            let done = visit.link().fetch_optional(query).await;
             visit.end(done).await
         }
         .boxed()
@@ -303,8 +285,7 @@ impl<'c> Executor<'c> for &'c Connections {
     {
         async move {
             let mut visit = self.single().await?;
-            let (link, limit) = visit.parts();
-            let done = limit.of(link.prepare_with(sql, parameters)).await;
+            let done = visit.link().prepare_with(sql, parameters).await;
             visit.end(done).await
         }
         .boxed()
@@ -316,15 +297,9 @@ impl<'c> Executor<'c> for &'c Connections {
     {
         async move {
             let mut visit = self.single().await?;
-            let (link, limit) = visit.parts();
-            let done = limit.of(link.describe(sql)).await;
+            let done = visit.link().describe(sql).await;
             visit.end(done).await
         }
         .boxed()
     }
-}
-
-fn unanswered(what: &str, within: Duration) -> sqlx::Error {
-    let text = format!("no {what} within {}", humantime::format_duration(within));
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }

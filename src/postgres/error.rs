@@ -68,7 +68,7 @@ pub enum Meaning {
     Defect,
 }
 
-/// What the function `tenantd.assert_recognised` raises.
+/// What the function `tenantd.assert_place` raises.
 const ELSEWHERE: &str = "TD001";
 
 /// How `PgBouncer` words it that it does not let somebody in.

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::connections::{Connections, Link, Pooler};
 use super::error::Meaning;
@@ -21,6 +21,9 @@ use super::schema::{self, Step, migrator};
 const LOCK: i64 = 0x7465_6e61_6e74_6400;
 /// Pause between attempts to get it.
 const AGAIN: Duration = Duration::from_millis(250);
+/// A migration takes as long as the tables are large, and is stopped by whoever runs it. It waits
+/// for no lock any longer, because everybody else queues behind one that waits.
+const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '1min'";
 /// Longest wait for another's migration.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -93,6 +96,7 @@ async fn in_one_transaction(
     told: impl FnOnce(&str),
 ) -> Result<Vec<Step>, NotMigrated> {
     let mut transaction = connection.begin().await?;
+    transaction.execute(UNLIMITED).await?;
     lock(&mut transaction, PATIENCE, told).await?;
     make_schema(&mut transaction).await?;
     let before = before(&mut transaction).await?;

@@ -1,50 +1,28 @@
 //! The store: what must survive, in Postgres, with no trait above it.
 //!
+//! Its rooms are named after whom they serve: [`work`] the workers, [`fleet`] what is decided
+//! for many tenants, [`operator`] people and programs. What all three rest on stands here.
+//!
 //! How to add a query: put it beside the queries that touch the same thing, start
 //! it with a `-- thing.verb` comment (it shows in `pg_stat_statements`), take
 //! durations as arguments and let `tenantd.clock()` make the instants, and check
 //! how many rows it touched.
 //!
-//! The rules: **every write to a claimed row is fenced** ([`commit`]), every
+//! The rules: **every write to a claimed row is fenced** ([`work::commit`]), every
 //! decision is one statement, and no transaction is ever open across a request to Qlik.
 
-pub mod adopt;
-pub mod attempts;
-pub mod audits;
-pub mod budget;
-pub mod census;
-pub mod claim;
-pub mod commit;
 pub mod connections;
-pub mod counts;
-pub mod defects;
-pub mod doctor;
+mod distrust;
 pub mod error;
-pub mod explain;
 pub mod fleet;
-pub mod forget;
-pub mod inspect;
-pub mod lease;
-pub mod listener;
 pub mod migrate;
-pub mod objective;
-pub mod owner;
-mod passes;
-pub mod pauses;
+pub mod operator;
 pub mod raised;
 mod recognise;
-pub mod recreate;
-pub mod regions;
-pub mod rejoin;
-pub mod rights;
-pub mod rollback;
-pub mod rollouts;
 mod rows;
-pub mod schedules;
 pub mod schema;
 pub mod secrets;
-pub mod tenants;
-pub mod verbs;
+pub mod work;
 
 use std::time::Duration;
 

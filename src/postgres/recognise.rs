@@ -1,7 +1,7 @@
 //! Recognising the database: is this the one we ran on?
 //!
 //! Asked at every start and whenever a connection says otherwise ([`super::connections`]).
-//! One that may have forgotten something is rejoined ([`super::rejoin`]).
+//! One that may have forgotten something is rejoined ([`super::operator::rejoin`]).
 //!
 //! The rule: the verdict and what follows from it are one transaction under the lock on
 //! the installation, so that of many replicas one does it, and the others find it done.
@@ -9,8 +9,12 @@
 use std::time::Duration;
 
 use super::connections::Link;
-use super::{Store, StoreError, connections, rejoin};
+use super::distrust::distrust;
+use super::{Store, StoreError, connections};
 use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
+
+/// How long whoever recognises the database wakes rows; the schedule goes on.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 impl Store {
     /// Compares where the database runs with where it ran. The first place is remembered;
@@ -23,9 +27,13 @@ impl Store {
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.installation.recognise", skip_all)]
     pub async fn recognise(&self, settle: Duration) -> Result<Recognition, StoreError> {
-        let recognised = tokio::time::timeout(connections::PATIENCE, self.recognise_apart(settle)).await;
+        let recognised = tokio::time::timeout(connections::PATIENCE, self.recognise_apart()).await;
         let recognition = recognised.unwrap_or_else(|_| Err(took_too_long()))?;
         self.connections.forget_written();
+        match &recognition {
+            Recognition::First | Recognition::Same => {}
+            Recognition::Forgetful(_) | Recognition::Another(_) => self.wake_at_once(settle).await,
+        }
         Ok(recognition)
     }
 
@@ -39,8 +47,15 @@ impl Store {
         Ok(self.connections.look_around().await?)
     }
 
+    /// A small fleet is woken here, and of a large one those for whom there is time.
+    async fn wake_at_once(&self, settle: Duration) {
+        if let Err(error) = self.wake_distrusted(settle, AT_ONCE).await {
+            tracing::debug!(error = %error, "the rows are woken by the schedule: {error}");
+        }
+    }
+
     /// Not on a connection of the pool: those exist only on a recognised database.
-    async fn recognise_apart(&self, settle: Duration) -> Result<Recognition, StoreError> {
+    async fn recognise_apart(&self) -> Result<Recognition, StoreError> {
         let mut link = self.connections.apart().await?;
         link.begin().await?;
         let recognition = judge(&mut link, self.connections.written()).await?;
@@ -48,10 +63,10 @@ impl Store {
             Recognition::Same => {}
             Recognition::First => remember(&mut link).await?,
             Recognition::Forgetful(what) => {
-                rejoin::distrust(&mut link, what, Hold::Deletions, settle).await?;
+                distrust(&mut link, what, Hold::Deletions).await?;
             }
             Recognition::Another(what) => {
-                rejoin::distrust(&mut link, what, Hold::Changes, settle).await?;
+                distrust(&mut link, what, Hold::Changes).await?;
             }
         }
         link.commit().await?;
@@ -88,10 +103,10 @@ pub(super) async fn judge(link: &mut Link, before: Option<Written>) -> Result<Re
     Ok(remembered.recognise(&here, written))
 }
 
-/// It writes every row, so that whoever has locked one for long keeps it from ending.
+/// It writes one row.
 fn took_too_long() -> StoreError {
     let what = format!(
-        "recognising it took longer than {} s; somebody may hold a lock on a row of tenantd.tenants",
+        "recognising it took longer than {} s; somebody may hold a lock on tenantd.installation",
         connections::PATIENCE.as_secs()
     );
     StoreError::Driver(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)))
@@ -112,8 +127,8 @@ async fn here(connection: &mut Link) -> Result<(Place, Option<Written>), StoreEr
         // Says so in the server's own words.
         sqlx::query_scalar!(
             r#"
-            -- installation.assert_recognised
-            SELECT tenantd.assert_recognised()
+            -- installation.assert_place
+            SELECT tenantd.assert_place()
             "#
         )
         .fetch_one(connection)

@@ -1,6 +1,6 @@
 //! Sealed secrets, read.
 //!
-//! Sealed text is stored in one place only: [`super::commit`]. A rollback exchanges two
+//! Sealed text is stored in one place only: [`super::work::commit`]. A rollback exchanges two
 //! that are there, and a tenant that is forgotten loses them.
 
 use super::{Store, StoreError};

@@ -21,7 +21,7 @@ use crate::domain::region::AllowedHost;
 use crate::engine::acts::look_closely;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::inspect::Inspected;
+use crate::postgres::operator::inspect::Inspected;
 
 /// An adoption as an operator asks for it.
 #[derive(Debug, Clone)]

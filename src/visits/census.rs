@@ -17,7 +17,7 @@ use crate::domain::phase::Phase;
 use crate::domain::region::AllowedHost;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
-use crate::postgres::inspect::{Inspected, Target};
+use crate::postgres::operator::inspect::{Inspected, Target};
 
 use plan::{Counts, Entry, NotAsked, Plan, VERSION};
 

@@ -9,7 +9,7 @@
 use super::inspect::{Inspector, NotDone};
 use crate::domain::place::Hold;
 use crate::ports::QlikApi;
-use crate::postgres::fleet::Held;
+use crate::postgres::operator::fleet::Held;
 
 impl<Q: QlikApi> Inspector<Q> {
     /// Refuses what changes Qlik while this may be a copy of the real database.

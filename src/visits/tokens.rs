@@ -11,7 +11,7 @@ use crate::domain::region::AllowedHost;
 use crate::domain::token::{SeenToken, TokenPage, Walk, Walked};
 use crate::engine::acts::{TokenHolder, revoke_page};
 use crate::ports::QlikApi;
-use crate::postgres::inspect::Inspected;
+use crate::postgres::operator::inspect::Inspected;
 
 /// Longest wait for a turn that a command sits out: what Qlik asks for, and our own pacing.
 const MAX_TURN: Duration = Duration::from_mins(5);

@@ -14,9 +14,9 @@ use tenantd::domain::phase::Phase;
 use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::domain::retry::RetryClass;
 use tenantd::domain::rollout::{Kind, Stage};
-use tenantd::postgres::commit::DONE;
-use tenantd::postgres::explain::BlockerKind;
-use tenantd::postgres::schedules::Job;
+use tenantd::postgres::fleet::schedules::Job;
+use tenantd::postgres::operator::explain::BlockerKind;
+use tenantd::postgres::work::commit::DONE;
 use tenantd::telemetry::metrics;
 
 use crate::support::roles::SCRIPT;

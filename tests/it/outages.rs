@@ -197,7 +197,7 @@ async fn a_connection_whose_server_only_reads_any_more_is_given_up() {
 }
 
 #[tokio::test]
-async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_not_cut_off() {
+async fn no_statement_can_hang_for_ever_on_the_server() {
     let db = test_db().await;
     let database = Database::direct(db.url.clone().into(), 1);
     let limits = async |connections: &Connections| -> (String, String) {
@@ -209,7 +209,26 @@ async fn no_statement_of_the_daemon_can_hang_for_ever_and_those_of_commands_are_
     app::open_for_work(&database, Duration::ZERO).await.unwrap();
 
     assert_eq!(limits(&daemon).await, ("30s".to_owned(), "4s".to_owned()));
-    assert_eq!(limits(&command).await, ("0".to_owned(), "0".to_owned()), "a migration may take long");
+    assert_eq!(limits(&command).await, ("10min".to_owned(), "0".to_owned()), "a person may ask for much");
+}
+
+/// Whether the network swallowed the answer or the server sits on it is all the same here.
+#[tokio::test]
+async fn no_statement_is_waited_for_beyond_its_limit_alone_or_in_a_transaction_or_apart() {
+    let db = test_db().await;
+    let patient = app::connections(&Database::direct(db.url.clone().into(), 2)).unwrap();
+    let hasty = patient.within(Duration::from_millis(300));
+    let sleep = || sqlx::query("SELECT pg_sleep(3)");
+    let is_silence = |error: sqlx::Error| error.to_string().contains("no answer within 300ms");
+
+    assert!(is_silence(sleep().execute(&hasty).await.unwrap_err()));
+    let mut transaction = hasty.begin().await.unwrap();
+    assert!(is_silence(sleep().execute(&mut *transaction).await.unwrap_err()));
+    let mut apart = hasty.apart().await.unwrap();
+    assert!(is_silence(sleep().execute(&mut apart).await.unwrap_err()));
+
+    drop(transaction);
+    assert!(sqlx::query("SELECT 1").execute(&patient).await.is_ok(), "its place is free again");
 }
 
 #[tokio::test]

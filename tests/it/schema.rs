@@ -54,6 +54,25 @@ async fn the_schema_in_the_documents_is_that_of_a_migrated_database() {
     assert_same(&comments(&written), &comments(&now));
 }
 
+/// What belongs to a life, such as what was acknowledged in it, is put back where the next one begins.
+#[tokio::test]
+async fn a_new_life_begins_in_one_function() {
+    let db = test_db().await;
+    let begins = "SELECT proname::text FROM pg_proc
+                   WHERE pronamespace = 'tenantd'::regnamespace AND prosrc LIKE '%phase := ''pending''%'";
+    let functions: Vec<String> = sqlx::query_scalar(begins).fetch_all(&db.pool).await.unwrap();
+    let queries = std::fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".sqlx")).unwrap();
+    let queries: Vec<String> =
+        queries.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+
+    assert_eq!(functions, ["accept_update"]);
+    assert!(queries.len() > 100, "{}", queries.len());
+    for query in queries {
+        let sets = query.contains("SET phase = 'pending'") || query.contains("phase = 'pending',");
+        assert!(!sets, "it begins a new life by itself: {query}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_of_the_schema_is_left_out_of_the_documents() {
     let db = test_db().await;

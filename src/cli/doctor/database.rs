@@ -8,7 +8,9 @@ use super::finding::Findings;
 use crate::app;
 use crate::domain::message::Message;
 use crate::ports::Clock;
-use crate::postgres::{Connections, Store, doctor, listener};
+use crate::postgres::operator::doctor;
+use crate::postgres::work::listener;
+use crate::postgres::{Connections, Store};
 use crate::system::SystemClock;
 
 /// Clocks further apart are worth a word. Nothing breaks: leases and due times

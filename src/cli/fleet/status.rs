@@ -13,9 +13,9 @@ use crate::domain::phase::Phase;
 use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::fleet::RolloutStatus;
-use crate::postgres::pauses::Pause;
-use crate::postgres::rights::MissingRight;
+use crate::postgres::fleet::rights::MissingRight;
+use crate::postgres::operator::fleet::RolloutStatus;
+use crate::postgres::operator::pauses::Pause;
 
 pub(super) async fn show(format: Format, bounds: &Bounds, store: &Store) -> anyhow::Result<Code> {
     let status = FleetStatus::of(bounds, store).await?;

@@ -14,7 +14,7 @@ use crate::cli::constraints::violation;
 use crate::cli::exit::{Code, Misuse};
 use crate::cli::output::{self, Format, OutputArg};
 use crate::postgres::Store;
-use crate::postgres::tenants::{NewTenant, Status};
+use crate::postgres::operator::tenants::{NewTenant, Status};
 
 /// Same as `INSERT INTO tenantd.tenants … ON CONFLICT (external_id) DO NOTHING`.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crate::cli::source::Source;
 use crate::domain::drift::DriftKind;
 use crate::domain::hints::SeenSecret;
 use crate::domain::ids::ClientId;
-use crate::postgres::inspect::Target;
+use crate::postgres::operator::inspect::Target;
 use crate::qlik::Cloud;
 use crate::visits::adopt::{Adopted, Adoption, Fate};
 use crate::visits::inspect::Inspector;

@@ -14,8 +14,8 @@ use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
 use crate::domain::drift::{Drift, DriftKind, ForPeople, Value};
 use crate::domain::phase::Phase;
-use crate::postgres::inspect::Target;
-use crate::postgres::tenants::Allowed;
+use crate::postgres::operator::inspect::Target;
+use crate::postgres::operator::tenants::Allowed;
 use crate::postgres::{Store, StoreError};
 use crate::visits::inspect::{Audited, NotDone};
 

@@ -17,7 +17,7 @@ use crate::cli::source::Source;
 use crate::domain::region::RegionMap;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::claim::ClaimTerms;
+use crate::postgres::work::claim::ClaimTerms;
 
 const HEADER: [&str; 4] = ["BLOCKER", "SINCE", "UNTIL", "WHAT"];
 

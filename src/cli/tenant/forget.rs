@@ -11,7 +11,7 @@ use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::cli::pause::reason;
 use crate::postgres::Store;
-use crate::postgres::forget::Forgotten;
+use crate::postgres::operator::forget::Forgotten;
 
 /// For a host that never answers again, so that a removal would never end. Nothing is
 /// sent to Qlik: if the host exists after all, its client lives on, and its secrets work.

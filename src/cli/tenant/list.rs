@@ -8,7 +8,7 @@ use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::postgres::Store;
-use crate::postgres::tenants::{Filter, Status};
+use crate::postgres::operator::tenants::{Filter, Status};
 
 const HEADER: [&str; 7] = ["EXTERNAL ID", "HOST", "PHASE", "REASON", "SINCE", "NEXT", "MESSAGE"];
 

@@ -7,8 +7,8 @@ use anyhow::anyhow;
 use crate::cli::exit::Code;
 use crate::cli::output;
 use crate::postgres::Store;
-use crate::postgres::inspect::Target;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::inspect::Target;
+use crate::postgres::operator::tenants::Status;
 use crate::visits::inspect::NotDone;
 
 pub(in crate::cli) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {

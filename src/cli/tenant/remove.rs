@@ -10,7 +10,7 @@ use super::standing::{held_for, standing};
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::tenants::Status;
 
 /// Consumers lose the credential at once. The daemon then deletes the client, its tokens
 /// and its bot user in Qlik and shreds its secrets, as the removal budget allows.

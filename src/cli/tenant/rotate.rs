@@ -16,7 +16,7 @@ use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format};
 use crate::cli::source::Source;
 use crate::postgres::Store;
-use crate::postgres::rollback::{Rollback, Versions};
+use crate::postgres::operator::rollback::{Rollback, Versions};
 
 /// Same as `UPDATE tenantd.tenants SET desired_version = desired_version + 1`.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::domain::blame::Blame;
 use crate::domain::ids::TenantId;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::tenants::Status;
 
 /// Attempts shown below the tenant.
 const ATTEMPTS: u32 = 5;

@@ -3,7 +3,7 @@
 //! The rule: what only a human can change is told apart from what time will.
 
 use crate::answers::choices::REMOVED;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::tenants::Status;
 
 /// One line on where a tenant stands.
 pub(super) fn standing(status: &Status) -> String {

@@ -12,8 +12,8 @@ use super::named::one;
 use super::standing::{needs_human, standing};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg};
-use crate::postgres::listener::listener;
-use crate::postgres::tenants::Status;
+use crate::postgres::operator::tenants::Status;
+use crate::postgres::work::listener::listener;
 use crate::postgres::{Store, StoreError};
 
 /// The contract's channel of events.

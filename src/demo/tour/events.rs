@@ -3,7 +3,7 @@
 use super::error::TourError;
 use super::screen::Screen;
 use crate::postgres::Connections;
-use crate::postgres::listener::listener;
+use crate::postgres::work::listener::listener;
 use serde::Deserialize;
 
 /// The contract's notification.

@@ -64,7 +64,7 @@ pub(super) async fn written<'c>(executor: impl PgExecutor<'c>) -> Result<Option<
         "-- installation.written
          SELECT (p.written_to - '0/0'::pg_lsn)::bigint, i.rejoined_at
            FROM tenantd.place() AS p, tenantd.installation AS i
-          WHERE tenantd.assert_recognised()",
+          WHERE tenantd.assert_place()",
     )
     .fetch_one(executor)
     .await?;

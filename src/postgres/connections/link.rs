@@ -1,5 +1,8 @@
 //! A connection, and how statements are sent on it.
 //!
+//! Every statement is answered within a limit, also those of a transaction: this is the one
+//! place that sends any.
+//!
 //! The rule: **through a pooler nothing is left on the server's side of it**: a statement
 //! that is prepared under a name outlives its transaction there, and would meet the next
 //! client's. So it is sent without a name, each time anew.
@@ -7,7 +10,8 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
@@ -22,11 +26,25 @@ pub const ACQUIRE: Duration = Duration::from_secs(5);
 pub struct Link {
     connection: PgConnection,
     pooler: Pooler,
+    /// How long each statement may take.
+    answer: Duration,
+    /// One took longer: nothing is known of this connection any more.
+    is_silent: bool,
 }
 
 impl Link {
     pub(super) fn new(connection: PgConnection, pooler: Pooler) -> Self {
-        Self { connection, pooler }
+        Self { connection, pooler, answer: ACQUIRE, is_silent: false }
+    }
+
+    /// From now on each statement may take so long.
+    pub(super) fn allow(&mut self, answer: Duration) {
+        self.answer = answer;
+    }
+
+    /// Whether a statement was not answered in time.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// Begins a transaction in which nothing is asked of where the database is.
@@ -49,11 +67,12 @@ impl Link {
 
     /// Sends words without values.
     pub(super) async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
-        self.connection.execute(sqlx::raw_sql(words)).await.map(drop)
+        let (connection, limit) = self.parts();
+        limit.of(connection.execute(sqlx::raw_sql(words))).await.map(drop)
     }
 
-    /// The driver's own, for what takes nothing else.
-    pub fn driver(&mut self) -> &mut PgConnection {
+    /// The driver's own, for the migrator, which takes nothing else: nothing is limited there.
+    pub(in crate::postgres) fn driver(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 
@@ -62,12 +81,38 @@ impl Link {
         tokio::time::timeout(ACQUIRE, self.connection.close()).await.ok();
     }
 
+    fn parts(&mut self) -> (&mut PgConnection, Limit<'_>) {
+        (&mut self.connection, Limit { answer: self.answer, is_silent: &mut self.is_silent })
+    }
+
     fn named<E>(&self, query: E) -> Named<E> {
         match self.pooler {
             Pooler::None => Named { query, may_be: true },
             Pooler::Transaction => Named { query, may_be: false },
         }
     }
+}
+
+/// How long one statement may take.
+struct Limit<'l> {
+    answer: Duration,
+    is_silent: &'l mut bool,
+}
+
+impl Limit<'_> {
+    async fn of<T>(self, act: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let ended = tokio::time::timeout(self.answer, act).await;
+        ended.unwrap_or_else(|_| {
+            *self.is_silent = true;
+            Err(unanswered("answer", self.answer))
+        })
+    }
+}
+
+/// Nobody said anything.
+pub(super) fn unanswered(what: &str, within: Duration) -> sqlx::Error {
+    let text = format!("no {what} within {}", humantime::format_duration(within));
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
 /// A statement, and whether it may be prepared under a name.
@@ -106,7 +151,9 @@ impl<'c> Executor<'c> for &'c mut Link {
         E: 'q + Execute<'q, Postgres>,
     {
         let query = self.named(query);
-        self.connection.fetch_many(query)
+        let (connection, limit) = self.parts();
+        let all = async move { limit.of(connection.fetch_many(query).try_collect::<Vec<_>>()).await };
+        all.map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten_stream().boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
@@ -115,7 +162,8 @@ impl<'c> Executor<'c> for &'c mut Link {
         E: 'q + Execute<'q, Postgres>,
     {
         let query = self.named(query);
-        self.connection.fetch_optional(query)
+        let (connection, limit) = self.parts();
+        limit.of(connection.fetch_optional(query)).boxed()
     }
 
     fn prepare_with<'e>(
@@ -126,13 +174,15 @@ impl<'c> Executor<'c> for &'c mut Link {
     where
         'c: 'e,
     {
-        self.connection.prepare_with(sql, parameters)
+        let (connection, limit) = self.parts();
+        limit.of(connection.prepare_with(sql, parameters)).boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
     where
         'c: 'e,
     {
-        self.connection.describe(sql)
+        let (connection, limit) = self.parts();
+        limit.of(connection.describe(sql)).boxed()
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing of a role's or database's own defaults may change what our statements mean:
 //! they are written for `read committed`, and a commit that was answered must be on disk.
 //!
-//! The rule: **work is done only on the database that was recognised** (`super::super::rejoin`):
+//! The rule: **work is done only on the database that was recognised** (`crate::postgres::operator::rejoin`):
 //! asked when a connection is opened, because a server does not move under one, and within
 //! every transaction where a pooler may.
 
@@ -48,7 +48,9 @@ const WORK: [(&str, &str); 11] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "20s"),
 ];
-const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
+/// A person may have asked for much, and waits so long and no longer.
+const COMMAND: [(&str, &str); 3] =
+    [(MARK, "command"), ("default_transaction_isolation", "read committed"), ("statement_timeout", "10min")];
 /// What is asked over HTTP differs from page to page. The server gives it up when we do.
 const API: [(&str, &str); 6] = [
     (MARK, "api"),
@@ -65,11 +67,11 @@ const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '4s';
     SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off;
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
-    SELECT tenantd.assert_recognised()";
+    SELECT tenantd.assert_place()";
 const POOLED_API: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '4s';
     SET LOCAL idle_in_transaction_session_timeout = '15s'";
-const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min'";
 
 impl Session {
     /// These options, for such sessions.

@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, PgPool};
 use tenantd::domain::ids::Holder;
 use tenantd::postgres::Store;
-use tenantd::postgres::tenants::Filter;
+use tenantd::postgres::operator::tenants::Filter;
 use uuid::Uuid;
 
 use crate::support::postgres::connections;

@@ -6,9 +6,9 @@ use sqlx::AssertSqlSafe;
 use tenantd::domain::ids::RegionName;
 use tenantd::domain::machine::effect::EffectKind;
 use tenantd::ports::Clock;
-use tenantd::postgres::lease::Renewal;
-use tenantd::postgres::rights::Evidence;
-use tenantd::postgres::tenants::{Filter, NewTenant};
+use tenantd::postgres::fleet::rights::Evidence;
+use tenantd::postgres::operator::tenants::{Filter, NewTenant};
+use tenantd::postgres::work::lease::Renewal;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
 use crate::support::rig::{BOT, LEASE, Rig, SETTLE};

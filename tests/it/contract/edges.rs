@@ -8,7 +8,7 @@ use tenantd::domain::rollout::Kind;
 use tenantd::domain::tenant::RepairScope;
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
-use tenantd::postgres::rollouts::{Limits, Rollout};
+use tenantd::postgres::fleet::rollouts::{Limits, Rollout};
 use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{LEASE, OVERLAP, Replica, Rig, SETTLE, terms};

@@ -244,7 +244,7 @@ async fn an_operator_reads_everything_but_sealed_text() {
     ] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(1), "{statement}");
     }
-    for (statement, rows) in [("SELECT * FROM tenantd.rollouts", 4), ("SELECT * FROM tenantd.schedules", 5)] {
+    for (statement, rows) in [("SELECT * FROM tenantd.rollouts", 4), ("SELECT * FROM tenantd.schedules", 6)] {
         assert_eq!(try_as(&db.pool, OPERATOR, statement).await, Ok(rows), "{statement}");
     }
     for statement in [

@@ -5,7 +5,7 @@ use tenantd::domain::reason::{Evidence, ParkReason, WaitReason};
 use tenantd::domain::rollout::Stage;
 use tenantd::domain::tenant::RepairScope;
 use tenantd::ports::Clock;
-use tenantd::postgres::rollouts::{Limits, Rollout, Turned};
+use tenantd::postgres::fleet::rollouts::{Limits, Rollout, Turned};
 use tenantd::simulator::{Endpoint, Fault, FaultPlan};
 use tenantd::vault::KeyKind;
 

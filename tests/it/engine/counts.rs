@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use tenantd::postgres::tenants::Filter;
+use tenantd::postgres::operator::tenants::Filter;
 
 use super::{host_of, rig, work_due};
 use crate::support::rig::{Replica, Rig};

@@ -1,11 +1,11 @@
 //! `explain` says no blocker exactly where the claim takes the row.
 
 use sqlx::{AssertSqlSafe, Executor};
-use tenantd::postgres::explain::BlockerKind::{
+use tenantd::postgres::operator::explain::BlockerKind::{
     AwaitingBudget, BreakerOpen, FleetPaused, NotBefore, NotDue, NothingDue, Parked, Paused,
-    RegionNotConfigured, RegionPaused, UnknownPhase, Working,
+    RegionNotConfigured, RegionPaused, Rejoining, UnknownPhase, Working,
 };
-use tenantd::postgres::explain::{Blocker, BlockerKind};
+use tenantd::postgres::operator::explain::{Blocker, BlockerKind};
 
 use super::rig;
 use crate::support::rig::{Replica, Rig};
@@ -118,6 +118,19 @@ const CASES: &[Case] = &[
         world: OPEN,
         undo: CLOSE,
         blockers: &[BreakerOpen],
+    },
+    Case {
+        name: "not-woken-since-a-rejoin",
+        row: "lease_epoch = 1",
+        world: "UPDATE tenantd.installation SET rejoin_epoch = 1",
+        undo: "UPDATE tenantd.installation SET rejoin_epoch = 0",
+        blockers: &[Rejoining],
+    },
+    Case {
+        name: "never-claimed-before-a-rejoin",
+        world: "UPDATE tenantd.installation SET rejoin_epoch = 1",
+        undo: "UPDATE tenantd.installation SET rejoin_epoch = 0",
+        ..PLAIN
     },
     Case { name: "sorted", row: "region = 'us'", ..PLAIN },
     Case { name: "of-a-gone-region", row: "region = 'gone'", blockers: &[RegionNotConfigured], ..PLAIN },

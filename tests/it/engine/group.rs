@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tenantd::domain::machine::Next;
-use tenantd::engine::step::Judged;
+use tenantd::engine::judged::Judged;
 use tenantd::engine::work::Work;
 use tenantd::postgres::StoreError;
-use tenantd::postgres::commit::{Answer, Write};
+use tenantd::postgres::work::commit::{Answer, Write};
 
 use super::{Rig, assert_whole, row, stored};
 use crate::support::rig::{LEASE, Replica, SETTLE};

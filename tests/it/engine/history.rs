@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantd::domain::ids::TenantId;
-use tenantd::postgres::attempts::PastAttempt;
+use tenantd::postgres::operator::attempts::PastAttempt;
 use tenantd::simulator::{Endpoint, Fault, RetryAfter};
 
 use super::{rig, row};

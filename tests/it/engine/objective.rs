@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tenantd::postgres::objective::Judged;
-use tenantd::postgres::pauses::{End, FLEET};
+use tenantd::postgres::fleet::objective::Judged;
+use tenantd::postgres::operator::pauses::{End, FLEET};
 
 use super::{host_of, rig, work_due};
 use crate::support::rig::{Replica, Rig};

@@ -1,7 +1,7 @@
 //! What operators ask for, as the engine then does it: another secret and the previous
 //! one again, another client for one that somebody deleted, the end without Qlik.
 
-use tenantd::postgres::rollback::{Rollback, Versions};
+use tenantd::postgres::operator::rollback::{Rollback, Versions};
 use tenantd::simulator::Endpoint;
 
 use super::{by_hand, host_of, ledger, rig, row, stored, work_due};

@@ -7,7 +7,7 @@ use tenantd::domain::host::Host;
 use tenantd::domain::ids::{ClientId, TenantId};
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
-use tenantd::postgres::schedules::Job;
+use tenantd::postgres::fleet::schedules::Job;
 use tenantd::simulator::{Endpoint, Fault, FaultPlan};
 use tenantd::vault::{KeyKind, SealedFor};
 use uuid::Uuid;
@@ -250,11 +250,14 @@ async fn a_slot_is_taken_by_one_replica_and_a_missed_one_is_done_once() {
         taken
     };
 
-    assert_eq!(take().await, ["fold_counts", "judge_objective", "plan_audits", "prune", "roll_out"]);
+    assert_eq!(
+        take().await,
+        ["distrust", "fold_counts", "judge_objective", "plan_audits", "prune", "roll_out"]
+    );
     assert_eq!(take().await, Vec::<&str>::new());
     rig.advance(Duration::from_secs(10)).await;
-    assert_eq!(take().await, ["fold_counts", "judge_objective", "roll_out"]);
+    assert_eq!(take().await, ["distrust", "fold_counts", "judge_objective", "roll_out"]);
     rig.advance(10 * DAY).await;
-    let all = ["fold_counts", "judge_objective", "plan_audits", "prune", "roll_out"];
+    let all = ["distrust", "fold_counts", "judge_objective", "plan_audits", "prune", "roll_out"];
     assert_eq!(take().await, all, "however many were missed");
 }

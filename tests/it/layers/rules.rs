@@ -62,6 +62,16 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
 const NOT_IN_DOMAIN: [&str; 7] =
     ["tokio", "sqlx", "reqwest", "std::fs", "std::net", "std::time::Instant", "std::time::SystemTime"];
 
+/// What sends statements past the limit that each has (`postgres/connections/link.rs`), and who may.
+const UNLIMITED: [&str; 4] = ["PgConnection", "PgPool", "PgPoolOptions", "PgListener"];
+const MAY_SEND: [&str; 4] = [
+    "postgres/connections/link.rs",
+    "postgres/migrate.rs",
+    "postgres/work/listener.rs",
+    // It only hears.
+    "cli/tenant/wait.rs",
+];
+
 const UNFINISHED: [&str; 4] = ["TODO", "FIXME", "todo!", "unimplemented!"];
 
 /// Everything wrong with one file; `path` is relative to `src/`.
@@ -130,6 +140,12 @@ fn words(path: &str, room: &str, paths: &[Vec<String>]) -> Vec<String> {
     }
     if room == "engine" && names("reqwest") {
         faults.push(format!("{path}: engine must not know reqwest"));
+    }
+    let sends = |words: &&str| paths.iter().flatten().any(|segment| segment == words);
+    if !MAY_SEND.contains(&path) {
+        let unlimited = UNLIMITED.into_iter().filter(sends);
+        faults
+            .extend(unlimited.map(|words| format!("{path}: {words} would send statements without a limit")));
     }
     if !["main", "cli"].contains(&room) && names("anyhow") {
         faults.push(format!("{path}: anyhow is for main and cli; give the error a type"));

@@ -20,7 +20,7 @@ use tenantd::domain::secret::RegionCredential;
 use tenantd::domain::tenant::RepairScope;
 use tenantd::engine::{Bounds, Engine, Proof, Terms};
 use tenantd::ports::{Clock, Entropy};
-use tenantd::postgres::claim::Claimed;
+use tenantd::postgres::work::claim::Claimed;
 use tenantd::postgres::{Connections, Store};
 use tenantd::simulator::memory::Door;
 use tenantd::simulator::{Behaviour, FaultPlan, World};
