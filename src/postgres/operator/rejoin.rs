@@ -17,8 +17,8 @@ use crate::postgres::connections::Link;
 use crate::postgres::distrust::distrust;
 use crate::postgres::{Store, StoreError, recognise};
 
-/// How long a command wakes rows.
-const WHILE_A_PERSON_WAITS: Duration = Duration::from_mins(30);
+/// A person waits until all rows are woken that nobody has locked.
+const ALL: u32 = u32::MAX;
 
 /// What came of agreeing to deletions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Store {
             }
         }
         transaction.commit().await?;
-        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await
+        self.wake_distrusted(settle, ALL).await
     }
 
     /// Somebody says that this is the real database: changes at Qlik go on. What was found
@@ -109,7 +109,7 @@ impl Store {
         }
         distrust(&mut transaction, reason, Hold::Deletions).await?;
         transaction.commit().await?;
-        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await.map(Some)
+        self.wake_distrusted(settle, ALL).await.map(Some)
     }
 
     /// Lifts the hold on deletions, and wakes what waited for it.
