@@ -47,3 +47,4 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod when;
+pub mod why;
