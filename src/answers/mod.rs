@@ -5,9 +5,10 @@
 //! a major version. Nothing here is a secret, sealed or not.
 
 pub mod attempts;
-pub mod choices;
 pub mod explanation;
 pub mod fleet;
 pub mod regions;
 pub mod tenants;
 pub mod workers;
+
+pub use crate::domain::choices;

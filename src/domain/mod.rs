@@ -16,9 +16,11 @@
 
 pub mod blame;
 pub mod census;
+pub mod choices;
 pub mod drift;
 pub mod failure;
 pub mod field;
+pub mod filter;
 pub mod hints;
 pub mod host;
 pub mod ids;
@@ -28,6 +30,7 @@ pub mod mark;
 pub mod message;
 #[cfg(test)]
 mod model;
+pub mod nearest;
 pub mod phase;
 pub mod place;
 pub mod pooler;
@@ -44,3 +47,4 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod when;
+pub mod why;

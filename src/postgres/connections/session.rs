@@ -48,12 +48,18 @@ const WORK: [(&str, &str); 11] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "20s"),
 ];
-/// A person may have asked for much, and waits so long and no longer.
-const COMMAND: [(&str, &str); 3] =
-    [(MARK, "command"), ("default_transaction_isolation", "read committed"), ("statement_timeout", "10min")];
-/// What is asked over HTTP differs from page to page. The server gives it up when we do.
-const API: [(&str, &str); 6] = [
+/// What is asked by hand or over HTTP differs each time, and so do the plans. A person may have
+/// asked for much, and waits so long and no longer.
+const COMMAND: [(&str, &str); 4] = [
+    (MARK, "command"),
+    ("default_transaction_isolation", "read committed"),
+    ("plan_cache_mode", "force_custom_plan"),
+    ("statement_timeout", "10min"),
+];
+/// The server gives it up when we do.
+const API: [(&str, &str); 7] = [
     (MARK, "api"),
+    ("plan_cache_mode", "force_custom_plan"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),

@@ -8,6 +8,7 @@ pub mod adopt;
 pub mod attempts;
 pub mod doctor;
 pub mod explain;
+mod filter;
 pub mod fleet;
 pub mod forget;
 pub mod inspect;
