@@ -39,7 +39,7 @@ async fn given_patient_pages(readiness: Readiness, token: Option<&str>, patience
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let pages = Pages { readiness, metrics, door, api: Router::new() };
+    let pages = Pages { readiness, metrics, door, api: Router::new(), status: Router::new() };
     let task = tokio::spawn(serve::serve_with(listener, pages, stop.clone(), patience));
     Served { address, stop, task }
 }

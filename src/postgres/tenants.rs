@@ -322,7 +322,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
-        retry(&self.connections, external_id).await
+        Ok(!retry(&self.connections, &[external_id.to_owned()]).await?.is_empty())
     }
 
     /// The keys of every parked tenant, or of those parked for one reason.
@@ -401,36 +401,36 @@ pub(super) async fn status_of<'c>(
     .await?)
 }
 
-/// [`Store::retry`], in a transaction or alone.
-pub(super) async fn retry<'c>(executor: impl PgExecutor<'c>, external_id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
+/// [`Store::retry`] of one or of many, in a transaction or alone. Returns for whom there was
+/// something to do.
+pub(super) async fn retry<'c>(
+    executor: impl PgExecutor<'c>,
+    external_ids: &[String],
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
         r#"
         -- tenants.retry
-        WITH retried AS (
-            UPDATE tenantd.tenants
-               SET generation = generation + 1,
-                   parked_reason = NULL,
-                   wait_reason = NULL,
-                   message = NULL,
-                   reason_since = tenantd.clock(),
-                   failures = 0,
-                   progress_at = tenantd.clock(),
-                   proof_refused_at = NULL,
-                   client_missing_at = NULL,
-                   is_minted_afresh = false,
-                   backoff_at = NULL,
-                   updated_at = tenantd.clock()
-             WHERE external_id = $1
-               AND lease_holder IS NULL
-               AND (parked_reason IS NOT NULL
-                    OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
-            RETURNING tenant_id
-        )
-        SELECT count(*) AS "retried!" FROM retried
+        UPDATE tenantd.tenants
+           SET generation = generation + 1,
+               parked_reason = NULL,
+               wait_reason = NULL,
+               message = NULL,
+               reason_since = tenantd.clock(),
+               failures = 0,
+               progress_at = tenantd.clock(),
+               proof_refused_at = NULL,
+               client_missing_at = NULL,
+               is_minted_afresh = false,
+               backoff_at = NULL,
+               updated_at = tenantd.clock()
+         WHERE external_id = ANY ($1)
+           AND lease_holder IS NULL
+           AND (parked_reason IS NOT NULL
+                OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
+        RETURNING tenant_id
         "#,
-        external_id
+        external_ids
     )
-    .fetch_one(executor)
-    .await?;
-    Ok(done.retried == 1)
+    .fetch_all(executor)
+    .await?)
 }

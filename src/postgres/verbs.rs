@@ -111,8 +111,8 @@ impl Store {
     /// [`StoreError::Driver`]; whether it was carried out is then for the key to tell.
     pub async fn carry_out(&self, order: &Order<'_>) -> Result<Carried, StoreError> {
         let mut transaction = self.connections.begin().await?;
-        if !keep_key(&mut transaction, order).await? {
-            let answered = answer(&mut transaction, order).await?;
+        if !keep_key(&mut transaction, order.key, &order.request).await? {
+            let answered = answer(&mut transaction, order.key, &order.request).await?;
             transaction.commit().await?;
             return Ok(answered.map_or(Carried::OtherRequest, Carried::Out));
         }
@@ -140,7 +140,7 @@ impl Store {
         let deed = Deed { verb: order.verb, done, version, tenant };
         // Only a map whose keys are no texts fails.
         let told = serde_json::to_value(&deed).unwrap_or_else(|error| unreachable!("{error}"));
-        keep_answer(&mut transaction, order, &told).await?;
+        keep_answer(&mut transaction, order.key, &told).await?;
         transaction.commit().await?;
         Ok(Carried::Out(told))
     }
@@ -174,7 +174,7 @@ async fn act(link: &mut Link, order: &Order<'_>) -> Result<Did, StoreError> {
     let id = order.external_id;
     let was = |is: bool| if is { Did::Done(None) } else { Did::Nothing };
     Ok(match order.verb {
-        Verb::Retry => was(tenants::retry(link, id).await?),
+        Verb::Retry => was(!tenants::retry(link, &[id.to_owned()]).await?.is_empty()),
         Verb::Pause => was(pauses::pause(link, id, order.reason, order.end).await?),
         Verb::Resume => was(pauses::resume(link, id).await?),
         Verb::Rotate => match owner::rotate(link, id).await? {
@@ -186,7 +186,7 @@ async fn act(link: &mut Link, order: &Order<'_>) -> Result<Did, StoreError> {
 }
 
 /// Whether the key is new. Waits for whoever has it in hand.
-async fn keep_key(link: &mut Link, order: &Order<'_>) -> Result<bool, StoreError> {
+pub(super) async fn keep_key(link: &mut Link, key: &str, request: &[u8; 32]) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         r#"
         -- idempotency_keys.keep
@@ -194,21 +194,21 @@ async fn keep_key(link: &mut Link, order: &Order<'_>) -> Result<bool, StoreError
         VALUES ($1, $2, 'null')
         ON CONFLICT DO NOTHING
         "#,
-        order.key,
-        &order.request
+        key,
+        request
     )
     .execute(link)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-async fn keep_answer(link: &mut Link, order: &Order<'_>, told: &Value) -> Result<(), StoreError> {
+pub(super) async fn keep_answer(link: &mut Link, key: &str, told: &Value) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
         -- idempotency_keys.answer
         UPDATE tenantd.idempotency_keys SET answer = $2 WHERE idempotency_key = $1
         "#,
-        order.key,
+        key,
         told
     )
     .execute(link)
@@ -218,14 +218,18 @@ async fn keep_answer(link: &mut Link, order: &Order<'_>, told: &Value) -> Result
 }
 
 /// What was answered before; `None` where the key stands for something else.
-async fn answer(link: &mut Link, order: &Order<'_>) -> Result<Option<Value>, StoreError> {
+pub(super) async fn answer(
+    link: &mut Link,
+    key: &str,
+    request: &[u8; 32],
+) -> Result<Option<Value>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"
         -- idempotency_keys.answered
         SELECT answer FROM tenantd.idempotency_keys WHERE idempotency_key = $1 AND request = $2
         "#,
-        order.key,
-        &order.request
+        key,
+        request
     )
     .fetch_optional(link)
     .await?)

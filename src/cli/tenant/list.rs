@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::choices::{phases, reasons};
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
+use crate::domain::ages::relative;
 use crate::postgres::Store;
 use crate::postgres::tenants::{Filter, Status};
 
