@@ -62,7 +62,7 @@ said() {
     exit 1
 }
 
-"$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pem" --latency 5ms >"$work/simulator.log" 2>&1 &
+"$tenantd" simulate --suffix us.qlikcloud.com --suffix eu.qlikcloud.com --listen 127.0.0.1:0 --write-ca "$work/ca.pem" --latency 5ms >"$work/simulator.log" 2>&1 &
 simulator=$!
 qlik=$(said "$work/simulator.log" 'listening on ')
 # These go on being tried.
