@@ -7,10 +7,11 @@
 pub mod attempts;
 pub mod attention;
 pub mod calendar;
-pub mod choices;
 pub mod explanation;
 pub mod fleet;
 pub mod overview;
 pub mod regions;
 pub mod tenants;
 pub mod workers;
+
+pub use crate::domain::choices;

@@ -17,9 +17,11 @@
 pub mod ages;
 pub mod blame;
 pub mod census;
+pub mod choices;
 pub mod drift;
 pub mod failure;
 pub mod field;
+pub mod filter;
 pub mod hints;
 pub mod host;
 pub mod ids;
@@ -29,6 +31,7 @@ pub mod mark;
 pub mod message;
 #[cfg(test)]
 mod model;
+pub mod nearest;
 pub mod phase;
 pub mod place;
 pub mod pooler;

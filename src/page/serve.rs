@@ -30,12 +30,12 @@ use crate::answers::explanation::Explanation;
 use crate::answers::overview::Overview;
 use crate::answers::tenants::time_to_ready;
 use crate::api::{Api, Room};
+use crate::domain::filter::Filter;
 use crate::domain::ids::TenantId;
 use crate::domain::text::plain;
 use crate::http::{Door, Refusal};
 use crate::ports::Clock;
 use crate::postgres::parked::RetryAll;
-use crate::postgres::tenants::Filter;
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of a page.
@@ -144,19 +144,43 @@ pub(super) async fn tenants(
     Extension(guest): Extension<Guest>,
     uri: Uri,
 ) -> Answered {
-    let filter = parameter(uri.query(), "filter").unwrap_or_default();
+    let text = parameter(uri.query(), "filter").unwrap_or_default();
     let after = parameter(uri.query(), "after").unwrap_or_default();
+    let read = Filter::parse(&text);
     let asked = async {
         let store = page.store().await?;
-        let filter = Filter { after: after.clone(), ..Filter::default() };
+        let now = store.now().await?;
         // One more than is shown tells whether there are more.
-        Ok((store.now().await?, store.list(&filter, PAGE + 1).await?))
+        let tenants = match &read {
+            Ok(filter) => store.list(&shim(filter, &after), PAGE + 1).await?,
+            Err(_) => Vec::new(),
+        };
+        Ok((now, tenants))
     };
     let (now, mut tenants) = asked.await.map_err(|error: StoreError| Trouble::from(error).told_to(&guest))?;
     let is_cut = tenants.len() > PAGE as usize;
     tenants.truncate(PAGE as usize);
-    let shown_list = list::List { filter: &filter, fault: None, after: &after, tenants: &tenants, is_cut };
-    Ok(shown("Tenants", Here::Tenants, &guest, Some(now), &shown_list.content(now)))
+    let fault = read.as_ref().err();
+    let listed = list::List { filter: &text, fault, after: &after, tenants: &tenants, is_cut };
+    Ok(shown("Tenants", Here::Tenants, &guest, Some(now), &listed.content(now)))
+}
+
+fn shim(filter: &Filter, after: &str) -> crate::postgres::tenants::Filter {
+    let mut old = crate::postgres::tenants::Filter { after: after.to_owned(), ..Default::default() };
+    for term in filter.terms() {
+        let said = term.to_string();
+        let Some((key, value)) = said.split_once(':') else { continue };
+        let value = value.trim_matches('"');
+        match key {
+            "phase" => old.phase = Some(value.to_owned()),
+            "reason" => old.reason = Some(value.to_owned()),
+            "region" => old.region = Some(value.to_owned()),
+            "ready" => old.ready = Some(value == "yes"),
+            "parked" => old.parked = Some(value == "yes"),
+            _ => {}
+        }
+    }
+    old
 }
 
 pub(super) async fn tenant(

@@ -4,14 +4,15 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::pieces::{Table, chip, filter_path, marked, tenant_path, text, time, time_or};
+use crate::domain::filter::{Fault, MOST_CHARACTERS};
 use crate::domain::text::plain;
 use crate::postgres::tenants::Status;
 
 /// A page of tenants.
 pub(super) struct List<'a> {
     pub(super) filter: &'a str,
-    /// Why the filter cannot be read, and at which character.
-    pub(super) fault: Option<Fault>,
+    /// Why the filter cannot be read, and where.
+    pub(super) fault: Option<&'a Fault>,
     /// The key behind which the page begins.
     pub(super) after: &'a str,
     pub(super) tenants: &'a [Status],
@@ -19,17 +20,9 @@ pub(super) struct List<'a> {
     pub(super) is_cut: bool,
 }
 
-/// What is wrong with a filter.
-#[derive(Debug, Clone)]
-pub(super) struct Fault {
-    /// The first character that is wrong, from 0.
-    pub(super) position: usize,
-    pub(super) said: String,
-}
-
 /// Filters that are one click away.
 const USUAL: [(&str, &str); 4] =
-    [("", "All"), ("ready:false", "Not ready"), ("ready:true", "Ready"), ("phase:removed", "Removed")];
+    [("", "All"), ("ready:no", "Not ready"), ("parked:yes", "Parked"), ("phase:removed", "Removed")];
 
 impl List<'_> {
     pub(super) fn content(&self, now: DateTime<Utc>) -> Markup {
@@ -51,13 +44,13 @@ impl List<'_> {
                 label for="filter" { "Filter" }
                 div .line {
                     input #filter type="search" name="filter" value=(plain(self.filter)) autocomplete="off"
-                        autocapitalize="none" spellcheck="false" maxlength="1000"
-                        placeholder="phase:creating region:us label.tier:gold"
-                        aria-invalid=[self.fault.as_ref().map(|_| "true")]
-                        aria-describedby=[self.fault.as_ref().map(|_| "fault")];
+                        autocapitalize="none" spellcheck="false" maxlength=(MOST_CHARACTERS)
+                        placeholder="phase:creating region:us since:15m label.tier:gold"
+                        aria-invalid=[self.fault.map(|_| "true")]
+                        aria-describedby=[self.fault.map(|_| "fault")];
                     button type="submit" { "Show" }
                 }
-                @if let Some(fault) = &self.fault { (self.wrong(fault)) }
+                @if let Some(fault) = self.fault { (self.wrong(fault)) }
                 p .usual {
                     @for (filter, name) in USUAL {
                         a href=(filter_path(filter)) aria-current=[(filter == self.filter).then_some("true")] { (name) }
@@ -67,14 +60,18 @@ impl List<'_> {
         }
     }
 
-    /// The filter once more, with a mark below the character that is wrong.
+    /// The filter once more, with a mark on the word that is wrong.
     fn wrong(&self, fault: &Fault) -> Markup {
-        let before: String = self.filter.chars().take(fault.position).collect();
-        let rest: String = self.filter.chars().skip(fault.position).collect();
+        let mut rest = self.filter.chars();
+        let before: String = rest.by_ref().take(fault.at()).collect();
+        let word: String = rest.by_ref().take(fault.word().chars().count()).collect();
+        let behind: String = rest.collect();
         html! {
             div #fault .fault role="alert" {
-                pre aria-hidden="true" { (plain(&before)) mark { @if rest.is_empty() { " " } @else { (plain(&rest)) } } }
-                p { (marked(&fault.said)) " (at character " (fault.position + 1) ")" }
+                pre aria-hidden="true" {
+                    (plain(&before)) mark { @if word.is_empty() { " " } @else { (plain(&word)) } } (plain(&behind))
+                }
+                p { (marked(&fault.to_string())) }
             }
         }
     }

@@ -18,7 +18,6 @@ mod entry;
 mod fault;
 mod layers;
 mod misfit;
-mod nearest;
 mod parse;
 mod profiles;
 mod proxy;

@@ -12,8 +12,8 @@ use super::entry::Entry;
 use super::fault::{Fault, InvalidSettings, Warning};
 use super::layers::is_written;
 use super::misfit::Misfit;
-use super::nearest::nearest;
 use super::raw::Tree;
+use crate::domain::nearest::nearest;
 
 /// A fault was recorded instead of a value.
 #[derive(Debug, Clone, Copy)]

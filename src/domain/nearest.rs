@@ -3,7 +3,8 @@
 /// The known key nearest to `wrong`, if any is near enough to be worth saying.
 ///
 /// Near is a few letters off, or the same last part in another section.
-pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let tolerance = (wrong.len() / 4).max(2);
     known
         .into_iter()
