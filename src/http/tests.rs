@@ -158,7 +158,7 @@ async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
     let served = given_pages(ready(), Some("open-sesame")).await;
 
     for (method, path, status) in [
-        ("GET", "/", 404),
+        ("GET", "/", 303),
         ("GET", "/metrics/", 404),
         ("POST", "/nowhere", 404),
         ("HEAD", "/healthz", 200),

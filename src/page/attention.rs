@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::guard::Guest;
-use super::pieces::{Table, command, count, filter_path, in_path, marked, tenant_path, text, time};
+use super::pieces::{Table, command, count, filter_path, in_path, marked, sentence, tenant_path, text, time};
 use super::words;
 use crate::answers::attention::{Attention, Group};
 use crate::answers::regions::RegionStatus;
@@ -17,8 +17,10 @@ use crate::postgres::parked::MOST_AT_ONCE;
 pub(super) struct Need {
     pub(super) what: String,
     pub(super) since: Option<DateTime<Utc>>,
-    /// What it means and what mends it.
+    /// What it means; empty where what mends it says so.
     pub(super) meaning: String,
+    /// What mends it.
+    pub(super) remedy: String,
     /// Where more is told.
     pub(super) at: Option<(String, &'static str)>,
 }
@@ -32,7 +34,10 @@ impl Need {
                     @if let Some(since) = self.since { " " span .quiet { "since " (time(since, now)) } }
                     @if let Some((path, name)) = &self.at { " " a href=(path) { (name) } }
                 }
-                p { (marked(&self.meaning)) }
+                p {
+                    @if !self.meaning.is_empty() { (sentence(&self.meaning)) " " }
+                    (sentence(&self.remedy))
+                }
             }
         }
     }
@@ -43,14 +48,16 @@ pub(super) fn needs(held: Option<&Held>, regions: &[RegionStatus], rollouts: &[R
     let held = held.map(|held| Need {
         what: (if held.changes { "All changes are held" } else { "Deletions are held" }).to_owned(),
         since: Some(held.since),
-        meaning: format!("{}: read `tenantd rejoin --status`, then say what is so", held.reason),
+        meaning: held.reason.clone(),
+        remedy: "read `tenantd rejoin --status`, then say what is so".to_owned(),
         at: None,
     });
     let open = regions.iter().filter_map(|region| {
         Some(Need {
             since: Some(region.opened_at?),
             what: format!("The credential of region {} is refused", region.region),
-            meaning: "nothing is sent there: correct it and restart; `tenantd doctor` tests it".to_owned(),
+            meaning: "nothing is sent there".to_owned(),
+            remedy: "correct it and restart; `tenantd doctor` tests it".to_owned(),
             at: Some((filter_path(&format!("region:{}", region.region)), "Its tenants")),
         })
     });
@@ -58,16 +65,18 @@ pub(super) fn needs(held: Option<&Held>, regions: &[RegionStatus], rollouts: &[R
         what: format!("Region {} lacks the right to {}", right.region, right.effect),
         since: Some(right.since),
         meaning: format!(
-            "{} for it; Qlik answered {}: give the region's OAuth client its roles and scopes, `tenantd doctor` names them",
+            "{} for it; Qlik answered {}",
             count(right.waiting, "tenant") + if right.waiting == 1 { " waits" } else { " wait" },
             right.answer
         ),
+        remedy: "give the region's OAuth client its roles and scopes; `tenantd doctor` names them".to_owned(),
         at: Some((filter_path("reason:RightMissing"), "Who waits")),
     });
     let halted = rollouts.iter().filter(|rollout| rollout.stage == "halted").map(|rollout| Need {
         what: format!("The rollout of {} has halted", rollout.kind),
         since: Some(rollout.since),
-        meaning: rollout.message.clone().unwrap_or_default(),
+        meaning: String::new(),
+        remedy: rollout.message.clone().unwrap_or_default(),
         at: None,
     });
     held.into_iter().chain(open).chain(lacking).chain(halted).collect()
@@ -128,8 +137,7 @@ fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
                     a .button href=(retry_path(&group.reason)) { "Retry all …" }
                 }
             }
-            p { (marked(words::parked(&group.reason))) "." }
-            p { "To mend it: " (marked(words::remedy(&group.reason))) "." }
+            p { (sentence(words::parked(&group.reason))) " " (sentence(words::remedy(&group.reason))) }
             (table.markup())
             @if more > 0 {
                 p { a href=(filter_path(&format!("reason:{}", group.reason))) { "All " (count(group.tenants, "tenant")) } }
@@ -161,7 +169,8 @@ pub(super) fn confirm(
     html! {
         section .confirm {
             h1 { "Retry " (count(group.tenants, "tenant")) " parked as " (text(reason)) "?" }
-            p { (marked(words::parked(reason))) ". They go on at once, and their patience starts anew. Mend the cause first: " (marked(words::remedy(reason))) "." }
+            p { (sentence(words::parked(reason))) " " (sentence(words::remedy(reason))) }
+            p { "Retried, they go on at once, and their patience starts anew." }
             @if group.tenants > now {
                 p { "One go takes " (count(now, "tenant")) ": come again for the rest." }
             }

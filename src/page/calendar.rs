@@ -85,15 +85,13 @@ fn cell(day: Option<&Day>, today: NaiveDate) -> Markup {
     let Some(day) = day else { return html! { td role="cell" .out {} } };
     let figures = [("new", day.served), ("renewed", day.renewed), ("failed", day.failed), ("due", day.due)];
     let is_empty = figures.iter().all(|(_, figure)| *figure == 0);
-    let name = if day.date.day() == 1 || day.date == today {
-        day.date.format("%-d %b")
-    } else {
-        day.date.format("%-d")
-    };
+    let is_named = day.date.day() == 1 || day.date == today;
     html! {
         td role="cell" .past[day.date < today] .none[is_empty && day.date != today]
             aria-current=[(day.date == today).then_some("date")] {
-            time .day datetime=(day.date) title=(day.date) { (name) }
+            time .day datetime=(day.date) title=(day.date) {
+                (day.date.day()) span .month[!is_named] { (day.date.format(" %b")) }
+            }
             @for (what, figure) in figures.iter().filter(|(_, figure)| *figure > 0) {
                 span class=(what) { b { (number(*figure)) } " " (what) }
             }

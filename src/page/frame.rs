@@ -20,7 +20,7 @@ pub(super) enum Here {
 
 const PAGES: [(Here, &str, &str); 4] = [
     (Here::Overview, "/status", "Overview"),
-    (Here::Attention, "/status/attention", "Needs attention"),
+    (Here::Attention, "/status/attention", "Attention"),
     (Here::Tenants, "/status/tenants", "Tenants"),
     (Here::Calendar, "/status/calendar", "Calendar"),
 ];
@@ -64,9 +64,11 @@ impl Frame<'_> {
             header {
                 div .inner {
                     a .name href="/status" { span .mark aria-hidden="true" {} "tenantd" }
-                    nav aria-label="Pages" {
-                        @for (page, path, name) in PAGES {
-                            a href=(path) aria-current=[(page == self.here).then_some("page")] { (name) }
+                    @if !self.guest.is_outside {
+                        nav aria-label="Pages" {
+                            @for (page, path, name) in PAGES {
+                                a href=(path) aria-current=[(page == self.here).then_some("page")] { (name) }
+                            }
                         }
                     }
                     (self.who())

@@ -50,7 +50,8 @@ fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
                         (Need {
                             what: format!("{} parked as {}", count(parked.tenants, "tenant"), parked.reason),
                             since: None,
-                            meaning: format!("{}: {}", words::parked(&parked.reason), words::remedy(&parked.reason)),
+                            meaning: words::parked(&parked.reason).to_owned(),
+                            remedy: words::remedy(&parked.reason).to_owned(),
                             at: Some((format!("/status/attention#{}", parked.reason), "See them")),
                         }.markup(now))
                     }
@@ -214,7 +215,10 @@ fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
                     @else { (length(overview.oldest_due)) " ago" }
                 }
                 dt { "In hand" }
-                dd { (count(holding, "tenant")) ", by " (count(len(overview.workers.len()), "worker")) }
+                dd {
+                    @if holding == 0 { "nothing" }
+                    @else { (count(holding, "tenant")) ", by " (count(len(overview.workers.len()), "worker")) }
+                }
                 @for pause in &overview.fleet.pauses {
                     dt { "Paused" }
                     dd {
@@ -315,4 +319,127 @@ fn share(tenants: i64) -> f64 {
 
 fn len(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::answers::fleet::FleetStatus;
+    use crate::answers::regions::RegionStatus;
+    use crate::domain::blame::Spent;
+    use crate::postgres::counts::{Parked, Waiting};
+    use crate::postgres::fleet::{Held, RolloutStatus};
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn overview(phases: &[(&str, i64)]) -> Overview {
+        let budget = HourlyBudget { name: "removals_per_hour", spent: 0, limit: 5, waiting: Some(0) };
+        Overview {
+            read_at: now(),
+            fleet: FleetStatus {
+                deletions_held: None,
+                rights_missing: vec![],
+                pauses: vec![],
+                rollouts: vec![],
+                budgets: vec![budget],
+                phases: phases.iter().map(|(phase, tenants)| ((*phase).to_owned(), *tenants)).collect(),
+            },
+            regions: vec![],
+            parked: vec![],
+            waiting: vec![],
+            lately: None,
+            oldest_due: Duration::ZERO,
+            drifted: vec![],
+            workers: vec![],
+        }
+    }
+
+    fn shown(overview: &Overview) -> String {
+        content(overview, now()).into_string()
+    }
+
+    #[test]
+    fn when_all_is_well_one_sentence_says_so() {
+        for (phases, said) in [
+            (&[][..], "All is well: there are no tenants yet."),
+            (&[("ready", 1)], "All is well: 1 tenant is ready, and nothing waits for you."),
+            (
+                &[("ready", 1_204), ("creating", 3), ("removed", 9)],
+                "All is well: 1,204 tenants are ready, 3 under way, and nothing waits for you.",
+            ),
+        ] {
+            let shown = shown(&overview(phases));
+
+            assert!(shown.contains(said) && !shown.contains("class=\"needs\""), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_somebody_comes_first_with_its_remedy() {
+        let mut overview = overview(&[("ready", 10), ("pending", 7)]);
+        overview.parked = vec![Parked { reason: "NameTaken".to_owned(), tenants: 7 }];
+        overview.waiting = vec![Waiting { reason: "Retrying".to_owned(), tenants: 2 }];
+        overview.fleet.deletions_held = Some(Held {
+            changes: false,
+            since: now() - TimeDelta::hours(2),
+            reason: "a <restore>".to_owned(),
+        });
+        overview.regions = vec![RegionStatus {
+            region: "us".to_owned(),
+            opened_at: Some(now() - TimeDelta::minutes(3)),
+            token_at: None,
+            pause: None,
+            rights_missing: vec![],
+        }];
+        overview.fleet.rollouts = vec![RolloutStatus {
+            kind: "rotation".to_owned(),
+            stage: "halted".to_owned(),
+            since: now(),
+            message: Some("run `tenantd fleet resume --rollout rotation`".to_owned()),
+            spent: 4,
+        }];
+
+        let shown = shown(&overview);
+
+        let places = [
+            "3 things and 7 tenants wait for you",
+            "Deletions are held",
+            "A &lt;restore&gt;. Read <code>tenantd rejoin --status</code>",
+            "The credential of region us is refused",
+            "3m ago",
+            "Run <code>tenantd fleet resume --rollout rotation</code>",
+            "7 tenants parked as NameTaken",
+            "Set another client_name on the row",
+            "By phase",
+            "/status/tenants?filter=reason%3ARetrying",
+        ]
+        .map(|part| shown.find(part).unwrap_or_else(|| panic!("{part} is missing in {shown}")));
+        assert!(places.is_sorted(), "{places:?}");
+    }
+
+    #[test]
+    fn whose_the_time_was_is_said_in_figures_and_drawn() {
+        let mut spent = Spent::default();
+        spent.add(Blame::Remote, Duration::from_secs(3));
+        let mut overview = overview(&[("ready", 1)]);
+        let (p50, p95, whole) =
+            (Duration::from_millis(1_500), Duration::from_secs(75), Duration::from_secs(4));
+        overview.lately = Some(Lately { tenants: 2, since: now(), p50, p95, whole, spent });
+
+        let shown = shown(&overview);
+
+        for part in [
+            "<dd>1.5 s</dd>",
+            "<dd>1 min 15 s</dd>",
+            "75 %",
+            "25 %",
+            r#"class="blame-remote" x="0.0" width="750.0""#,
+        ] {
+            assert!(shown.contains(part), "{part} is missing in {shown}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ impl Table<'_> {
                     @for row in &self.rows {
                         tr role="row" {
                             @for (cell, name) in row.iter().zip(self.head) {
-                                td role="cell" data-label=(name) { (cell) }
+                                td role="cell" data-label=(name) { div { (cell) } }
                             }
                         }
                     }
@@ -54,6 +54,14 @@ pub(super) fn marked(said: &str) -> Markup {
             @if place % 2 == 1 { code { (plain(part)) } } @else { (plain(part)) }
         }
     }
+}
+
+/// The same as a sentence.
+pub(super) fn sentence(said: &str) -> Markup {
+    let mut rest = said.chars();
+    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if said.ends_with(['.', '?', '!']) { "" } else { "." };
+    marked(&format!("{first}{}{end}", rest.as_str()))
 }
 
 /// How long ago, or in how long; when exactly is told where one points.
@@ -202,6 +210,7 @@ mod tests {
         assert!(!shown.contains('<') && !shown.contains('\u{202e}'), "{shown}");
         assert!(shown.contains("&lt;script&gt;") && shown.contains("\\u{202e}&amp;"), "{shown}");
         assert_eq!(code, "run <code>tenantd &lt;b&gt;</code> now");
+        assert_eq!(sentence("it `runs`").into_string(), "It <code>runs</code>.");
     }
 
     #[test]

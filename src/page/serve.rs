@@ -288,7 +288,8 @@ fn ask_token(page: &Page, headers: &HeaderMap, next: Option<&str>, status: Statu
         needs_tls: !guard::is_on_this_machine(headers),
     }
     .content();
-    let page = shown("Sign in", Here::Elsewhere, &Guest::default(), None, &content);
+    let guest = Guest { is_outside: page.door().looks.is_some(), ..Guest::default() };
+    let page = shown("Sign in", Here::Elsewhere, &guest, None, &content);
     (status, page).into_response()
 }
 

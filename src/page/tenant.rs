@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::overview::blame;
-use super::pieces::{Table, argument, chip, command, count, length, marked, text, time, time_or};
+use super::pieces::{Table, argument, chip, command, count, length, marked, sentence, text, time, time_or};
 use super::tenants::standing;
 use super::way::{Run, answer, runs};
 use crate::answers::attempts::Attempt;
@@ -34,10 +34,9 @@ impl Known {
         html! {
             div .live id="live" {
                 (self.head(now))
-                div .panels {
+                div .stack {
                     (self.why(now))
-                    (self.spent())
-                    (self.facts(now))
+                    div .two { (self.facts(now)) (self.spent()) }
                     (self.way(now))
                 }
             }
@@ -51,11 +50,12 @@ impl Known {
                 p .quiet { a href="/status/tenants" { "Tenants" } }
                 h1 { (text(&status.external_id)) }
                 p .standing {
-                    (standing(status)) " " (chip("plain", &status.phase))
+                    (standing(status))
+                    @if status.reason.is_some() { " " (chip("plain", &status.phase)) }
                     @if let Some(since) = status.since { " " span .quiet { "since " (time(since, now)) } }
                     @if status.failures > 0 { " " span .quiet { (count(status.failures.into(), "failure")) } }
                 }
-                @if let Some(message) = &status.message { p { (marked(message)) } }
+                @if let Some(message) = &status.message { p { (sentence(message)) } }
                 p {
                     strong { "Next: " } (text(&self.explanation.next)) ", "
                     @match self.explanation.next_at {
@@ -106,7 +106,7 @@ impl Known {
         let head = ["Blocker", "Since", "Ends", "What"];
         let table = Table { caption: "What keeps a daemon from it", head: &head, rows: rows.collect() };
         html! {
-            section .panel .wide aria-labelledby="why" {
+            section .panel aria-labelledby="why" {
                 h2 #why { @if self.explanation.ready { "What it rests for" } @else { "Why it is not ready" } }
                 @if blockers.is_empty() { p { "Nothing keeps a daemon from it." } } @else { (table.markup()) }
             }
@@ -150,7 +150,7 @@ impl Known {
 
     fn way(&self, now: DateTime<Utc>) -> Markup {
         html! {
-            section .panel .wide aria-labelledby="way" {
+            section .panel aria-labelledby="way" {
                 h2 #way { "Its way" }
                 ol .way {
                     @if self.is_cut { li .quiet { "Earlier attempts are told by the history." } }
@@ -178,8 +178,7 @@ fn told(run: &Run<'_>, now: DateTime<Utc>) -> Markup {
     html! {
         li class=(class) {
             p {
-                strong { (text(run.effect())) } ": " (outcome(run)) ", " (time(last.started_at, now))
-                span .quiet { ", took " (length(took)) }
+                strong { (text(run.effect())) } ": " (outcome(run, took)) ", " (time(last.started_at, now))
             }
             @if let Some(message) = &last.message { p .sub { (marked(message)) } }
             @if let Some(trace) = trace { p .sub { "Qlik's trace id " code { (text(trace)) } } }
@@ -187,19 +186,62 @@ fn told(run: &Run<'_>, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn outcome(run: &Run<'_>) -> String {
+fn outcome(run: &Run<'_>, took: Duration) -> String {
     let failures = i64::try_from(run.failures()).unwrap_or(i64::MAX);
-    let tries = i64::try_from(run.attempts.len()).unwrap_or(i64::MAX);
+    let times = i64::try_from(run.attempts.len()).unwrap_or(i64::MAX);
     let last = run.last_failure().map(|failure| match answer(failure) {
-        Some(answer) => format!("{}, answer {answer}", failure.outcome),
-        None => failure.outcome.clone(),
+        Some(answer) => format!("last answer {answer}"),
+        None => format!("last {}", failure.outcome),
     });
+    let (took, failed) = (length(took), count(failures, "failure"));
     match (run.is_done(), last) {
-        (true, None) if tries == 1 => "done".to_owned(),
-        (true, None) => format!("done {}", count(tries, "time")),
-        (true, Some(last)) => format!("done after {} (last {last})", count(failures, "failure")),
-        (false, last) => {
-            format!("{} (last {})", count(failures, "failure"), last.unwrap_or_default())
-        }
+        (true, None) if times == 1 => format!("done in {took}"),
+        (true, None) => format!("done {}", count(times, "time")),
+        (true, Some(last)) => format!("done after {failed} in {took}, {last}"),
+        (false, last) => format!("{failed} in {took}, {}", last.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::way::tests::attempt;
+    use super::*;
+
+    fn said(attempts: &[Attempt]) -> Vec<String> {
+        runs(attempts).iter().map(|run| outcome(run, run.took().to_std().unwrap())).collect()
+    }
+
+    #[test]
+    fn what_was_tried_again_and_again_is_told_in_one_line() {
+        let mut silent = attempt("trust", "transient", 900);
+        silent.http_status = None;
+        let attempts = [
+            attempt("create", "transient", 0),
+            attempt("create", "transient", 120),
+            attempt("create", "done", 754),
+            silent,
+            attempt("audit", "done", 1_000),
+            attempt("audit", "done", 1_001),
+        ];
+
+        assert_eq!(
+            said(&attempts),
+            [
+                "done after 2 failures in 12 min 34 s, last answer 503",
+                "1 failure in 500 ms, last transient",
+                "done 2 times"
+            ]
+        );
+    }
+
+    #[test]
+    fn labels_are_told_as_they_are_and_not_by_the_thousand() {
+        let labels_of = |value| labels(&value);
+        let many: serde_json::Map<_, _> = (0..1_000).map(|n| (n.to_string(), n.into())).collect();
+
+        let told = labels_of(serde_json::json!({"tier": "gold", "seats": 5}));
+
+        assert_eq!(told, [("seats".to_owned(), "5".to_owned()), ("tier".to_owned(), "gold".to_owned())]);
+        assert_eq!(labels_of(many.into()).len(), 20);
     }
 }

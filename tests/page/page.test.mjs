@@ -41,7 +41,10 @@ async function open(options = {}) {
   });
   context.on("weberror", (error) => complaints.push(`script: ${error.error()}`));
   context.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-  context.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
+  // Who goes elsewhere hears no answer, and asks for none.
+  context.on("requestfailed", (request) => {
+    if (request.failure().errorText !== "net::ERR_ABORTED") complaints.push(`failed: ${request.url()}`);
+  });
   context.on("request", (request) => { if (!request.url().startsWith(base)) complaints.push(`elsewhere: ${request.url()}`); });
   return { context, complaints, page: await context.newPage() };
 }

@@ -7,7 +7,7 @@ mod sessions;
 use crate::api::{ACTS, LOOKS, Reply, Served};
 
 /// What a browser says of a form that a page of ours sent.
-const FROM_HERE: &str = "origin: http://x\r\n";
+const FROM_HERE: &str = "sec-fetch-site: same-origin\r\n";
 
 impl Served {
     /// A page, asked for with this cookie.
