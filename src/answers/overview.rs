@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::fleet::FleetStatus;
 use super::regions::RegionStatus;
+use crate::domain::choices::REMOVED;
 use crate::domain::rollout::Bounds;
 use crate::postgres::counts::{Parked, Waiting};
 use crate::postgres::lately::Lately;
@@ -42,12 +43,14 @@ impl Overview {
     ///
     /// [`StoreError::Driver`].
     pub async fn of(bounds: &Bounds, store: &Store) -> Result<Self, StoreError> {
+        let waiting = store.waiting_reasons().await?;
         Ok(Self {
             read_at: store.now().await?,
             fleet: FleetStatus::of(bounds, store).await?,
             regions: RegionStatus::all(store).await?,
             parked: store.parked_reasons().await?,
-            waiting: store.waiting_reasons().await?,
+            // A removed tenant may be looked at once more; nobody waits for it.
+            waiting: waiting.into_iter().filter(|waiting| waiting.reason != REMOVED).collect(),
             lately: store.ready_lately().await?,
             oldest_due: store.oldest_due().await?,
             drifted: store.drifted().await?,

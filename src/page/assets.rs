@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 pub(super) const STYLE: &str = include_str!("page.css");
@@ -33,8 +35,7 @@ pub(super) fn icon() -> &'static str {
 
 fn address(name: &str, content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
-    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("/status/{name}?{short}")
+    format!("/status/{name}?{}", URL_SAFE_NO_PAD.encode(&digest[..9]))
 }
 
 /// An answer that a browser keeps.

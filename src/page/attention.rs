@@ -120,7 +120,8 @@ fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
             html! { a href=(tenant_path(&tenant.external_id)) { (text(&tenant.external_id)) } },
             text(&tenant.host),
             time(tenant.since, now),
-            marked(tenant.message.as_deref().unwrap_or_default()),
+            // What mends it is told above, once for all.
+            marked(tenant.message.as_deref().and_then(|said| said.split(';').next()).unwrap_or_default()),
         ]
     });
     let caption = format!("Some tenants that are parked as {}", group.reason);

@@ -30,6 +30,8 @@ pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     pub(super) here: Here,
     pub(super) guest: &'a Guest,
+    /// Whether pages are there for whoever it is.
+    pub(super) is_inside: bool,
     /// When the database was asked; a page that was read refreshes itself.
     pub(super) read_at: Option<DateTime<Utc>>,
 }
@@ -64,7 +66,7 @@ impl Frame<'_> {
             header {
                 div .inner {
                     a .name href="/status" { span .mark aria-hidden="true" {} "tenantd" }
-                    @if !self.guest.is_outside {
+                    @if self.is_inside {
                         nav aria-label="Pages" {
                             @for (page, path, name) in PAGES {
                                 a href=(path) aria-current=[(page == self.here).then_some("page")] { (name) }

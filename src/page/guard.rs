@@ -34,8 +34,6 @@ pub(super) struct Guest {
     pub(super) may_sign_in: bool,
     /// There is a token that acts.
     pub(super) somebody_acts: bool,
-    /// There is no page for who it is, until he signs in.
-    pub(super) is_outside: bool,
     /// What forms of this session bear; none without a session.
     pub(super) form: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! The rule: whatever is shown of a row goes through [`text`]: what steers its reader or shows
 //! nothing of itself is written as its number, and markup is no markup.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -76,9 +77,8 @@ pub(super) fn time(instant: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
 
 /// The same where there is an instant.
 pub(super) fn time_or(instant: Option<DateTime<Utc>>, now: DateTime<Utc>, otherwise: &str) -> Markup {
-    match instant {
-        Some(instant) => time(instant, now),
-        None => html! { span .quiet { (otherwise) } },
+    html! {
+        @if let Some(instant) = instant { (time(instant, now)) } @else { span .quiet { (otherwise) } }
     }
 }
 
@@ -176,7 +176,8 @@ pub(super) fn in_path(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || byte == b'.' && text.len() > 2 {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            // Writing to a `String` cannot fail.
+            write!(path, "%{byte:02X}").ok();
         }
         path
     })

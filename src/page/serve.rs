@@ -14,6 +14,8 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use maud::Markup;
 use sha2::{Digest, Sha256};
@@ -109,7 +111,7 @@ fn shown(
     read_at: Option<DateTime<Utc>>,
     content: &Markup,
 ) -> Response {
-    html(&Frame { title, here, guest, read_at }.around(content))
+    html(&Frame { title, here, guest, is_inside: true, read_at }.around(content))
 }
 
 pub(super) async fn overview(State(page): State<Page>, Extension(guest): Extension<Guest>) -> Answered {
@@ -256,7 +258,7 @@ pub(super) async fn retry(
     }
     let by = guest.name.as_deref().unwrap_or(NAMELESS);
     // The same form sent twice is the same request; another one counts anew.
-    let key = format!("page-{}", hex(&digest(&[&mark, &reason, &field("counted_at")])));
+    let key = format!("page-{}", URL_SAFE_NO_PAD.encode(digest(&[&mark, &reason, &field("counted_at")])));
     let request = digest(&[&reason, &field("counted_at"), &why, by]);
     let order = RetryAll { key: &key, request, parked_reason: &reason, counted_at, reason: &why, by };
     let done = async { page.store().await?.retry_all(&order).await };
@@ -288,9 +290,14 @@ fn ask_token(page: &Page, headers: &HeaderMap, next: Option<&str>, status: Statu
         needs_tls: !guard::is_on_this_machine(headers),
     }
     .content();
-    let guest = Guest { is_outside: page.door().looks.is_some(), ..Guest::default() };
-    let page = shown("Sign in", Here::Elsewhere, &guest, None, &content);
-    (status, page).into_response()
+    let frame = Frame {
+        title: "Sign in",
+        here: Here::Elsewhere,
+        guest: &Guest::default(),
+        is_inside: page.door().looks.is_none(),
+        read_at: None,
+    };
+    (status, html(&frame.around(&content))).into_response()
 }
 
 pub(super) async fn open_session(State(page): State<Page>, headers: HeaderMap, body: Body) -> Answered {
@@ -353,8 +360,4 @@ fn digest(parts: &[&str]) -> [u8; 32] {
         digest.update(part.as_bytes());
     }
     digest.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -111,11 +111,8 @@ fn row(tenant: &Status, now: DateTime<Utc>) -> Vec<Markup> {
             @if let Some(message) = &tenant.message { span .sub { (marked(message)) } }
         },
         time_or(tenant.since, now, "–"),
-        match tenant.next_attempt_at {
-            // What is past is to be done now.
-            Some(at) => time(at.max(now), now),
-            None => html! { span .quiet { "–" } },
-        },
+        // What is past is to be done now.
+        time_or(tenant.next_attempt_at.map(|at| at.max(now)), now, "–"),
     ]
 }
 

@@ -6,8 +6,8 @@
 # Needs node, npm, PostgreSQL's programs (make install-postgres), npm's registry for the first run,
 # and Chromium, which is installed where it is missing (CHROMIUM names another). PAGE_DIR keeps the
 # installed libraries and the pictures from run to run; without it they live in a temporary
-# directory. PAGE_PICTURE=docs/status-page.png writes the README's picture. The database is a
-# throw-away one.
+# directory. PAGE_PICTURE=docs/status-page.png writes the README's picture, small where there is
+# pngquant. The database is a throw-away one.
 set -eu
 umask 077
 
@@ -109,4 +109,7 @@ PAGE_URL=http://$address PAGE_LOOKS=looks-at-it PAGE_ACTS=acts-on-it PAGE_PICTUR
     tail -n 40 "$work/daemon.log" >&2
     exit 1
 }
+if [ -n "${PAGE_PICTURE:-}" ] && command -v pngquant >/dev/null; then
+    pngquant --force --strip --speed 1 --output "$PAGE_PICTURE" "$PAGE_PICTURE"
+fi
 ! grep -E 'ERROR|panicked|could not be made' "$work/daemon.log" || exit 1
