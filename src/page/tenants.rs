@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::pieces::{Table, chip, filter_path, marked, sentence, tenant_path, text, time, time_or};
+use super::pieces::{Table, chip, filter_path, marked, sentence, tenant_path, text, time_or};
 use crate::domain::filter::{Fault, MOST_CHARACTERS};
 use crate::domain::text::plain;
 use crate::postgres::tenants::Status;

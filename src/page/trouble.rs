@@ -112,7 +112,13 @@ impl From<StoreError> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let frame = Frame { title: self.title, here: Here::Elsewhere, guest: &self.guest, is_inside: true, read_at: None };
+        let frame = Frame {
+            title: self.title,
+            here: Here::Elsewhere,
+            guest: &self.guest,
+            is_inside: true,
+            read_at: None,
+        };
         let page = frame.around(&self.content()).into_string();
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         let mut response = (self.status, [(CONTENT_TYPE, html)], page).into_response();
