@@ -18,7 +18,7 @@ use axum::http::Uri;
         description = "What tenantd knows of tenants and of the fleet. It is served by every daemon; `docs/api.md` tells more.",
     ),
     servers((url = "/api/v1")),
-    paths(fleet::fleet, fleet::regions, fleet::workers, tenants::list, tenants::one, verbs::act, page),
+    paths(fleet::fleet, fleet::regions, fleet::workers, tenants::list, tenants::one, verbs::act, verbs::act_on_all, page),
     modifiers(&Bearer),
 )]
 struct Described;

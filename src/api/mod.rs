@@ -8,6 +8,7 @@
 //! problem (RFC 9457) that names the parameter and says what would be right, and nothing is
 //! half done.
 
+mod asked;
 mod bounds;
 mod document;
 mod fleet;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::filter::Fault;
 use crate::http::Refusal;
 use crate::postgres::StoreError;
 use crate::postgres::error::Meaning;
@@ -47,6 +48,10 @@ pub enum Kind {
     UnsupportedMediaType,
     /// It cannot be done to this tenant, as it is.
     Impossible,
+    /// More or fewer tenants match than were seen.
+    CountDiffers,
+    /// A name that is none of this machine's was asked.
+    WrongHost,
     /// The database or a file cannot be used at present.
     Unavailable,
     /// Too much is asked at once, or it took too long.
@@ -57,7 +62,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -70,6 +75,8 @@ impl Kind {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Impossible,
+        Self::CountDiffers,
+        Self::WrongHost,
         Self::Unavailable,
         Self::Busy,
         Self::Failed,
@@ -91,6 +98,8 @@ impl Kind {
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::Impossible => "impossible",
+            Self::CountDiffers => "count-differs",
+            Self::WrongHost => "wrong-host",
             Self::Unavailable => "unavailable",
             Self::Busy => "busy",
             Self::Failed => "failed",
@@ -112,6 +121,8 @@ impl Kind {
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is of another type",
             Self::Impossible => "It cannot be done to this tenant",
+            Self::CountDiffers => "Not as many match as were seen",
+            Self::WrongHost => "This is asked under a name that is not ours",
             Self::Unavailable => "It cannot be answered at present",
             Self::Busy => "Too much is asked at once",
             Self::Failed => "It failed",
@@ -130,8 +141,8 @@ impl Kind {
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Impossible => StatusCode::CONFLICT,
-
+            Self::Impossible | Self::CountDiffers => StatusCode::CONFLICT,
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -164,6 +175,15 @@ pub(super) struct Details {
     /// What would be right.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<String>,
+    /// Of a filter: how many of its characters stand before what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+    /// Of a filter: what stands there; empty where something is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    word: Option<String>,
+    /// How many tenants match now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     #[serde(skip)]
     #[schema(ignore)]
     headers: Vec<(HeaderName, &'static str)>,
@@ -185,6 +205,8 @@ impl Problem {
             | Kind::TooLarge
             | Kind::UnsupportedMediaType
             | Kind::Impossible
+            | Kind::CountDiffers
+            | Kind::WrongHost
             | Kind::Failed => Vec::new(),
         };
         Self(Box::new(Details {
@@ -194,6 +216,9 @@ impl Problem {
             detail: detail.into(),
             parameter: None,
             expected: None,
+            position: None,
+            word: None,
+            count: None,
             headers,
         }))
     }
@@ -211,6 +236,24 @@ impl Problem {
         Self::new(Kind::BadParameter, detail).at(parameter, expected)
     }
 
+    /// A text that is no filter: a parameter, or a field of a body.
+    pub(super) fn no_filter(kind: Kind, fault: &Fault) -> Self {
+        let detail = format!("the filter is wrong: {}, at character {}", fault.problem(), fault.at() + 1);
+        let mut problem = Self::new(kind, detail).at("filter", fault.expected());
+        problem.0.position = Some(fault.at());
+        problem.0.word = Some(fault.word().to_owned());
+        problem
+    }
+
+    /// So many match now, and not as many as the caller has seen.
+    pub(super) fn count_differs(seen: u64, count: u64) -> Self {
+        let detail = format!("{count} tenants match now, and not {seen}: nothing was done");
+        let expected = format!("{count}, once whoever asks has seen who they are");
+        let mut problem = Self::new(Kind::CountDiffers, detail).at("expect", expected);
+        problem.0.count = Some(count);
+        problem
+    }
+
     pub(super) fn unknown_tenant(external_id: &str) -> Self {
         let detail = format!("there is no tenant with the external_id {external_id:?}");
         Self::new(Kind::UnknownTenant, detail)
@@ -224,6 +267,7 @@ impl From<Refusal> for Problem {
             Refusal::Unknown => Kind::Unauthorized,
             Refusal::MayOnlyLook | Refusal::NobodyActs => Kind::Forbidden,
             Refusal::Unreadable => Kind::Unavailable,
+            Refusal::WrongHost => Kind::WrongHost,
         };
         Self::new(kind, refusal.sentence())
     }

@@ -6,9 +6,7 @@
 use axum::http::Uri;
 
 use super::problem::{Kind, Problem};
-
-/// Each is asked of every row.
-const MOST_OF_A_FAMILY: usize = 16;
+use crate::domain::filter::Filter;
 
 /// The parameters of a request that nobody has read yet.
 pub(super) struct Query {
@@ -24,6 +22,10 @@ impl Query {
 
     /// The value of a parameter.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        self.raw(name)?.map(|value| storable(name, value)).transpose()
+    }
+
+    fn raw(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.known.push(name);
         let found: Vec<String> =
             self.left.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect();
@@ -32,27 +34,14 @@ impl Query {
         if found.next().is_some() {
             return Err(Problem::bad(name, "is given twice", "one value"));
         }
-        value.map(|value| storable(name, value)).transpose()
+        Ok(value)
     }
 
-    /// One of a few words.
-    pub(super) fn choice(
-        &mut self,
-        name: &'static str,
-        choices: &[&'static str],
-    ) -> Result<Option<String>, Problem> {
-        let value = self.text(name)?;
-        match value {
-            Some(value) if !choices.contains(&value.as_str()) => {
-                let expected = format!("one of {}", choices.join(", "));
-                Err(Problem::bad(name, &format!("is {value:?}"), expected))
-            }
-            value => Ok(value),
-        }
-    }
-
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
-        Ok(self.choice(name, &["true", "false"])?.map(|value| value == "true"))
+    /// Which tenants are meant; all of them where nothing is said.
+    pub(super) fn filter(&mut self) -> Result<Filter, Problem> {
+        // A NUL has its place in it, as all that is wrong with a filter.
+        let text = self.raw("filter")?.unwrap_or_default();
+        Filter::parse(&text).map_err(|fault| Problem::no_filter(Kind::BadParameter, &fault))
     }
 
     /// A number from 1 to `most`.
@@ -65,34 +54,12 @@ impl Query {
         }
     }
 
-    /// All parameters whose names begin so, without that beginning.
-    pub(super) fn family(&mut self, beginning: &'static str) -> Result<Vec<(String, String)>, Problem> {
-        self.known.push(beginning);
-        let found: Vec<_> = self.left.extract_if(.., |(key, _)| key.starts_with(beginning)).collect();
-        if let Some((name, _)) = found.get(MOST_OF_A_FAMILY) {
-            return Err(Problem::bad(
-                name,
-                "is one too many",
-                format!("at most {MOST_OF_A_FAMILY} of these"),
-            ));
-        }
-        let mut family: Vec<(String, String)> = Vec::with_capacity(found.len());
-        for (name, value) in found {
-            let key = storable(&name, name[beginning.len()..].to_owned())?;
-            if family.iter().any(|(known, _)| *known == key) {
-                return Err(Problem::bad(&name, "is given twice", "one value"));
-            }
-            family.push((key, storable(&name, value)?));
-        }
-        Ok(family)
-    }
-
     /// Nothing is left over.
     pub(super) fn end(self) -> Result<(), Problem> {
         let Some((name, _)) = self.left.first() else { return Ok(()) };
         let expected = match self.known.as_slice() {
             [] => "no parameter".to_owned(),
-            known => format!("one of {}", known.join(", ").replace("label.", "label.KEY")),
+            known => format!("one of {}", known.join(", ")),
         };
         Err(Problem::new(Kind::UnknownParameter, format!("there is no parameter {name:?}"))
             .at(name, expected))
@@ -134,14 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_read_as_one_family_and_decoded() {
-        let mut query = query("label.team=a%26b&label.a.b=+c&phase=ready");
+    fn a_filter_is_decoded_and_what_is_wrong_with_it_has_its_place() {
+        let mut right = query("filter=label.team%3A%22a%26b%22+phase%3Aready");
+        let wrong = told(query("filter=acme+phsae%3Aready").filter().unwrap_err());
+        let nul = told(query("filter=%00").filter().unwrap_err());
 
-        let labels = query.family("label.").unwrap();
-
-        let pairs: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        assert_eq!(pairs, [("team", "a&b"), ("a.b", " c")]);
-        assert_eq!(query.text("phase").unwrap().as_deref(), Some("ready"));
-        assert!(query.end().is_ok());
+        assert_eq!(right.filter().unwrap().to_string(), "label.team:a&b phase:ready");
+        assert!(right.end().is_ok());
+        assert_eq!(
+            (&wrong["parameter"], &wrong["position"], &wrong["word"]),
+            (&"filter".into(), &5.into(), &"phsae".into())
+        );
+        assert!(wrong["expected"].as_str().unwrap().starts_with("did you mean phase?"), "{wrong}");
+        assert_eq!(nul["position"], 0);
+        assert!(query("").filter().unwrap().is_empty());
     }
 }

@@ -13,13 +13,14 @@ use super::state::Api;
 use super::{document, fleet, guard, tenants, verbs};
 
 /// Every page below `/api/v1`, with its method.
-pub const ROUTES: [(&str, Method); 7] = [
+pub const ROUTES: [(&str, Method); 8] = [
     ("/fleet", Method::GET),
     ("/openapi.json", Method::GET),
     ("/regions", Method::GET),
     ("/tenants", Method::GET),
     ("/tenants/{external_id}", Method::GET),
     ("/tenants/{external_id}/{verb}", Method::POST),
+    ("/verbs/{verb}", Method::POST),
     ("/workers", Method::GET),
 ];
 
@@ -27,6 +28,7 @@ pub const ROUTES: [(&str, Method); 7] = [
 pub fn router(api: Api) -> Router {
     let acting = Router::new()
         .route("/tenants/{external_id}/{verb}", post(verbs::act))
+        .route("/verbs/{verb}", post(verbs::act_on_all))
         .route_layer(from_fn_with_state(api.clone(), guard::acts));
     Router::new()
         .merge(acting)

@@ -9,7 +9,6 @@ use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Answered, Details, Problem};
@@ -17,16 +16,17 @@ use super::query::Query;
 use super::reply::json;
 use super::state::Api;
 use crate::answers::attempts::Attempt;
-use crate::answers::choices::{phases, reasons};
 use crate::answers::explanation::Explanation;
 use crate::answers::tenants::Shown;
 use crate::domain::ids::TenantId;
-use crate::postgres::tenants::{Filter, Status};
+use crate::postgres::tenants::Status;
 
 /// Tenants of a page where nobody says how many.
 const PAGE: u32 = 100;
 /// Most tenants of a page.
 const LARGEST_PAGE: u32 = 500;
+/// About how many bytes a page has at most: it is held until its reader has it.
+const PAGE_BYTES: usize = 1024 * 1024;
 /// Attempts of a tenant where nobody says how many.
 const ATTEMPTS: u32 = 20;
 /// Most attempts of a tenant.
@@ -50,27 +50,14 @@ pub(super) struct Known {
     explanation: Explanation,
 }
 
-/// What tenants of a list have. A tenant must have all that is given; besides these,
-/// `label.KEY=VALUE` asks for a label.
+/// Which tenants a page has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read one by one, so that each fault is told by name")]
 pub(super) struct ListQuery {
-    /// Only tenants in this phase.
-    #[param(required = false, schema_with = any_phase)]
-    phase: String,
-    /// Only tenants that are not ready for this reason.
-    #[param(required = false, schema_with = any_reason)]
-    reason: String,
-    /// Only tenants of this region; empty for those of none.
-    #[param(required = false)]
-    region: String,
-    /// Only tenants that are ready, or that are not.
-    #[param(required = false)]
-    ready: bool,
-    /// Only tenants that wait for somebody to act, or that do not.
-    #[param(required = false)]
-    parked: bool,
+    /// Only tenants that match this filter: `phase:creating -label.team:a since:15m`. `docs/api.md` has the language.
+    #[param(required = false, max_length = 1000, example = "phase:creating,created since:15m")]
+    filter: String,
     /// Most tenants of the page.
     #[param(required = false, minimum = 1, maximum = 500)]
     limit: u32,
@@ -79,48 +66,44 @@ pub(super) struct ListQuery {
     cursor: String,
 }
 
-fn any_phase() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(phases())).build()
-}
-
-fn any_reason() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(reasons())).build()
-}
-
 /// A page of tenants, in the order of their `external_id`.
 #[utoipa::path(get, path = "/tenants", tag = "tenants", params(ListQuery), responses(
     (status = 200, body = Page),
     (status = "default", body = Details, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Answered {
-    let (filter, limit) = asked(Query::of(&uri))?;
+    let mut query = Query::of(&uri);
+    let filter = query.filter()?;
+    let after = query.text("cursor")?.map(|cursor| place(&cursor)).transpose()?.unwrap_or_default();
+    let limit = query.number("limit", LARGEST_PAGE)?.unwrap_or(PAGE);
+    query.end()?;
     // One more than is shown tells whether there are more.
-    let mut tenants = api.store().await?.list(&filter, limit + 1).await?;
-    let fit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut tenants = api.store().await?.list(&filter, &after, limit + 1).await?;
+    let fit = fitting(&tenants).min(usize::try_from(limit).unwrap_or(usize::MAX));
     let is_cut = tenants.len() > fit;
     tenants.truncate(fit);
     let last = tenants.last().filter(|_| is_cut);
-    let next_cursor = last.map(|last| URL_SAFE_NO_PAD.encode(&last.external_id));
+    let next_cursor = last.map(|last| cursor(&last.external_id));
     Ok(json(&Page { tenants, next_cursor }))
 }
 
-fn asked(mut query: Query) -> Result<(Filter, u32), Problem> {
-    let filter = Filter {
-        phase: query.choice("phase", &phases())?,
-        reason: query.choice("reason", &reasons())?,
-        region: query.text("region")?,
-        ready: query.flag("ready")?,
-        parked: query.flag("parked")?,
-        labels: query.family("label.")?,
-        after: query.text("cursor")?.map(|cursor| place(&cursor)).transpose()?.unwrap_or_default(),
-    };
-    let limit = query.number("limit", LARGEST_PAGE)?.unwrap_or(PAGE);
-    query.end()?;
-    Ok((filter, limit))
+/// How many of them a page has room for: one at least.
+fn fitting(tenants: &[Status]) -> usize {
+    let bytes = |tenant: &Status| serde_json::to_vec(tenant).map_or(0, |written| written.len());
+    let sizes = tenants.iter().map(bytes).scan(0, |sum, size| {
+        *sum += size;
+        Some(*sum)
+    });
+    sizes.take_while(|sum| *sum <= PAGE_BYTES).count().max(1)
+}
+
+/// A key as the place behind which a page begins.
+pub(super) fn cursor(external_id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(external_id)
 }
 
 /// The key behind which a page begins.
-fn place(cursor: &str) -> Result<String, Problem> {
+pub(super) fn place(cursor: &str) -> Result<String, Problem> {
     let key = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     key.filter(|key| !key.is_empty() && !key.contains('\0')).ok_or_else(|| {
         Problem::bad("cursor", "is none of ours", "the next_cursor of another page, as it was given")

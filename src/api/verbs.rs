@@ -1,57 +1,32 @@
-//! The verbs: what the commands do to one tenant, each at most once by the caller's key.
+//! The verbs: what the commands do to one tenant or to all who match, each at most once by the caller's key.
 //!
 //! The rule: **nobody acts without saying why, and who it was is recorded.** The name is that
 //! of the token, never one that the request brings along.
 
-use std::time::Duration;
-
 use axum::Extension;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri, header::CONTENT_TYPE};
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use axum::http::{HeaderMap, Uri};
+use chrono::SecondsFormat;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 
+use super::asked::{Asked, AskedOfAll, Meant, bad_field, end_of, read, reason_of};
 use super::problem::{Answered, Details, Kind, Problem};
 use super::query::Query;
 use super::reply::json;
 use super::state::Api;
-use super::tenants::storable_key;
-use crate::domain::text::plain;
+use super::tenants::{cursor, storable_key};
 use crate::http::Visitor;
 use crate::postgres::pauses::End;
-use crate::postgres::verbs::{Carried, Deed, Order, Verb};
+use crate::postgres::verbs::{Carried, Deed, Deeds, Matching, Order, Task, Verb, Whom};
 
-/// Largest body.
-const MOST_BYTES: usize = 16 * 1024;
-/// Longest reason, and longest key.
-const MOST_CHARACTERS: usize = 500;
+/// Longest key.
 const LONGEST_KEY: usize = 200;
-/// A pause that is to last longer has no end.
-const LONGEST_PAUSE: Duration = Duration::from_hours(24 * 10_000);
 /// The header of the caller's key.
 const KEY: &str = "idempotency-key";
 /// Who acts where the token has no name.
 const NAMELESS: &str = "whoever has http.act_token_file";
-
-/// Why, and of a pause until when.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    /// Why, for those who wonder; it is recorded with the name of the token.
-    #[schema(min_length = 1, max_length = 500, pattern = "\\S")]
-    reason: String,
-    /// Of a pause: when it ends by itself.
-    #[serde(default)]
-    until: Option<DateTime<Utc>>,
-    /// Of a pause: after how long it ends by itself, such as `2h`, instead of `until`.
-    #[serde(default, rename = "for")]
-    #[schema(pattern = "^[1-9][0-9]{0,3}(s|m|h|d)$")]
-    after: Option<String>,
-}
 
 /// Does something to a tenant, once: whoever asks again with the same key gets the same answer,
 /// for a day.
@@ -78,21 +53,94 @@ pub(super) async fn act(
     let external_id = storable_key(external_id)?;
     Query::of(&uri).end()?;
     let key = key_of(&headers)?;
-    let asked = read(&headers, body).await?;
-    let reason = reason_of(&asked)?;
-    let by = who.0.as_deref().unwrap_or(NAMELESS);
+    let asked: Asked = read(&headers, body, "reason, and for a pause until or for").await?;
+    let task = Named::new(verb, &asked, &who)?;
+    let request = task.digest(&["one", &external_id]);
+    carried(&api, key, request, Whom::One(&external_id), &task).await
+}
+
+/// Does something to all who match a filter, once and as many of them as were seen: where more or
+/// fewer match now, nothing is done. At most 500 of them; `next_cursor` says where the rest begins.
+#[utoipa::path(post, path = "/verbs/{verb}", tag = "tenants", params(
+    ("verb" = Verb, Path, description = "What is to be done."),
+    ("Idempotency-Key" = String, Header, description = "The caller's, new for each thing to be done.", min_length = 1, max_length = 200, pattern = "^[!-~]+$"),
+), request_body = AskedOfAll, responses(
+    (status = 200, body = Deeds),
+    (status = "default", body = Details, content_type = "application/problem+json"),
+))]
+pub(super) async fn act_on_all(
+    State(api): State<Api>,
+    Extension(who): Extension<Visitor>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answered {
+    let Ok(Path(verb)) = path else {
+        return Err(Problem::bad("verb", "is no text", "UTF-8, percent-encoded"));
+    };
+    let verb = verb_of(&verb)?;
+    Query::of(&uri).end()?;
+    let key = key_of(&headers)?;
+    let asked: AskedOfAll =
+        read(&headers, body, "filter, expect, reason, and for a pause until or for").await?;
+    let Meant { filter, expect, after, asked } = asked.meant()?;
+    let task = Named::new(verb, &asked, &who)?;
+    let request = task.digest(&["all", &filter.to_string(), &after, &expect.to_string()]);
+    let matching = Matching { filter: &filter, after: &after, expect, cursor };
+    carried(&api, key, request, Whom::All(&matching), &task).await
+}
+
+/// What is to be done, with words of its own.
+struct Named {
+    verb: Verb,
+    end: End,
+    reason: String,
+    name: String,
+    by: String,
+}
+
+impl Named {
+    fn new(verb: Verb, asked: &Asked, who: &Visitor) -> Result<Self, Problem> {
+        let name = who.0.as_deref().unwrap_or(NAMELESS).to_owned();
+        let by = format!("{name} over HTTP");
+        Ok(Self { verb, end: end_of(asked, verb)?, reason: reason_of(asked)?, name, by })
+    }
+
+    /// What the key stands for: whom it is done to, what, why, and who asks.
+    fn digest(&self, whom: &[&str]) -> [u8; 32] {
+        let end = written(self.end);
+        let task = [self.verb.as_str(), self.reason.as_str(), &end, &self.name];
+        digest(&[whom, &task].concat())
+    }
+}
+
+/// The end of a pause, in a form that stays when our types change.
+fn written(end: End) -> String {
+    match end {
+        End::Open => "open".to_owned(),
+        End::After(after) => format!("for {}.{:09} s", after.as_secs(), after.subsec_nanos()),
+        End::At(until) => format!("until {}", until.to_rfc3339_opts(SecondsFormat::Nanos, true)),
+    }
+}
+
+async fn carried(api: &Api, key: &str, request: [u8; 32], whom: Whom<'_>, named: &Named) -> Answered {
     let store = api.store().await?;
-    let end = end_of(&asked, verb)?;
-    let request = digest(&[&external_id, verb.as_str(), &reason, &format!("{end:?}"), by]);
     let now = store.now().await?;
-    let order = Order { key, request, external_id: &external_id, verb, end, now, reason: &reason, by };
+    let task = Task { verb: named.verb, end: named.end, reason: &named.reason, by: &named.by };
+    let order = Order { key, request, whom, task, now };
     told(store.carry_out(&order).await?, &order)
 }
 
 fn told(carried: Carried, order: &Order<'_>) -> Answered {
+    let (whom, seen) = match order.whom {
+        Whom::One(external_id) => (external_id, 1),
+        Whom::All(matching) => ("all of them", matching.expect),
+    };
     match carried {
-        Carried::Out(deed) => Ok(json(&deed)),
-        Carried::UnknownTenant => Err(Problem::unknown_tenant(order.external_id)),
+        Carried::Out(told) => Ok(json(&told)),
+        Carried::UnknownTenant => Err(Problem::unknown_tenant(whom)),
+        Carried::Differs(count) => Err(Problem::count_differs(seen, count)),
         Carried::Past => Err(bad_field("until", "is in the past", "an instant to come")),
         Carried::OtherRequest => {
             let detail = "this key was used for another request, or by somebody else";
@@ -101,9 +149,8 @@ fn told(carried: Carried, order: &Order<'_>) -> Answered {
         Carried::Impossible(status) => {
             let reason = status.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
             let detail = format!(
-                "{} cannot be done to {}: it has no secret, or is to have none; phase {}{reason}",
-                order.verb.as_str(),
-                order.external_id,
+                "{} cannot be done to {whom}: it has no secret, or is to have none; phase {}{reason}",
+                order.task.verb.as_str(),
                 status.phase
             );
             Err(Problem::new(Kind::Impossible, detail))
@@ -133,62 +180,6 @@ fn key_of(headers: &HeaderMap) -> Result<&str, Problem> {
     key.to_str().ok().filter(is_plain).ok_or_else(|| bad("cannot be kept"))
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let detail = format!("the body is {kind:?}");
-        return Err(Problem::new(Kind::UnsupportedMediaType, detail).at("Content-Type", "application/json"));
-    }
-    let bytes = to_bytes(body, MOST_BYTES).await.map_err(|_| {
-        let detail = format!("the body has more than {MOST_BYTES} bytes, or did not arrive");
-        Problem::new(Kind::TooLarge, detail)
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let expected = "a JSON object with reason, and for a pause until or for";
-        Problem::new(Kind::BadBody, format!("the body cannot be read: {error}")).at("body", expected)
-    })
-}
-
-fn bad_field(field: &str, problem: &str, expected: impl Into<String>) -> Problem {
-    Problem::new(Kind::BadBody, format!("the field {field} {problem}")).at(field, expected)
-}
-
-fn reason_of(asked: &Asked) -> Result<String, Problem> {
-    let reason = plain(asked.reason.trim());
-    if reason.is_empty() || reason.chars().count() > MOST_CHARACTERS {
-        return Err(bad_field(
-            "reason",
-            "says nothing, or too much",
-            format!("1 to {MOST_CHARACTERS} characters"),
-        ));
-    }
-    Ok(reason)
-}
-
-fn end_of(asked: &Asked, verb: Verb) -> Result<End, Problem> {
-    let field = if asked.until.is_some() { "until" } else { "for" };
-    match (asked.until, &asked.after) {
-        (None, None) => Ok(End::Open),
-        (Some(_), Some(_)) => Err(bad_field("until", "is given, and so is for", "one of the two")),
-        (Some(_), None) | (None, Some(_)) if verb != Verb::Pause => {
-            Err(bad_field(field, "is of a pause", "no such field"))
-        }
-        (Some(until), None) => Ok(End::At(until)),
-        (None, Some(after)) => {
-            let read = humantime::parse_duration(after).ok();
-            let read = read.filter(|after| !after.is_zero() && *after <= LONGEST_PAUSE);
-            read.map(End::After).ok_or_else(|| {
-                bad_field(
-                    "for",
-                    &format!("is {after:?}"),
-                    "a number with its unit, such as 90s, 15m, 2h or 7d",
-                )
-            })
-        }
-    }
-}
-
 /// Parts of any length, told apart.
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut digest = Sha256::new();
@@ -197,4 +188,40 @@ fn digest(parts: &[&str]) -> [u8; 32] {
         digest.update(part.as_bytes());
     }
     digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(reason: &str, end: End, by: &str) -> Named {
+        Named { verb: Verb::Pause, end, reason: reason.to_owned(), name: by.to_owned(), by: String::new() }
+    }
+
+    #[test]
+    fn a_key_stands_for_whom_what_why_until_when_and_by_whom() {
+        let hour = End::After(std::time::Duration::from_hours(1));
+        let one = named("works", hour, "alice").digest(&["one", "a"]);
+
+        for other in [
+            named("work", hour, "alice").digest(&["one", "a"]),
+            named("works", End::Open, "alice").digest(&["one", "a"]),
+            named("works", hour, "bob").digest(&["one", "a"]),
+            named("works", hour, "alice").digest(&["one", "b"]),
+            named("works", hour, "alice").digest(&["all", "a"]),
+            named("works", hour, "alice").digest(&["onea"]),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert_eq!(one, named("works", hour, "alice").digest(&["one", "a"]));
+    }
+
+    #[test]
+    fn the_end_of_a_pause_is_written_so_for_as_long_as_keys_are_remembered() {
+        let at = chrono::DateTime::from_timestamp(1_800_000_000, 5).unwrap();
+
+        assert_eq!(written(End::Open), "open");
+        assert_eq!(written(End::After(std::time::Duration::from_millis(1500))), "for 1.500000000 s");
+        assert_eq!(written(End::At(at)), "until 2027-01-15T08:00:00.000000005Z");
+    }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::app::{self, StartError};
+use crate::domain::filter::Fault;
 use crate::domain::text::plain;
 use crate::postgres::StoreError;
 use crate::settings::InvalidSettings;
@@ -50,6 +51,16 @@ impl From<Code> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Misuse(pub(super) String);
+
+/// A text that is no filter: ends with [`Code::Usage`].
+#[derive(Debug, thiserror::Error)]
+#[error("--filter is wrong: {fault}")]
+pub(super) struct NoFilter {
+    /// What is wrong with it.
+    pub(super) fault: Box<Fault>,
+    /// The text, and a mark under the place.
+    pub(super) pointed: [String; 2],
+}
 
 /// What cannot be undone was asked without saying so: ends with [`Code::Usage`].
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +117,8 @@ fn verdict(error: &anyhow::Error) -> (Code, Said) {
     } else if let Some(invalid) = error.downcast_ref::<InvalidSettings>() {
         let list = invalid.faults().iter().map(ToString::to_string).collect();
         (Code::Usage, headline(invalid), list)
+    } else if let Some(wrong) = error.downcast_ref::<NoFilter>() {
+        (Code::Usage, wrong.to_string(), wrong.pointed.to_vec())
     } else if let Some(Unconfirmed { warning, to }) = error.downcast_ref::<Unconfirmed>() {
         (Code::Usage, format!("{warning}:"), to.clone())
     } else if error.is::<Misuse>() || error.is::<KeyringError>() || error.is::<NoPublicHalf>() {

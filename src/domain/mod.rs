@@ -48,3 +48,4 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod when;
+pub mod why;

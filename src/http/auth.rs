@@ -6,11 +6,12 @@
 //! nobody may act.**
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -69,6 +70,8 @@ pub enum Refusal {
     NobodyActs,
     /// The file of the token cannot be read.
     Unreadable,
+    /// No token is asked for, and the name that was asked is none of this machine's own.
+    WrongHost,
 }
 
 impl Token {
@@ -123,7 +126,8 @@ impl Door {
     /// Why not.
     pub async fn admit(&self, headers: &HeaderMap, right: Right) -> Result<Visitor, Refusal> {
         match (right, &self.looks, &self.acts) {
-            (Right::Look, None, _) => return Ok(Visitor(None)),
+            (Right::Look, None, _) if names_this_machine(headers) => return Ok(Visitor(None)),
+            (Right::Look, None, _) => return Err(Refusal::WrongHost),
             (Right::Act, _, None) => return Err(Refusal::NobodyActs),
             (Right::Look, Some(_), _) | (Right::Act, _, Some(_)) => {}
         }
@@ -198,6 +202,7 @@ impl Refusal {
             Self::Unknown => StatusCode::UNAUTHORIZED,
             Self::MayOnlyLook | Self::NobodyActs => StatusCode::FORBIDDEN,
             Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -209,6 +214,9 @@ impl Refusal {
             Self::MayOnlyLook => "this token may only look: whoever acts needs that of http.act_token_file",
             Self::NobodyActs => "nobody acts over HTTP: http.act_token_file is not set",
             Self::Unreadable => "the file of a token cannot be read; the daemon's log says why",
+            Self::WrongHost => {
+                "without http.token_file this is answered as localhost, 127.0.0.1 or [::1] alone, so that no page of another site reads it: ask it so, or set a token"
+            }
         }
     }
 }
@@ -228,6 +236,22 @@ fn digest(text: &str) -> [u8; 32] {
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether a request was made to a name that means this machine to everybody. A site whose name
+/// was turned into our address (DNS rebinding) sends its own.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let Ok(host) = host.to_str() else { return false };
+    // The port is whatever stands before it.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || inner.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Lets a request through that may look.

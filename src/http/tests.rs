@@ -57,7 +57,8 @@ impl Served {
     /// Sends one request and reads until the server closes.
     async fn ask(&self, method: &str, path: &str, header: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -202,9 +203,9 @@ async fn a_client_that_never_finishes_its_request_is_cut_off() {
 const HALF_DONE: [(&str, &str); 5] = [
     ("nothing", ""),
     ("half a head", "GET /healthz HTTP/1.1\r\nhost:"),
-    ("a request, and then idles", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"),
-    ("half a body", "GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf"),
-    ("a question that takes long", "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"),
+    ("a request, and then idles", "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+    ("half a body", "GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nhalf"),
+    ("a question that takes long", "GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n"),
 ];
 
 #[tokio::test]
@@ -231,7 +232,7 @@ async fn a_client_that_reads_nothing_of_what_it_asks_for_is_cut_off_in_the_end()
     let patience = serve::Patience { life: Duration::from_millis(300), ..PATIENT };
     let served = given_patient_pages(ready(), None, patience).await;
     let mut stream = TcpStream::connect(served.address).await.unwrap();
-    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let ask = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
 
     // Writes until nobody takes any more: the connection has ended.
     let ended = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
@@ -256,7 +257,7 @@ async fn stopping_finishes_the_answer_under_way_and_accepts_no_more() {
     let Served { address, stop, task } = given_pages(readiness, None).await;
     let client = tokio::spawn(async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
@@ -274,7 +275,43 @@ async fn stopping_finishes_the_answer_under_way_and_accepts_no_more() {
 
 fn presenting(token: &str) -> HeaderMap {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-    HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+    HeaderMap::from_iter([
+        (header::AUTHORIZATION, value),
+        (header::HOST, HeaderValue::from_static("localhost")),
+    ])
+}
+
+fn named(host: &str) -> HeaderMap {
+    HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())])
+}
+
+#[tokio::test]
+async fn without_a_token_only_who_asks_this_machine_by_its_own_name_looks() {
+    let open = Door::default();
+
+    for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.1.2.3", "[::1]", "[::1]:9464"] {
+        assert_eq!(open.admit(&named(host), Right::Look).await, Ok(Visitor(None)), "{host}");
+    }
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "10.0.0.1:9464",
+        "[::2]",
+        "localhost:x",
+        "",
+        "127.0.0.1.evil.example",
+    ] {
+        assert_eq!(open.admit(&named(host), Right::Look).await, Err(Refusal::WrongHost), "{host}");
+    }
+    let twice = HeaderMap::from_iter(
+        ["localhost", "evil.example"].map(|host| (header::HOST, HeaderValue::from_static(host))),
+    );
+    assert_eq!(open.admit(&twice, Right::Look).await, Err(Refusal::WrongHost));
+    // A token is no site's to send.
+    let guarded = Door { looks: Some(always("looker")), acts: None };
+    let mut asks = presenting("looker");
+    asks.insert(header::HOST, HeaderValue::from_static("tenantd.internal"));
+    assert!(guarded.admit(&asks, Right::Look).await.is_ok());
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
-use super::guard::Guest;
-use super::pieces::{Table, command, count, filter_path, in_path, marked, sentence, tenant_path, text, time};
+use super::guest::Guest;
+use super::pieces::{Table, command, count, filter_path, in_path, marked, number, sentence, tenant_path, text, time};
 use super::words;
 use crate::answers::attention::{Attention, Group};
 use crate::answers::regions::RegionStatus;
 use crate::domain::text::plain;
 use crate::postgres::fleet::{Held, RolloutStatus};
-use crate::postgres::parked::MOST_AT_ONCE;
+use crate::postgres::verbs::MOST_AT_ONCE;
 
 /// One thing that waits for somebody.
 pub(super) struct Need {
@@ -92,8 +92,11 @@ pub(super) fn content(
     let needs = needs(attention.held.as_ref(), &attention.regions, &attention.rollouts);
     html! {
         h1 { "Needs attention" }
-        @if let Some(retried) = retried {
-            p .told role="status" { (due(retried)) " due at once: whoever fails again comes back here." }
+        @if let Some((retried, left)) = told {
+            p .told role="status" {
+                (due(retried)) " due at once: whoever fails again comes back here."
+                @if left > 0 { " " (due(left)) " left for another go." }
+            }
         }
         div .live id="live" {
             @if needs.is_empty() && attention.groups.is_empty() {
@@ -152,52 +155,66 @@ fn retry_path(reason: &str) -> String {
     format!("/status/attention/{}/retry", in_path(reason))
 }
 
-/// Says what is to be done and to how many, before it is done.
-pub(super) fn confirm(
-    reason: &str,
-    group: Option<&Group>,
-    counted_at: DateTime<Utc>,
-    guest: &Guest,
-    sign_in: &str,
-) -> Markup {
-    let Some(group) = group else {
-        return html! {
-            h1 { "Nobody is parked as " (text(reason)) }
-            p { a href="/status/attention" { "Needs attention" } }
-        };
-    };
-    let now = group.tenants.min(MOST_AT_ONCE);
-    html! {
-        section .confirm {
-            h1 { "Retry " (count(group.tenants, "tenant")) " parked as " (text(reason)) "?" }
-            p { (sentence(words::parked(reason))) " " (sentence(words::remedy(reason))) }
-            p { "Retried, they go on at once, and their patience starts anew." }
-            @if group.tenants > now {
-                p { "One go takes " (count(now, "tenant")) ": come again for the rest." }
-            }
-            p .quiet { "Counted at " (counted_at.format("%H:%M:%S UTC")) ". Whoever is parked later stays parked." }
-            @match (&guest.form, guest.may_act) {
-                (Some(form), true) => (acting(form, reason, now, counted_at)),
-                (Some(_) | None, _) => {
-                    p { a .button href={ (sign_in) "&act=1" } { "Sign in with the token that acts" } }
-                }
-            }
-            p { "For scripts:" }
-            (command(&format!("tenantd tenant retry --all-parked --reason {}", plain(reason))))
-        }
-    }
+/// A retry of all of a reason, before it is done.
+pub(super) struct Retry<'a> {
+    pub(super) reason: &'a str,
+    /// How many were counted.
+    pub(super) tenants: u64,
+    pub(super) counted_at: DateTime<Utc>,
+    pub(super) guest: &'a Guest,
+    /// Where one signs in, to come back here.
+    pub(super) sign_in: &'a str,
+    /// Another number was counted before, and nothing was done.
+    pub(super) differs: bool,
 }
 
-fn acting(form: &str, reason: &str, tenants: i64, counted_at: DateTime<Utc>) -> Markup {
-    html! {
-        form method="post" action=(retry_path(reason)) {
-            input type="hidden" name="form" value=(form);
-            input type="hidden" name="counted_at" value=(counted_at.to_rfc3339_opts(SecondsFormat::Micros, true));
-            label for="reason" { "Why, for those who wonder later" }
-            input #reason type="text" name="reason" required maxlength="500" autocomplete="off";
-            div .line {
-                button .act type="submit" { "Retry " (count(tenants, "tenant")) }
-                a href="/status/attention" { "Not now" }
+impl Retry<'_> {
+    /// Says what is to be done and to how many.
+    pub(super) fn content(&self) -> Markup {
+        let (reason, tenants) = (self.reason, i64::try_from(self.tenants).unwrap_or(i64::MAX));
+        if tenants == 0 {
+            return html! {
+                h1 { "Nobody is parked as " (text(reason)) }
+                p { a href="/status/attention" { "Needs attention" } }
+            };
+        }
+        html! {
+            section .confirm {
+                h1 { "Retry " (count(tenants, "tenant")) " parked as " (text(reason)) "?" }
+                @if self.differs {
+                    p .fault role="alert" { "They are not as many as before: nothing was done. This is how many they are now." }
+                }
+                p { (sentence(words::parked(reason))) " " (sentence(words::remedy(reason))) }
+                p { "Retried, they go on at once, and their patience starts anew." }
+                @if self.tenants > MOST_AT_ONCE.into() {
+                    p { "At most " (number(MOST_AT_ONCE.into())) " go at once: come again for the others." }
+                }
+                p .quiet { "Counted at " (self.counted_at.format("%H:%M:%S UTC")) ". Nothing is done if they are not as many any more." }
+                @match (&self.guest.form, self.guest.may_act) {
+                    (Some(form), true) => (self.acting(form, tenants)),
+                    (Some(_) | None, _) => {
+                        p { a .button href={ (self.sign_in) "&act=1" } { "Sign in with the token that acts" } }
+                    }
+                }
+                p { "For scripts:" }
+                (command(&format!("tenantd tenant retry --all-parked --reason {}", plain(reason))))
+            }
+        }
+    }
+
+    fn acting(&self, form: &str, tenants: i64) -> Markup {
+        let now = tenants.min(MOST_AT_ONCE.into());
+        html! {
+            form method="post" action=(retry_path(self.reason)) {
+                input type="hidden" name="form" value=(form);
+                input type="hidden" name="expect" value=(self.tenants);
+                input type="hidden" name="counted_at" value=(self.counted_at.to_rfc3339_opts(SecondsFormat::Micros, true));
+                label for="reason" { "Why, for those who wonder later" }
+                input #reason type="text" name="reason" required maxlength="500" autocomplete="off";
+                div .line {
+                    button .act type="submit" { "Retry " (count(now, "tenant")) }
+                    a href="/status/attention" { "Not now" }
+                }
             }
         }
     }

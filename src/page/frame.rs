@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::guard::Guest;
+use super::guest::Guest;
 use super::pieces::text;
 
 /// Which page it is, in the navigation.

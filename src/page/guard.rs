@@ -15,7 +15,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
 
-use super::serve::Page;
+use super::guest::Guest;
+use super::state::Page;
 use super::trouble;
 use crate::http::{Refusal, Right, STATUS};
 
@@ -23,20 +24,6 @@ use crate::http::{Refusal, Right, STATUS};
 const SESSION: &str = "tenantd_session";
 /// How long a session lasts: a shift.
 pub(super) const LASTS: i64 = 12 * 60 * 60;
-
-/// Who looks at a page.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Guest {
-    /// By the name of the token.
-    pub(super) name: Option<String>,
-    pub(super) may_act: bool,
-    /// There is a token to sign in with.
-    pub(super) may_sign_in: bool,
-    /// There is a token that acts.
-    pub(super) somebody_acts: bool,
-    /// What forms of this session bear; none without a session.
-    pub(super) form: Option<String>,
-}
 
 /// Lets in who may look, and sends others to sign in.
 pub(super) async fn looks(State(page): State<Page>, mut request: Request, next: Next) -> Response {
@@ -48,6 +35,7 @@ pub(super) async fn looks(State(page): State<Page>, mut request: Request, next: 
             next.run(request).await
         }
         Err(Refusal::Unreadable) => trouble::unreadable().into_response(),
+        Err(Refusal::WrongHost) => trouble::wrong_host().into_response(),
         Err(Refusal::Unknown | Refusal::MayOnlyLook | Refusal::NobodyActs) => {
             Redirect::to(&sign_in(&path)).into_response()
         }
@@ -72,7 +60,7 @@ pub(super) async fn guest(page: &Page, headers: &HeaderMap) -> Result<Guest, Ref
                     ..unknown
                 });
             }
-            Err(Refusal::Unknown | Refusal::MayOnlyLook | Refusal::NobodyActs) => {}
+            Err(Refusal::Unknown | Refusal::MayOnlyLook | Refusal::NobodyActs | Refusal::WrongHost) => {}
             Err(Refusal::Unreadable) => return Err(Refusal::Unreadable),
         }
     }

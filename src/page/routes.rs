@@ -10,8 +10,8 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use super::serve::{self, Page};
-use super::{assets, guard, trouble};
+use super::state::Page;
+use super::{assets, guard, serve, trouble};
 use crate::api::{Late, bounded};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \

@@ -3,10 +3,6 @@
 //! The rule: a page asks the store what it needs and nothing else, on the few connections and
 //! in the room of the API.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
@@ -21,8 +17,10 @@ use maud::Markup;
 use sha2::{Digest, Sha256};
 
 use super::frame::{Frame, Here};
-use super::guard::{self, Guest};
+use super::guard;
+use super::guest::Guest;
 use super::sign_in::SignIn;
+use super::state::Page;
 use super::trouble::{self, Trouble};
 use super::{attention as needs, calendar as days, overview as glance, tenant as one, tenants as list};
 use crate::answers::attempts::Attempt;
@@ -31,13 +29,13 @@ use crate::answers::calendar::Calendar;
 use crate::answers::explanation::Explanation;
 use crate::answers::overview::Overview;
 use crate::answers::tenants::time_to_ready;
-use crate::api::{Api, Room};
-use crate::domain::filter::Filter;
+use crate::domain::filter::{Filter, Term};
 use crate::domain::ids::TenantId;
+use crate::domain::reason::ParkReason;
 use crate::domain::text::plain;
-use crate::http::{Door, Refusal};
-use crate::ports::Clock;
-use crate::postgres::parked::RetryAll;
+use crate::http::Refusal;
+use crate::postgres::pauses::End;
+use crate::postgres::verbs::{Carried, Matching, Order, Task, Verb, Whom};
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of a page.
@@ -50,51 +48,6 @@ const MOST_BYTES: usize = 8 * 1024;
 const MOST_CHARACTERS: usize = 500;
 /// Who acts where the token has no name.
 const NAMELESS: &str = "whoever has http.act_token_file";
-
-/// What the pages are made from.
-#[derive(Clone)]
-pub struct Page(Arc<Parts>);
-
-/// What [`Page`] is put together from.
-pub struct Parts {
-    /// Its store, its door, and room for answers.
-    pub api: Api,
-    /// For the age of sessions.
-    pub clock: Box<dyn Clock>,
-    /// The age at which secrets are renewed by themselves.
-    pub rotate_every: Option<Duration>,
-}
-
-impl Page {
-    /// Takes its parts.
-    #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
-    }
-
-    pub(super) fn door(&self) -> &Door {
-        &self.0.api.parts().door
-    }
-
-    pub(super) fn room(&self) -> Room {
-        self.0.api.room()
-    }
-
-    /// Since 1970.
-    pub(super) fn seconds(&self) -> i64 {
-        self.0.clock.now().timestamp()
-    }
-
-    async fn store(&self) -> Result<&Store, StoreError> {
-        self.0.api.store().await
-    }
-}
-
-impl fmt::Debug for Page {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Page(..)")
-    }
-}
 
 /// The page, or why there is none.
 type Answered = Result<Response, Trouble>;
@@ -115,7 +68,7 @@ fn shown(
 }
 
 pub(super) async fn overview(State(page): State<Page>, Extension(guest): Extension<Guest>) -> Answered {
-    let asked = async { Overview::of(&page.0.api.parts().bounds, page.store().await?).await };
+    let asked = async { Overview::of(&page.parts().bounds, page.store().await?).await };
     let overview = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
     let content = glance::content(&overview, overview.read_at);
     Ok(shown("Overview", Here::Overview, &guest, Some(overview.read_at), &content))
@@ -128,14 +81,15 @@ pub(super) async fn attention(
 ) -> Answered {
     let asked = async { Attention::of(page.store().await?).await };
     let attention = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
-    let retried = parameter(uri.query(), "retried").and_then(|number| number.parse::<u32>().ok());
-    let content = needs::content(&attention, retried.map(i64::from), &guest, attention.read_at);
+    let number = |name| parameter(uri.query(), name).and_then(|number| number.parse::<u32>().ok());
+    let told = number("retried").map(|retried| (retried.into(), number("left").unwrap_or_default().into()));
+    let content = needs::content(&attention, told, &guest, attention.read_at);
     Ok(shown("Needs attention", Here::Attention, &guest, Some(attention.read_at), &content))
 }
 
 pub(super) async fn calendar(State(page): State<Page>, Extension(guest): Extension<Guest>) -> Answered {
-    let bounds = &page.0.api.parts().bounds;
-    let asked = async { Calendar::of(page.0.rotate_every, bounds, page.store().await?).await };
+    let bounds = &page.parts().bounds;
+    let asked = async { Calendar::of(page.rotate_every(), bounds, page.store().await?).await };
     let calendar = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
     let content = days::content(&calendar, calendar.read_at);
     Ok(shown("Calendar of rotations", Here::Calendar, &guest, Some(calendar.read_at), &content))
@@ -154,7 +108,7 @@ pub(super) async fn tenants(
         let now = store.now().await?;
         // One more than is shown tells whether there are more.
         let tenants = match &read {
-            Ok(filter) => store.list(&shim(filter, &after), PAGE + 1).await?,
+            Ok(filter) => store.list(filter, &after, PAGE + 1).await?,
             Err(_) => Vec::new(),
         };
         Ok((now, tenants))
@@ -165,24 +119,6 @@ pub(super) async fn tenants(
     let fault = read.as_ref().err();
     let listed = list::List { filter: &text, fault, after: &after, tenants: &tenants, is_cut };
     Ok(shown("Tenants", Here::Tenants, &guest, Some(now), &listed.content(now)))
-}
-
-fn shim(filter: &Filter, after: &str) -> crate::postgres::tenants::Filter {
-    let mut old = crate::postgres::tenants::Filter { after: after.to_owned(), ..Default::default() };
-    for term in filter.terms() {
-        let said = term.to_string();
-        let Some((key, value)) = said.split_once(':') else { continue };
-        let value = value.trim_matches('"');
-        match key {
-            "phase" => old.phase = Some(value.to_owned()),
-            "reason" => old.reason = Some(value.to_owned()),
-            "region" => old.region = Some(value.to_owned()),
-            "ready" => old.ready = Some(value == "yes"),
-            "parked" => old.parked = Some(value == "yes"),
-            _ => {}
-        }
-    }
-    old
 }
 
 pub(super) async fn tenant(
@@ -205,7 +141,7 @@ pub(super) async fn tenant(
 
 /// `None` where there is no such tenant.
 async fn known(page: &Page, store: &Store, external_id: &str) -> Result<Option<one::Known>, StoreError> {
-    let parts = page.0.api.parts();
+    let parts = page.parts();
     let read_at = store.now().await?;
     let Some(status) = store.status(external_id).await? else { return Ok(None) };
     // Its row may be deleted meanwhile.
@@ -225,18 +161,42 @@ pub(super) async fn confirm_retry(
     Path(reason): Path<String>,
     OriginalUri(uri): OriginalUri,
 ) -> Answered {
-    let asked = async { Attention::of(page.store().await?).await };
-    let attention = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
-    let group = attention.groups.iter().find(|group| group.reason == reason);
-    let back = guard::sign_in(&uri);
-    let content = needs::confirm(&reason, group, attention.read_at, &guest, &back);
+    let content = asked_to_confirm(&page, &guest, &reason, &uri, false).await?;
     Ok(shown("Retry", Here::Attention, &guest, None, &content))
+}
+
+async fn asked_to_confirm(
+    page: &Page,
+    guest: &Guest,
+    reason: &str,
+    uri: &Uri,
+    differs: bool,
+) -> Result<Markup, Trouble> {
+    let asked = async {
+        let store = page.store().await?;
+        let counted = match parked_for(reason) {
+            Some(filter) => store.count(&filter, "").await?,
+            None => 0,
+        };
+        Ok((store.now().await?, counted))
+    };
+    let (counted_at, counted) =
+        asked.await.map_err(|error: StoreError| Trouble::from(error).told_to(guest))?;
+    let back = guard::sign_in(uri);
+    Ok(needs::Retry { reason, tenants: counted, counted_at, guest, sign_in: &back, differs }.content())
+}
+
+/// Who is parked for this; `None` where nobody can be.
+fn parked_for(reason: &str) -> Option<Filter> {
+    let known = ParkReason::ALL.into_iter().find(|known| known.as_str() == reason)?;
+    Some(Filter::default().and(Term::reason(known.as_str())).and(Term::parked(true)))
 }
 
 pub(super) async fn retry(
     State(page): State<Page>,
     Extension(guest): Extension<Guest>,
     Path(reason): Path<String>,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Body,
 ) -> Answered {
@@ -250,22 +210,53 @@ pub(super) async fn retry(
         return Err(trouble::may_only_look().told_to(&guest));
     }
     let bad = |said| trouble::bad_request(said).told_to(&guest);
-    let counted_at =
-        field("counted_at").parse().map_err(|_| bad("The form does not say when was counted."))?;
+    let filter = parked_for(&reason).ok_or_else(|| bad("There is no such reason to be parked for."))?;
+    let expect = field("expect").parse().map_err(|_| bad("The form does not say how many were counted."))?;
     let why = plain(field("reason").trim());
     if why.is_empty() || why.chars().count() > MOST_CHARACTERS {
         return Err(bad("Say why, in 1 to 500 characters: nothing was done."));
     }
-    let by = guest.name.as_deref().unwrap_or(NAMELESS);
+    let asked = Retry { filter: &filter, expect, why: &why, by: guest.name.as_deref().unwrap_or(NAMELESS) };
     // The same form sent twice is the same request; another one counts anew.
     let key = format!("page-{}", URL_SAFE_NO_PAD.encode(digest(&[&mark, &reason, &field("counted_at")])));
-    let request = digest(&[&reason, &field("counted_at"), &why, by]);
-    let order = RetryAll { key: &key, request, parked_reason: &reason, counted_at, reason: &why, by };
-    let done = async { page.store().await?.retry_all(&order).await };
-    let retried = done.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
-    let retried =
-        retried.ok_or_else(|| bad("This form was sent before with another reason. Open it anew."))?;
-    Ok(Redirect::to(&format!("/status/attention?retried={retried}")).into_response())
+    match asked.carry_out(&page, &key).await.map_err(|error| Trouble::from(error).told_to(&guest))? {
+        Carried::Out(told) => {
+            let number = |name: &str| told.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+            let to = format!("/status/attention?retried={}&left={}", number("done"), number("left"));
+            Ok(Redirect::to(&to).into_response())
+        }
+        Carried::Differs(_) => {
+            let content = asked_to_confirm(&page, &guest, &reason, &uri, true).await?;
+            let page = shown("Retry", Here::Attention, &guest, None, &content);
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
+        Carried::OtherRequest => Err(bad("This form was sent before with other words. Open it anew.")),
+        Carried::UnknownTenant | Carried::Past | Carried::Impossible(_) => {
+            Err(bad("It cannot be done: nothing was."))
+        }
+    }
+}
+
+/// A retry of all who match.
+struct Retry<'a> {
+    filter: &'a Filter,
+    /// So many were counted.
+    expect: u64,
+    why: &'a str,
+    by: &'a str,
+}
+
+impl Retry<'_> {
+    async fn carry_out(&self, page: &Page, key: &str) -> Result<Carried, StoreError> {
+        let by = format!("{} over HTTP", self.by);
+        let request = digest(&[&self.filter.to_string(), &self.expect.to_string(), self.why, self.by]);
+        let matching =
+            Matching { filter: self.filter, after: "", expect: self.expect, cursor: str::to_owned };
+        let task = Task { verb: Verb::Retry, end: End::Open, reason: self.why, by: &by };
+        let store = page.store().await?;
+        let now = store.now().await?;
+        store.carry_out(&Order { key, request, whom: Whom::All(&matching), task, now }).await
+    }
 }
 
 pub(super) async fn nowhere(Extension(guest): Extension<Guest>, OriginalUri(uri): OriginalUri) -> Trouble {
@@ -311,6 +302,7 @@ pub(super) async fn open_session(State(page): State<Page>, headers: HeaderMap, b
     match page.door().open_session(token.trim(), until).await {
         Ok(session) => Ok(moved(guard::ours(next.as_deref()), &guard::keep(Some(&session), &headers))),
         Err(Refusal::Unreadable) => Err(trouble::unreadable()),
+        Err(Refusal::WrongHost) => Err(trouble::wrong_host()),
         Err(Refusal::Unknown | Refusal::MayOnlyLook | Refusal::NobodyActs) => {
             Ok(ask_token(&page, &headers, next.as_deref(), StatusCode::FORBIDDEN))
         }

@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::frame::{Frame, Here};
-use super::guard::Guest;
+use super::guest::Guest;
 use super::pieces::text;
+use crate::http::Refusal;
 use crate::postgres::StoreError;
 
 /// Why there is no page.
@@ -77,6 +78,12 @@ pub(super) fn forged() -> Trouble {
 pub(super) fn may_only_look() -> Trouble {
     let said = "Whoever acts signs in with the token of http.act_token_file: nothing was done.";
     Trouble::new(StatusCode::FORBIDDEN, "You may only look", said)
+}
+
+/// Another site's name may lead here.
+pub(super) fn wrong_host() -> Trouble {
+    let said = Refusal::WrongHost.sentence();
+    Trouble::new(Refusal::WrongHost.status(), "This is asked under a name that is not ours", said)
 }
 
 pub(super) fn unreadable() -> Trouble {

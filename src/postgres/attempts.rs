@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
-use sqlx::types::Uuid;
 
 use super::{Store, StoreError, interval};
 use crate::domain::ids::TenantId;
@@ -110,37 +109,22 @@ impl Store {
         effect: &str,
         message: &str,
     ) -> Result<(), StoreError> {
-        self.record_all(executor, &[tenant.0], effect, message).await.map(drop)
-    }
-
-    /// The same of many tenants; returns how many there are.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub(super) async fn record_all<'c>(
-        &self,
-        executor: impl PgExecutor<'c>,
-        tenants: &[Uuid],
-        effect: &str,
-        message: &str,
-    ) -> Result<i64, StoreError> {
-        let done = sqlx::query!(
+        sqlx::query!(
             r#"
             -- attempts.record
             INSERT INTO tenantd.attempts (tenant_id, phase, effect, outcome, message, started_at, duration_ms, holder)
             SELECT tenant_id, phase, $2, 'done', $3, tenantd.clock(), 0, $4
               FROM tenantd.tenants
-             WHERE tenant_id = ANY ($1)
+             WHERE tenant_id = $1
             "#,
-            tenants,
+            tenant.0,
             effect,
             message,
             self.holder.0
         )
         .execute(executor)
         .await?;
-        Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+        Ok(())
     }
 
     /// Writes down what a person's command did for a tenant: showed its secret, deleted

@@ -243,6 +243,17 @@ impl Transaction {
         self.0.is_whole = true;
         Ok(())
     }
+
+    /// Takes everything back, and gives the connection back.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; nothing was committed all the same.
+    pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        self.0.say("ROLLBACK").await?;
+        self.0.is_whole = true;
+        Ok(())
+    }
 }
 
 impl Deref for Transaction {

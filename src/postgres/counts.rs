@@ -9,7 +9,7 @@ use super::{Store, StoreError};
 /// Most tenants under way that are counted one by one; beyond, their phases are estimated.
 const SAMPLE: i64 = 20_000;
 /// The same of reasons, each of which the view derives.
-const REASONS_SAMPLE: i64 = 4_000;
+const REASONS_SAMPLE: i64 = 1_000;
 /// Most deltas that one statement folds.
 const FOLD_BATCH: i64 = 10_000;
 
@@ -27,7 +27,7 @@ pub struct InPhase {
 pub struct Waiting {
     /// Which.
     pub reason: String,
-    /// How many; an estimate while more than 4,000 are under way.
+    /// How many; an estimate while more than 1,000 are under way.
     pub tenants: i64,
 }
 
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// How many tenants are not ready for which reason, but for those that are parked. Counted
-    /// and estimated like phases, of 4,000.
+    /// and estimated like phases, of 1,000.
     ///
     /// # Errors
     ///

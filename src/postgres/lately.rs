@@ -63,7 +63,8 @@ impl Store {
                    percentile_disc(0.5) WITHIN GROUP (ORDER BY took)::bigint AS p50,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY took)::bigint AS p95,
                    sum(took)::bigint AS whole,
-                   ARRAY[sum(spent[1]), sum(spent[2]), sum(spent[3]), sum(spent[4]), sum(spent[5])]::bigint[] AS spent
+                   ARRAY[coalesce(sum(spent[1]), 0), coalesce(sum(spent[2]), 0), coalesce(sum(spent[3]), 0),
+                         coalesce(sum(spent[4]), 0), coalesce(sum(spent[5]), 0)]::bigint[] AS spent
               FROM lately
             "#,
             LINES,

@@ -22,6 +22,7 @@ pub mod defects;
 pub mod doctor;
 pub mod error;
 pub mod explain;
+mod filter;
 pub mod fleet;
 pub mod forget;
 pub mod inspect;

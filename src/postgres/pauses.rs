@@ -41,6 +41,28 @@ pub struct Pause {
 }
 
 impl End {
+    /// A pause that is to last longer has no end.
+    pub const LONGEST: Duration = Duration::from_hours(24 * 10_000);
+
+    /// Then, or after so long. `None` where both are said, or what is no time for a pause.
+    #[must_use]
+    pub fn of(until: Option<DateTime<Utc>>, after: Option<Duration>) -> Option<Self> {
+        match (until, after) {
+            (None, None) => Some(Self::Open),
+            (Some(until), None) => Some(Self::At(until)),
+            (None, Some(after)) => {
+                Some(Self::After(after)).filter(|_| !after.is_zero() && after <= Self::LONGEST)
+            }
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Whether it had come before the pause was asked for.
+    #[must_use]
+    pub fn is_past(self, now: DateTime<Utc>) -> bool {
+        self.at().is_some_and(|until| until <= now)
+    }
+
     fn after(self) -> Option<Duration> {
         match self {
             Self::After(duration) => Some(duration),

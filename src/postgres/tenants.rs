@@ -76,25 +76,6 @@ pub struct NewTenant {
     pub priority: i32,
 }
 
-/// What a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only this phase.
-    pub phase: Option<String>,
-    /// Only this reason.
-    pub reason: Option<String>,
-    /// Only parked ones, or only those that are not.
-    pub parked: Option<bool>,
-    /// Only those of this region.
-    pub region: Option<String>,
-    /// Only those that are ready, or only those that are not.
-    pub ready: Option<bool>,
-    /// Only those with all these labels.
-    pub labels: Vec<(String, String)>,
-    /// Only those behind this key.
-    pub after: String,
-}
-
 /// What is left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
@@ -117,22 +98,6 @@ pub struct Allowed {
     pub parked: Option<String>,
     /// Why it is paused.
     pub paused: Option<String>,
-}
-
-impl Filter {
-    /// Who can match at all: of those at rest, the ready have no reason and the removed only
-    /// one of their own.
-    fn among(&self) -> &'static str {
-        let removed = self.phase.as_deref() == Some("removed") || self.reason.as_deref() == Some("Removed");
-        match (&self.phase, &self.reason) {
-            _ if self.parked == Some(true) => "all",
-            _ if removed => "absent",
-            _ if self.ready == Some(false) => "not ready",
-            (_, Some(_)) => "under way",
-            (Some(phase), None) if phase != "ready" => "under way",
-            (Some(_) | None, None) => "all",
-        }
-    }
 }
 
 impl Store {
@@ -228,56 +193,6 @@ impl Store {
         Ok(spent.as_deref().map(Spent::from_microseconds).unwrap_or_default())
     }
 
-    /// The first `limit` tenants that match, by the pipeline's key.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Status>, StoreError> {
-        let (keys, values): (Vec<String>, Vec<String>) = filter.labels.iter().cloned().unzip();
-        Ok(sqlx::query_as!(
-            Status,
-            r#"
-            -- status.list
-            SELECT s.tenant_id AS "tenant_id!", s.external_id AS "external_id!", s.host AS "host!", s.phase AS "phase!",
-                   s.ready AS "ready!", s.parked AS "parked!", s.reason, s.message, s.since, s.next_attempt_at,
-                   s.failures AS "failures!", s.client_id, s.created_at AS "created_at!", s.ready_at,
-                   s.updated_at AS "updated_at!", s.labels AS "labels!",
-                   s.version, s.paused AS "paused!", s.drift AS "drift!", s.audited_at
-              FROM tenantd.tenants AS t
-              JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
-             WHERE ($1::text IS NULL OR s.phase = $1)
-               AND ($2::text IS NULL OR s.reason = $2)
-               AND ($3::boolean IS NULL OR (t.parked_reason IS NOT NULL) = $3)
-               -- Among whom they are, so that an index of these few serves it.
-               AND ($5 <> 'under way' OR t.is_under_way)
-               AND ($5 <> 'absent' OR t.desired_state = 'absent')
-               AND ($5 <> 'not ready' OR t.is_under_way OR t.desired_state = 'absent')
-               -- No key is empty, so that everybody is behind that.
-               AND t.external_id > $6
-               AND ($7::text IS NULL OR t.region = $7)
-               AND ($8::boolean IS NULL OR s.ready = $8)
-               AND NOT EXISTS (
-                   SELECT FROM unnest($9::text[], $10::text[]) AS wanted (key, value)
-                    WHERE t.labels ->> wanted.key IS DISTINCT FROM wanted.value)
-             ORDER BY t.external_id
-             LIMIT $4
-            "#,
-            filter.phase,
-            filter.reason,
-            filter.parked,
-            i64::from(limit),
-            filter.among(),
-            filter.after,
-            filter.region,
-            filter.ready,
-            &keys,
-            &values
-        )
-        .fetch_all(&self.connections)
-        .await?)
-    }
-
     /// How long the longest waiting row has been due without anybody working on it: of the
     /// next 10,000 of each region, in the order in which they are claimed.
     ///
@@ -322,27 +237,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
-        Ok(!retry(&self.connections, &[external_id.to_owned()]).await?.is_empty())
-    }
-
-    /// The keys of every parked tenant, or of those parked for one reason.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn parked(&self, reason: Option<&str>) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"
-            -- tenants.parked
-            SELECT external_id
-              FROM tenantd.tenants
-             WHERE parked_reason IS NOT NULL AND ($1::text IS NULL OR parked_reason = $1)
-             ORDER BY external_id
-            "#,
-            reason
-        )
-        .fetch_all(&self.connections)
-        .await?)
+        retry(&self.connections, external_id).await
     }
 
     /// Lets every repair of a tenant through and makes it due, under the caller's lease:
@@ -401,36 +296,36 @@ pub(super) async fn status_of<'c>(
     .await?)
 }
 
-/// [`Store::retry`] of one or of many, in a transaction or alone. Returns for whom there was
-/// something to do.
-pub(super) async fn retry<'c>(
-    executor: impl PgExecutor<'c>,
-    external_ids: &[String],
-) -> Result<Vec<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar!(
+/// [`Store::retry`], in a transaction or alone.
+pub(super) async fn retry<'c>(executor: impl PgExecutor<'c>, external_id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
         r#"
         -- tenants.retry
-        UPDATE tenantd.tenants
-           SET generation = generation + 1,
-               parked_reason = NULL,
-               wait_reason = NULL,
-               message = NULL,
-               reason_since = tenantd.clock(),
-               failures = 0,
-               progress_at = tenantd.clock(),
-               proof_refused_at = NULL,
-               client_missing_at = NULL,
-               is_minted_afresh = false,
-               backoff_at = NULL,
-               updated_at = tenantd.clock()
-         WHERE external_id = ANY ($1)
-           AND lease_holder IS NULL
-           AND (parked_reason IS NOT NULL
-                OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
-        RETURNING tenant_id
+        WITH retried AS (
+            UPDATE tenantd.tenants
+               SET generation = generation + 1,
+                   parked_reason = NULL,
+                   wait_reason = NULL,
+                   message = NULL,
+                   reason_since = tenantd.clock(),
+                   failures = 0,
+                   progress_at = tenantd.clock(),
+                   proof_refused_at = NULL,
+                   client_missing_at = NULL,
+                   is_minted_afresh = false,
+                   backoff_at = NULL,
+                   updated_at = tenantd.clock()
+             WHERE external_id = $1
+               AND lease_holder IS NULL
+               AND (parked_reason IS NOT NULL
+                    OR (due_at > tenantd.clock() OR due_at IS NULL AND paused_at IS NOT NULL) AND (phase NOT IN ('ready', 'removed') OR wait_reason IS NOT NULL))
+            RETURNING tenant_id
+        )
+        SELECT count(*) AS "retried!" FROM retried
         "#,
-        external_ids
+        external_id
     )
-    .fetch_all(executor)
-    .await?)
+    .fetch_one(executor)
+    .await?;
+    Ok(done.retried == 1)
 }

@@ -5,6 +5,7 @@
 //! asks while the first is under way waits for it. What is refused changes nothing and is not
 //! remembered.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,13 +14,19 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::connections::Link;
+use super::filter;
 use super::owner::{self, lock};
 use super::pauses::{self, End};
 use super::tenants::{self, Status};
 use super::{Store, StoreError, interval};
+use crate::domain::filter::Filter;
+use crate::domain::ids::TenantId;
 
 /// How long a key is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// Most tenants of one request.
+pub const MOST_AT_ONCE: u32 = 500;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -54,6 +61,41 @@ impl Verb {
     }
 }
 
+/// What is to be done, whoever to.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// What.
+    pub verb: Verb,
+    /// Of a pause: when it ends.
+    pub end: End,
+    /// Why, in words of whoever asks.
+    pub reason: &'a str,
+    /// Who asks, and by what way.
+    pub by: &'a str,
+}
+
+/// Whom it is to be done to.
+#[derive(Debug, Clone, Copy)]
+pub enum Whom<'a> {
+    /// The tenant of this key.
+    One(&'a str),
+    /// Those who match, as many as were seen.
+    All(&'a Matching<'a>),
+}
+
+/// Those who match a filter, behind a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Matching<'a> {
+    /// Who.
+    pub filter: &'a Filter,
+    /// Behind this key of the pipeline's.
+    pub after: &'a str,
+    /// How many the caller has seen there.
+    pub expect: u64,
+    /// How a key is told as the place where it goes on.
+    pub cursor: fn(&str) -> String,
+}
+
 /// What somebody asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
@@ -61,18 +103,12 @@ pub struct Order<'a> {
     pub key: &'a str,
     /// A digest of what is asked for, and by whom: what the key stands for.
     pub request: [u8; 32],
-    /// Of which tenant.
-    pub external_id: &'a str,
+    /// Of whom.
+    pub whom: Whom<'a>,
     /// What is to be done.
-    pub verb: Verb,
-    /// Of a pause: when it ends.
-    pub end: End,
+    pub task: Task<'a>,
     /// When it is asked for.
     pub now: DateTime<Utc>,
-    /// Why, in words of whoever asks.
-    pub reason: &'a str,
-    /// Who asks.
-    pub by: &'a str,
 }
 
 /// What came of it.
@@ -88,6 +124,50 @@ pub struct Deed {
     pub tenant: Status,
 }
 
+/// What came of it where it was asked of all who match.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Deeds {
+    /// What was asked for.
+    pub verb: Verb,
+    /// To how many it was done.
+    pub done: u64,
+    /// With how many there was nothing to do.
+    pub unchanged: u64,
+    /// To whom it cannot be done: they have no secret, or are to have none.
+    pub refused: Vec<String>,
+    /// How many were left for another time.
+    pub left: u64,
+    /// Where they begin: what to give as `cursor` then.
+    pub next_cursor: Option<String>,
+}
+
+/// What was done to some of those who match.
+#[derive(Debug, Clone, Default)]
+pub struct Slice {
+    /// To how many it was done.
+    pub done: u64,
+    /// With how many there was nothing to do, or who changed meanwhile.
+    pub unchanged: u64,
+    /// To whom it cannot be done.
+    pub refused: Vec<String>,
+    /// The last key; none behind the last tenant.
+    pub last: Option<String>,
+}
+
+impl Slice {
+    /// How many were looked at.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.done + self.unchanged + u64::try_from(self.refused.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether nobody was there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+}
+
 /// How an order ended.
 #[derive(Debug)]
 pub enum Carried {
@@ -101,6 +181,8 @@ pub enum Carried {
     OtherRequest,
     /// It cannot be done to this tenant.
     Impossible(Box<Status>),
+    /// So many match now, and not as many as were seen.
+    Differs(u64),
 }
 
 impl Store {
@@ -111,21 +193,46 @@ impl Store {
     /// [`StoreError::Driver`]; whether it was carried out is then for the key to tell.
     pub async fn carry_out(&self, order: &Order<'_>) -> Result<Carried, StoreError> {
         let mut transaction = self.connections.begin().await?;
-        if !keep_key(&mut transaction, order.key, &order.request).await? {
-            let answered = answer(&mut transaction, order.key, &order.request).await?;
-            transaction.commit().await?;
-            return Ok(answered.map_or(Carried::OtherRequest, Carried::Out));
+        let carried = self.carried(&mut transaction, order).await?;
+        // The key goes with what was refused.
+        match &carried {
+            Carried::Out(_) => transaction.commit().await?,
+            Carried::UnknownTenant
+            | Carried::Past
+            | Carried::OtherRequest
+            | Carried::Impossible(_)
+            | Carried::Differs(_) => transaction.rollback().await?,
         }
-        // What is not committed from here on takes the key with it. Whoever asks again once the pause is
-        // over was answered above.
-        if matches!(order.end, End::At(until) if until <= order.now) {
+        Ok(carried)
+    }
+
+    async fn carried(&self, link: &mut Link, order: &Order<'_>) -> Result<Carried, StoreError> {
+        if !keep_key(link, order).await? {
+            return Ok(answer(link, order).await?.map_or(Carried::OtherRequest, Carried::Out));
+        }
+        // Whoever asks again once the pause is over was answered above.
+        if order.task.end.is_past(order.now) {
             return Ok(Carried::Past);
         }
-        let Some(row) = lock(&mut transaction, order.external_id).await? else {
-            return Ok(Carried::UnknownTenant);
+        let told = match order.whom {
+            Whom::One(external_id) => self.to_one(link, external_id, &order.task).await?,
+            Whom::All(matching) => self.to_all(link, matching, &order.task).await?,
         };
-        let did = act(&mut transaction, order).await?;
-        let Some(tenant) = tenants::status_of(&mut *transaction, order.external_id).await? else {
+        if let Carried::Out(told) = &told {
+            keep_answer(link, order, told).await?;
+        }
+        Ok(told)
+    }
+
+    async fn to_one(
+        &self,
+        link: &mut Link,
+        external_id: &str,
+        task: &Task<'_>,
+    ) -> Result<Carried, StoreError> {
+        let Some(row) = lock(link, external_id).await? else { return Ok(Carried::UnknownTenant) };
+        let did = self.act(link, external_id, row.tenant, task).await?;
+        let Some(tenant) = tenants::status_of(link, external_id).await? else {
             return Ok(Carried::UnknownTenant);
         };
         let (done, version) = match did {
@@ -133,16 +240,92 @@ impl Store {
             Did::Nothing => (false, None),
             Did::Impossible => return Ok(Carried::Impossible(Box::new(tenant))),
         };
-        if done {
-            let message = format!("{}; asked for by {} over HTTP", order.reason, order.by);
-            self.record_in(&mut *transaction, row.tenant, order.verb.as_str(), &message).await?;
+        Ok(Carried::Out(told(&Deed { verb: task.verb, done, version, tenant })))
+    }
+
+    async fn to_all(
+        &self,
+        link: &mut Link,
+        of: &Matching<'_>,
+        task: &Task<'_>,
+    ) -> Result<Carried, StoreError> {
+        let count = filter::count(&mut *link, of.filter, of.after).await?;
+        if count != of.expect {
+            return Ok(Carried::Differs(count));
         }
-        let deed = Deed { verb: order.verb, done, version, tenant };
-        // Only a map whose keys are no texts fails.
-        let told = serde_json::to_value(&deed).unwrap_or_else(|error| unreachable!("{error}"));
-        keep_answer(&mut transaction, order.key, &told).await?;
+        let slice = self.slice(link, of.filter, of.after, MOST_AT_ONCE, task).await?;
+        let left = count.saturating_sub(slice.len());
+        Ok(Carried::Out(told(&Deeds {
+            verb: task.verb,
+            done: slice.done,
+            unchanged: slice.unchanged,
+            refused: slice.refused,
+            left,
+            next_cursor: slice.last.filter(|_| left > 0).map(|last| (of.cursor)(&last)),
+        })))
+    }
+
+    /// Does something to the first `most` of those who match behind a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`]; nothing of it was done then, unless the commit's own answer was lost.
+    pub async fn act_on_matching(
+        &self,
+        filter: &Filter,
+        after: &str,
+        most: u32,
+        task: &Task<'_>,
+    ) -> Result<Slice, StoreError> {
+        let mut transaction = self.connections.begin().await?;
+        let slice = self.slice(&mut transaction, filter, after, most, task).await?;
         transaction.commit().await?;
-        Ok(Carried::Out(told))
+        Ok(slice)
+    }
+
+    /// Whoever changed until its row was locked, and matches no longer, is passed by.
+    async fn slice(
+        &self,
+        link: &mut Link,
+        filter: &Filter,
+        after: &str,
+        most: u32,
+        task: &Task<'_>,
+    ) -> Result<Slice, StoreError> {
+        let keys = filter::keys(&mut *link, filter, after, most).await?;
+        let rows = lock_all(link, &keys).await?;
+        let still: HashSet<String> =
+            filter::keys(&mut *link, filter, after, most).await?.into_iter().collect();
+        let mut slice = Slice::default();
+        for external_id in keys {
+            let did = match rows.get(&external_id).filter(|_| still.contains(&external_id)) {
+                Some(tenant) => self.act(link, &external_id, *tenant, task).await?,
+                None => Did::Nothing,
+            };
+            match did {
+                Did::Done(_) => slice.done += 1,
+                Did::Nothing => slice.unchanged += 1,
+                Did::Impossible => slice.refused.push(external_id.clone()),
+            }
+            slice.last = Some(external_id);
+        }
+        Ok(slice)
+    }
+
+    /// Acts on a locked row, with its line in the history.
+    async fn act(
+        &self,
+        link: &mut Link,
+        external_id: &str,
+        tenant: TenantId,
+        task: &Task<'_>,
+    ) -> Result<Did, StoreError> {
+        let did = act(link, external_id, task).await?;
+        if let Did::Done(_) = did {
+            let message = format!("{}; asked for by {}", task.reason, task.by);
+            self.record_in(&mut *link, tenant, task.verb.as_str(), &message).await?;
+        }
+        Ok(did)
     }
 
     /// Forgets keys that nobody asks with any more; returns how many.
@@ -170,12 +353,11 @@ enum Did {
     Impossible,
 }
 
-async fn act(link: &mut Link, order: &Order<'_>) -> Result<Did, StoreError> {
-    let id = order.external_id;
+async fn act(link: &mut Link, id: &str, task: &Task<'_>) -> Result<Did, StoreError> {
     let was = |is: bool| if is { Did::Done(None) } else { Did::Nothing };
-    Ok(match order.verb {
-        Verb::Retry => was(!tenants::retry(link, &[id.to_owned()]).await?.is_empty()),
-        Verb::Pause => was(pauses::pause(link, id, order.reason, order.end).await?),
+    Ok(match task.verb {
+        Verb::Retry => was(tenants::retry(link, id).await?),
+        Verb::Pause => was(pauses::pause(link, id, task.reason, task.end).await?),
         Verb::Resume => was(pauses::resume(link, id).await?),
         Verb::Rotate => match owner::rotate(link, id).await? {
             Some(version) => Did::Done(Some(version)),
@@ -185,8 +367,27 @@ async fn act(link: &mut Link, order: &Order<'_>) -> Result<Did, StoreError> {
     })
 }
 
+fn told(answer: &impl Serialize) -> Value {
+    // Only a map whose keys are no texts fails.
+    serde_json::to_value(answer).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Locks rows in the order of their keys, so that two who do wait for each other in turn.
+async fn lock_all(link: &mut Link, keys: &[String]) -> Result<HashMap<String, TenantId>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        -- tenants.lock_all
+        SELECT external_id, tenant_id FROM tenantd.tenants WHERE external_id = ANY ($1) ORDER BY external_id FOR UPDATE
+        "#,
+        keys
+    )
+    .fetch_all(link)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.external_id, TenantId(row.tenant_id))).collect())
+}
+
 /// Whether the key is new. Waits for whoever has it in hand.
-pub(super) async fn keep_key(link: &mut Link, key: &str, request: &[u8; 32]) -> Result<bool, StoreError> {
+async fn keep_key(link: &mut Link, order: &Order<'_>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         r#"
         -- idempotency_keys.keep
@@ -194,21 +395,21 @@ pub(super) async fn keep_key(link: &mut Link, key: &str, request: &[u8; 32]) -> 
         VALUES ($1, $2, 'null')
         ON CONFLICT DO NOTHING
         "#,
-        key,
-        request
+        order.key,
+        &order.request
     )
     .execute(link)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn keep_answer(link: &mut Link, key: &str, told: &Value) -> Result<(), StoreError> {
+async fn keep_answer(link: &mut Link, order: &Order<'_>, told: &Value) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
         -- idempotency_keys.answer
         UPDATE tenantd.idempotency_keys SET answer = $2 WHERE idempotency_key = $1
         "#,
-        key,
+        order.key,
         told
     )
     .execute(link)
@@ -218,18 +419,14 @@ pub(super) async fn keep_answer(link: &mut Link, key: &str, told: &Value) -> Res
 }
 
 /// What was answered before; `None` where the key stands for something else.
-pub(super) async fn answer(
-    link: &mut Link,
-    key: &str,
-    request: &[u8; 32],
-) -> Result<Option<Value>, StoreError> {
+async fn answer(link: &mut Link, order: &Order<'_>) -> Result<Option<Value>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"
         -- idempotency_keys.answered
         SELECT answer FROM tenantd.idempotency_keys WHERE idempotency_key = $1 AND request = $2
         "#,
-        key,
-        request
+        order.key,
+        &order.request
     )
     .fetch_optional(link)
     .await?)

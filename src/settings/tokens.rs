@@ -13,6 +13,8 @@ use super::{parse, secrets};
 
 /// What a name of a token has at most.
 const LONGEST_NAME: usize = 64;
+/// What can be guessed is no token.
+const SHORTEST: usize = 16;
 
 /// A file that holds a token.
 #[derive(Debug, Clone)]
@@ -71,6 +73,10 @@ fn named(line: &str) -> Result<NamedToken, Misfit> {
         let problem = "holds a token that does not fit into an HTTP header";
         return Err(Misfit::new(problem, "use letters and digits, without spaces"));
     }
+    if token.len() < SHORTEST {
+        let problem = format!("holds a token of less than {SHORTEST} characters, which can be guessed");
+        return Err(Misfit::new(problem, "make one with `openssl rand -hex 32`"));
+    }
     let is_plain = |name: &str| {
         name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
     };
@@ -89,14 +95,23 @@ mod tests {
 
     #[test]
     fn a_line_is_a_token_and_may_say_whose_it_is() {
-        for (line, name, token) in
-            [("s3cret", None, "s3cret"), ("alice s3cret", Some("alice"), "s3cret"), ("a:b", None, "a:b")]
-        {
+        for (line, name, token) in [
+            ("s3cret-of-16-chr", None, "s3cret-of-16-chr"),
+            ("alice s3cret-of-16-chr", Some("alice"), "s3cret-of-16-chr"),
+            ("a:b-of-16-letter", None, "a:b-of-16-letter"),
+        ] {
             let read = named(line).unwrap();
 
             assert_eq!((read.name.as_deref(), read.token.expose_secret()), (name, token), "{line:?}");
         }
-        for line in ["three words there", "alice  s3cret", "ali/ce s3cret", "s3cr\u{e9}t"] {
+        for line in [
+            "three words there",
+            "alice  s3cret-of-16-chr",
+            "ali/ce s3cret-of-16-chr",
+            "s3cr\u{e9}t-of-sixteen",
+            "s3cret-of-15-ch",
+            "alice s3cret-of-15-ch",
+        ] {
             assert!(named(line).is_err(), "{line:?}");
         }
     }

@@ -124,7 +124,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         )
     })?;
     let address = listener.local_addr()?;
-    tracing::info!(%address, "http://{address} serves /status, /healthz, /readyz, /metrics and /api/v1");
+    tracing::info!(%address, "http://{address} serves /healthz, /readyz, /metrics, /api/v1 and /status");
     Ok(listener)
 }
 

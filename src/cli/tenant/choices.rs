@@ -3,7 +3,6 @@
 use clap::builder::PossibleValuesParser;
 
 use crate::answers::choices;
-use crate::domain::reason::ParkReason;
 
 pub(super) fn phases() -> PossibleValuesParser {
     PossibleValuesParser::new(choices::phases())
@@ -11,8 +10,4 @@ pub(super) fn phases() -> PossibleValuesParser {
 
 pub(super) fn reasons() -> PossibleValuesParser {
     PossibleValuesParser::new(choices::reasons())
-}
-
-pub(super) fn park_reasons() -> PossibleValuesParser {
-    PossibleValuesParser::new(ParkReason::ALL.map(ParkReason::as_str))
 }

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
+use super::matching::{MatchingArg, keys};
 use super::named::{not_done, target};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
@@ -30,11 +31,16 @@ Examples:
   tenantd tenant drift --all --repair")]
 pub(in crate::cli) struct DriftArgs {
     /// The tenants, by the pipeline's keys
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "EXTERNAL_ID")]
+    #[arg(required_unless_present_any = ["all", "filter"], conflicts_with_all = ["all", "filter"], value_name = "EXTERNAL_ID")]
     external_ids: Vec<String>,
     /// Every tenant that was ready before
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filter")]
     all: bool,
+    #[command(flatten)]
+    matching: MatchingArg,
+    /// With --filter and --repair: yes, all who match
+    #[arg(long, requires = "filter")]
+    yes: bool,
     /// Have the daemon mend what it can; exits with 0 when that is all there is
     #[arg(long)]
     repair: bool,
@@ -96,8 +102,13 @@ async fn targets(args: &DriftArgs, store: &Store) -> anyhow::Result<(Vec<Target>
         let all = store.targets(&[Phase::Ready, Phase::Rotating, Phase::Proving]).await?;
         return Ok((all, None));
     }
+    // Whoever only looks need not be asked.
+    let matching = match args.matching.read()? {
+        Some(filter) => keys(store, &filter, "repair", args.yes || !args.repair).await?,
+        None => Vec::new(),
+    };
     let (mut targets, mut problem) = (Vec::new(), None);
-    for external_id in &args.external_ids {
+    for external_id in args.external_ids.iter().chain(&matching) {
         match target(store, external_id).await {
             Ok(target) => targets.push(target),
             Err(error) if error.is::<StoreError>() => return Err(error),

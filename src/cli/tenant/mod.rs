@@ -12,6 +12,7 @@ mod explain;
 mod forget;
 mod history;
 mod list;
+mod matching;
 mod named;
 mod pause;
 mod remove;
@@ -52,9 +53,9 @@ pub(super) enum TenantCommand {
     /// List and revoke the tokens issued on a tenant
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
-    /// Keep the daemon away from a tenant
+    /// Keep the daemon away from tenants
     Pause(pause::PauseArgs),
-    /// End a tenant's pause
+    /// End the pause of tenants
     Resume(pause::ResumeArgs),
     /// Ask for another secret, or go back to the previous one
     Rotate(rotate::RotateArgs),
@@ -80,7 +81,7 @@ pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Resu
         TenantCommand::Pause(args) => pause::pause(&args, &store).await,
         TenantCommand::Resume(args) => pause::resume(&args, &store).await,
         TenantCommand::Rotate(args) => rotate::run(args, source, &store).await,
-        TenantCommand::Remove(args) => remove::run(&args, &store).await,
+        TenantCommand::Remove(args) => remove::run(args, &store).await,
         TenantCommand::Forget(args) => forget::run(&args, &store).await,
     }
 }

@@ -5,31 +5,40 @@
 
 use clap::Args;
 
+use super::matching::{ToAll, Which, Why};
 use super::named::{for_each, one};
 use super::standing::{held_for, standing};
 use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::output;
 use crate::postgres::Store;
+use crate::postgres::pauses::End;
 use crate::postgres::tenants::Status;
+use crate::postgres::verbs::Verb;
 
 /// Consumers lose the credential at once. The daemon then deletes the client, its tokens
 /// and its bot user in Qlik and shreds its secrets, as the removal budget allows.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: tenantd tenant remove customer-42 --yes")]
 pub(in crate::cli) struct RemoveArgs {
-    /// The tenants, by the pipeline's keys
-    #[arg(required = true, value_name = "EXTERNAL_ID")]
-    external_ids: Vec<String>,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    why: Why,
     /// Yes, delete them
     #[arg(long)]
     yes: bool,
 }
 
-pub(super) async fn run(args: &RemoveArgs, store: &Store) -> anyhow::Result<Code> {
-    if !args.yes {
-        return Err(warning(&args.external_ids, store).await?.into());
+pub(super) async fn run(args: RemoveArgs, store: &Store) -> anyhow::Result<Code> {
+    if let Some(filter) = args.which.matching.read()? {
+        let reason = args.why.reason.as_deref().unwrap_or_default();
+        return ToAll { verb: Verb::Remove, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
     }
-    for_each(&args.external_ids, async |id| remove(store, id).await).await
+    let external_ids = &args.which.external_ids;
+    if !args.yes {
+        return Err(warning(external_ids, store).await?.into());
+    }
+    for_each(external_ids, async |id| remove(store, id).await).await
 }
 
 async fn warning(external_ids: &[String], store: &Store) -> anyhow::Result<Unconfirmed> {

@@ -3,13 +3,15 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::choices::park_reasons;
+use super::matching::{ToAll, Which, Why};
 use super::named::{for_each, one};
 use super::standing::{removal_waits_for, standing};
 use crate::cli::exit::Code;
 use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::postgres::Store;
+use crate::postgres::pauses::End;
+use crate::postgres::verbs::Verb;
 
 /// The tenant is due at once and its patience starts anew. Harmless where there
 /// is nothing to do.
@@ -17,33 +19,33 @@ use crate::postgres::Store;
 #[command(after_help = "\
 Examples:
   tenantd tenant retry customer-42
-  tenantd tenant retry --all-parked --reason CredentialRefused
+  tenantd tenant retry --filter 'parked:yes reason:CredentialRefused' --reason 'mended'
   tenantd tenant retry --recreate customer-42")]
 pub(in crate::cli) struct RetryArgs {
-    /// The tenants, by the pipeline's keys
-    #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked", value_name = "EXTERNAL_ID")]
-    external_ids: Vec<String>,
-    /// Every tenant that is parked
-    #[arg(long)]
-    all_parked: bool,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    why: Why,
+    /// With --filter: yes, all who match
+    #[arg(long, requires = "filter")]
+    yes: bool,
     /// Have another client made where somebody deleted ours: only for tenants parked as
     /// `ClientMissing`. The new client has another id; every secret of the old one is shredded
-    #[arg(long, conflicts_with = "all_parked")]
+    #[arg(long, conflicts_with = "filter")]
     recreate: bool,
-    /// With --all-parked: only those parked for this reason
-    #[arg(long, requires = "all_parked", value_parser = park_reasons(), hide_possible_values = true)]
-    reason: Option<String>,
 }
 
 pub(super) async fn run(args: RetryArgs, store: &Store) -> anyhow::Result<Code> {
-    if args.all_parked {
-        return all_parked(store, args.reason.as_deref()).await;
+    if let Some(filter) = args.which.matching.read()? {
+        let reason = args.why.reason.as_deref().unwrap_or_default();
+        return ToAll { verb: Verb::Retry, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
     }
+    let external_ids = &args.which.external_ids;
     if args.recreate {
         let asked = os_user();
-        return for_each(&args.external_ids, async |id| recreate(store, id, &asked).await).await;
+        return for_each(external_ids, async |id| recreate(store, id, &asked).await).await;
     }
-    for_each(&args.external_ids, async |id| retry(store, id).await).await
+    for_each(external_ids, async |id| retry(store, id).await).await
 }
 
 async fn retry(store: &Store, external_id: &str) -> anyhow::Result<()> {
@@ -71,15 +73,4 @@ async fn recreate(store: &Store, external_id: &str, asked: &str) -> anyhow::Resu
     Ok(output::line(&format!(
         "{external_id} gets another client, with another id, unless a look finds one of ours; `tenantd tenant wait {external_id}` waits for it"
     ))?)
-}
-
-async fn all_parked(store: &Store, reason: Option<&str>) -> anyhow::Result<Code> {
-    let mut retried = 0;
-    for external_id in store.parked(reason).await? {
-        if store.retry(&external_id).await? {
-            retried += 1;
-        }
-    }
-    output::line(&format!("{} due at once", output::count(retried, "tenant")))?;
-    Ok(Code::Done)
 }

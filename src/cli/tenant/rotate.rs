@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::matching::{ToAll, Which, Why};
 use super::named::{for_each, one};
 use super::standing::standing;
 use super::wait::{self, Wanted};
@@ -16,23 +17,30 @@ use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format};
 use crate::cli::source::Source;
 use crate::postgres::Store;
+use crate::postgres::pauses::End;
 use crate::postgres::rollback::{Rollback, Versions};
+use crate::postgres::verbs::Verb;
 
 /// Same as `UPDATE tenantd.tenants SET desired_version = desired_version + 1`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tenantd tenant rotate customer-42 --wait
+  tenantd tenant rotate --filter 'ready:yes label.team:a' --reason 'leaked backup'
   tenantd tenant rotate --rollback customer-42")]
 pub(in crate::cli) struct RotateArgs {
-    /// The tenants, by the pipeline's keys
-    #[arg(required = true, value_name = "EXTERNAL_ID")]
-    external_ids: Vec<String>,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    why: Why,
+    /// With --filter: yes, all who match
+    #[arg(long, requires = "filter")]
+    yes: bool,
     /// Make the previous secret the current one again, under the next version, while it lives
-    #[arg(long, conflicts_with = "wait")]
+    #[arg(long, conflicts_with_all = ["wait", "filter"])]
     rollback: bool,
     /// Wait until the new versions serve, as `tenantd tenant wait --version` does
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filter")]
     wait: bool,
     /// With --wait: give up after this long
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "DURATION")]
@@ -40,13 +48,18 @@ pub(in crate::cli) struct RotateArgs {
 }
 
 pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> anyhow::Result<Code> {
+    if let Some(filter) = args.which.matching.read()? {
+        let reason = args.why.reason.as_deref().unwrap_or_default();
+        return ToAll { verb: Verb::Rotate, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
+    }
+    let external_ids = &args.which.external_ids;
     if args.rollback {
         let overlap = source.layered()?.rotation()?.overlap;
         let asked = os_user();
-        return for_each(&args.external_ids, async |id| roll_back(store, id, overlap, &asked).await).await;
+        return for_each(external_ids, async |id| roll_back(store, id, overlap, &asked).await).await;
     }
     let mut wanted = Vec::new();
-    let code = for_each(&args.external_ids, async |id| {
+    let code = for_each(external_ids, async |id| {
         wanted.push(rotate(store, id).await?);
         Ok(())
     })

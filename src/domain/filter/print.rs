@@ -6,7 +6,37 @@ use std::fmt;
 
 use chrono::SecondsFormat;
 
-use super::{About, Filter, Since, Term, Wanted, span};
+use super::span;
+use super::term::{About, Filter, Since, Term, Wanted};
+
+impl Filter {
+    /// The same without the terms that begin with this key, such as `phase` or `label.team`.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.terms.retain(|term| term.key().as_deref() != Some(key));
+        self
+    }
+}
+
+impl Term {
+    /// Its key as it is typed; a word has none.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        Some(match &self.about {
+            About::Word(_) => return None,
+            About::Phase(_) => "phase".to_owned(),
+            About::Reason(_) => "reason".to_owned(),
+            About::Region(_) => "region".to_owned(),
+            About::Host(_) => "host".to_owned(),
+            About::Profile(_) => "profile".to_owned(),
+            About::Label(key, _) => format!("label.{}", label_key(key)),
+            About::Ready(_) => "ready".to_owned(),
+            About::Parked(_) => "parked".to_owned(),
+            About::Paused(_) => "paused".to_owned(),
+            About::Since(_) => "since".to_owned(),
+        })
+    }
+}
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +73,7 @@ fn values(about: &About) -> String {
 }
 
 /// The key of a label, as it stands behind `label.`.
-pub(super) fn label_key(key: &str) -> String {
+fn label_key(key: &str) -> String {
     quoted_if(key, key.is_empty() || key.contains(|c: char| c == ':' || c == '"' || c.is_whitespace()))
 }
 

@@ -5,7 +5,9 @@
 
 use chrono::{DateTime, Datelike};
 
-use super::{About, Fault, Filter, KEYS, MOST_CHARACTERS, MOST_TERMS, Since, Term, Wanted, print, span};
+use super::fault::Fault;
+use super::term::{About, Filter, KEYS, MOST_CHARACTERS, MOST_TERMS, Since, Term, Wanted};
+use super::{print, span};
 use crate::domain::choices::{phases, reasons};
 use crate::domain::nearest::nearest;
 use crate::domain::phase::Phase;
@@ -32,7 +34,18 @@ struct Reader {
     at: usize,
 }
 
-pub(super) fn filter(text: &str) -> Result<Filter, Fault> {
+impl Filter {
+    /// Reads a text.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`], the first one.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        filter(text)
+    }
+}
+
+fn filter(text: &str) -> Result<Filter, Fault> {
     let mut reader = Reader { chars: text.chars().collect(), at: 0 };
     reader.is_readable()?;
     let mut filter = Filter::default();

@@ -1,8 +1,12 @@
 //! What a filter means, what it prints, and each thing that may be wrong with one.
 
+use std::time::Duration;
+
+use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::phase::Phase;
 
 fn read(text: &str) -> Filter {
     Filter::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))

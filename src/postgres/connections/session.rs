@@ -48,10 +48,16 @@ const WORK: [(&str, &str); 11] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "20s"),
 ];
-const COMMAND: [(&str, &str); 2] = [(MARK, "command"), ("default_transaction_isolation", "read committed")];
-/// What is asked over HTTP differs from page to page. The server gives it up when we do.
-const API: [(&str, &str); 6] = [
+/// What is asked by hand or over HTTP differs each time, and so do the plans.
+const COMMAND: [(&str, &str); 3] = [
+    (MARK, "command"),
+    ("default_transaction_isolation", "read committed"),
+    ("plan_cache_mode", "force_custom_plan"),
+];
+/// The server gives it up when we do.
+const API: [(&str, &str); 7] = [
     (MARK, "api"),
+    ("plan_cache_mode", "force_custom_plan"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),

@@ -363,8 +363,10 @@ fn a_port_that_others_reach_asks_for_a_token() {
 #[test]
 fn the_two_tokens_differ() {
     let scratch = Scratch::new("same");
-    let (looks, acts) =
-        (scratch.private_file("looks", "s3cret\n"), scratch.private_file("acts", "alice s3cret\n"));
+    let (looks, acts) = (
+        scratch.private_file("looks", "s3cret-of-16-chr\n"),
+        scratch.private_file("acts", "alice s3cret-of-16-chr\n"),
+    );
 
     let fault = fault_of(&format!("[http]\ntoken_file = {looks:?}\nact_token_file = {acts:?}"));
 

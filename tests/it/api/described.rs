@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenantd::api::{ROUTES, document};
 
 use super::{ACTS, Served};
@@ -69,13 +69,19 @@ async fn answers_have_what_is_described_and_no_field_more() {
     let told = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
 
     let page = served.get("/tenants").await.json();
-    let (fleet, problem) = (served.get("/fleet").await.json(), served.get("/tenants?x=1").await.json());
+    let (fleet, problem) =
+        (served.get("/fleet").await.json(), served.get("/tenants?filter=x:1").await.json());
+    let differs = json!({"filter": "", "expect": 2, "reason": "x"});
+    let differs = served.act_on_all("pause", "k", &differs).await.json();
+    let deeds = json!({"filter": "", "expect": 1, "reason": "x"});
+    let deeds = served.act_on_all("pause", "k", &deeds).await.json();
 
     assert_eq!(told(&page), fields("Page"));
     assert_eq!(told(&page["tenants"][0]), fields("Status"));
     assert_eq!(told(&fleet), fields("FleetStatus"));
     assert_eq!(told(&fleet["budgets"][0]), fields("HourlyBudget"));
-    assert_eq!(told(&problem), fields("Problem"));
+    assert_eq!(told(&deeds), fields("Deeds"));
+    assert_eq!(told(&problem).union(&told(&differs)).cloned().collect::<BTreeSet<_>>(), fields("Problem"));
 }
 
 #[test]

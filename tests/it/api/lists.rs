@@ -1,6 +1,7 @@
 //! Lists: filters, and pages that neither repeat nor pass by.
 
 use serde_json::Value;
+use tenantd::domain::filter::Filter;
 
 use super::Served;
 
@@ -42,6 +43,65 @@ async fn the_last_page_has_no_cursor_and_an_exact_one_neither() {
     assert!(cut["next_cursor"].is_string(), "{cut}");
 }
 
+/// Filters, and who of the five below has all that they ask for.
+const FILTERS: [(&str, &[&str]); 55] = [
+    ("", &["early", "gone", "parked", "ready", "repair"]),
+    ("phase:ready", &["ready", "repair"]),
+    ("-phase:ready", &["early", "gone", "parked"]),
+    ("phase:ready,removed", &["gone", "ready", "repair"]),
+    ("phase:ready,removed -phase:ready", &["gone"]),
+    ("phase:ready phase:removed", &[]),
+    ("phase:removed", &["gone"]),
+    ("reason:Paused", &["early"]),
+    ("reason:Removed", &["gone"]),
+    ("reason:Removed,Rejected", &["gone", "parked"]),
+    ("-reason:Removed,Rejected", &["early", "ready", "repair"]),
+    ("reason:Rejected phase:pending", &["parked"]),
+    ("ready:yes", &["ready", "repair"]),
+    ("ready:no", &["early", "gone", "parked"]),
+    ("ready:no ready:yes", &[]),
+    ("ready:no -phase:removed", &["early", "parked"]),
+    ("parked:yes", &["parked", "repair"]),
+    ("parked:yes ready:yes", &["repair"]),
+    ("parked:yes ready:no", &["parked"]),
+    ("parked:no", &["early", "gone", "ready"]),
+    ("paused:yes", &["early"]),
+    ("paused:no parked:no", &["gone", "ready"]),
+    ("region:us", &["ready", "repair"]),
+    ("region:\"\"", &["early", "gone", "parked"]),
+    ("region:\"\",us -region:us", &["early", "gone", "parked"]),
+    ("region:eu", &[]),
+    ("label.team:a&b", &["early", "ready"]),
+    ("-label.team:a&b", &["gone", "parked", "repair"]),
+    ("label.team:a&b label.tier:1", &["ready"]),
+    ("label.team:a&b -label.tier:1", &["early"]),
+    ("label.team:*", &["early", "ready"]),
+    ("-label.team:* -label.on:true", &["gone", "repair"]),
+    ("label.tier:1.0,7", &["ready"]),
+    ("label.tier:\"1\"", &["ready"]),
+    ("label.team:a", &[]),
+    ("label.none:\"\"", &[]),
+    (r#"label."a \"b":"*""#, &["parked"]),
+    (r#"label."a \"b":"x\" || true""#, &[]),
+    ("label.l:y", &["parked"]),
+    ("label.on:true", &["parked"]),
+    ("since:50m", &["parked"]),
+    ("since:1m,", &[]),
+    ("-since:50m", &["early", "gone", "ready", "repair"]),
+    ("since:2001-01-01T00:00:00Z", &[]),
+    ("since:10s since:2h", &[]),
+    ("host:ready.us.qlikcloud.com,gone.us.qlikcloud.com", &["gone", "ready"]),
+    ("-host:ready.us.qlikcloud.com parked:no", &["early", "gone"]),
+    ("profile:default -profile:gold re", &["ready", "repair"]),
+    ("profile:gold", &[]),
+    ("re,par", &["parked", "ready", "repair"]),
+    ("re rep", &["repair"]),
+    ("-re", &["early", "gone", "parked"]),
+    ("re -ready.us", &["repair"]),
+    ("re -ready.us rep,x repair.us.q", &["repair"]),
+    ("%", &[]),
+];
+
 #[tokio::test]
 async fn a_filter_shows_those_that_have_all_that_was_asked_for() {
     let served = Served::new().await;
@@ -62,33 +122,67 @@ async fn a_filter_shows_those_that_have_all_that_was_asked_for() {
         )
         .await;
 
-    for (query, wanted) in [
-        ("", &["early", "gone", "parked", "ready", "repair"][..]),
-        ("?phase=ready", &["ready", "repair"]),
-        ("?phase=removed", &["gone"]),
-        ("?reason=NotBefore", &["early"]),
-        ("?reason=Removed", &["gone"]),
-        ("?reason=Rejected&phase=pending", &["parked"]),
-        ("?ready=true", &["ready", "repair"]),
-        ("?ready=false", &["early", "gone", "parked"]),
-        ("?parked=true", &["parked", "repair"]),
-        ("?parked=true&ready=true", &["repair"]),
-        ("?parked=true&ready=false", &["parked"]),
-        ("?parked=false", &["early", "gone", "ready"]),
-        ("?region=us", &["ready", "repair"]),
-        ("?region=", &["early", "gone", "parked"]),
-        ("?region=eu", &[]),
-        ("?label.team=a%26b", &["early", "ready"]),
-        ("?label.team=a%26b&label.tier=1", &["ready"]),
-        ("?label.team=a", &[]),
-        ("?label.none=", &[]),
-        ("?ready=false&label.team=a%26b&limit=1", &["early"]),
-    ] {
-        let page = served.get(&format!("/tenants{query}")).await;
+    served
+        .db
+        .write(
+            "UPDATE tenantd.tenants SET reason_since = now() - interval '1 hour' WHERE external_id = 'parked';
+             UPDATE tenantd.tenants SET paused_at = now(), pause_reason = 'x' WHERE external_id = 'early';
+             UPDATE tenantd.tenants SET labels = '{\"a \\\"b\": \"*\", \"l\": [\"x\", \"y\"], \"on\": true}' WHERE external_id = 'parked';",
+        )
+        .await;
 
-        assert_eq!(page.status, 200, "{query}: {page:?}");
-        assert_eq!(keys(&page.json()), wanted, "{query}");
+    for (filter, wanted) in FILTERS {
+        let encoded: String = form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+        let page = served.get(&format!("/tenants?filter={encoded}")).await;
+        if filter.ends_with(',') {
+            page.assert_problem(400, "bad-parameter", Some("filter"));
+            continue;
+        }
+
+        assert_eq!(page.status, 200, "{filter}: {page:?}");
+        assert_eq!(keys(&page.json()), wanted, "{filter}");
+        let counted = served.store().await.count(&Filter::parse(filter).unwrap()).await.unwrap();
+        assert_eq!(counted, u64::try_from(wanted.len()).unwrap(), "{filter}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_filter_is_told_with_its_place_and_what_would_be_right() {
+    let served = Served::new().await;
+
+    let reply = served.get("/tenants?filter=%C3%A9+phsae%3Aready").await;
+    let old = served.get("/tenants?phase=ready").await;
+
+    reply.assert_problem(400, "bad-parameter", Some("filter"));
+    let problem = reply.json();
+    assert_eq!(
+        (&problem["position"], &problem["word"]),
+        (&Value::from(2), &Value::from("phsae")),
+        "{problem}"
+    );
+    assert!(problem["expected"].as_str().unwrap().starts_with("did you mean phase? "), "{problem}");
+    old.assert_problem(400, "unknown-parameter", Some("phase"));
+    assert_eq!(old.json()["expected"], "one of filter, cursor, limit");
+}
+
+#[tokio::test]
+async fn a_page_of_large_tenants_is_short_and_the_next_one_goes_on() {
+    let served = Served::new().await;
+    let keys: Vec<String> = (0..100).map(|number| format!("t{number:03}")).collect();
+    served.given_tenants(keys.iter().map(String::as_str)).await;
+    served.db.write("UPDATE tenantd.tenants SET labels = jsonb_build_object('x', repeat('y', 16000))").await;
+    let (mut told, mut path) = (Vec::new(), "/tenants?limit=500".to_owned());
+
+    loop {
+        let reply = served.get(&path).await;
+        assert!(reply.body.len() < 1024 * 1024 + 100_000, "{}", reply.body.len());
+        let page = reply.json();
+        told.extend(self::keys(&page).into_iter().map(str::to_owned));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/tenants?limit=500&cursor={cursor}");
+    }
+
+    assert_eq!(told, keys);
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     /// What the file of the reading token would hold now.
     pub(crate) looks: Arc<Mutex<Result<String, String>>>,
+    /// Whose the acting token is now.
+    pub(crate) acting: Arc<Mutex<&'static str>>,
     _stop: DropGuard,
 }
 
@@ -93,8 +95,12 @@ impl Served {
             let looks = Arc::clone(&looks);
             TokenSource::new(move || looks.lock().unwrap().clone().map(|text| token(&text, None)))
         };
-        let acts = TokenSource::new(|| Ok(token(ACTS, Some("alice"))));
-        Self::behind(Door { looks: Some(source), acts: Some(acts) }, looks).await
+        let acting = Arc::new(Mutex::new("alice"));
+        let acts = {
+            let acting = Arc::clone(&acting);
+            TokenSource::new(move || Ok(token(ACTS, Some(*acting.lock().unwrap()))))
+        };
+        Self { acting, ..Self::behind(Door { looks: Some(source), acts: Some(acts) }, looks).await }
     }
 
     /// With no token at all.
@@ -121,7 +127,7 @@ impl Served {
             status: page::router(Page::new(page)),
         };
         tokio::spawn(http::serve(listener, pages, stop.clone()));
-        Self { db, address, looks, _stop: stop.drop_guard() }
+        Self { db, address, looks, acting: Arc::new(Mutex::new("")), _stop: stop.drop_guard() }
     }
 
     pub(crate) async fn given_tenants(&self, keys: impl IntoIterator<Item = &str>) {
@@ -145,7 +151,7 @@ impl Served {
         let asking = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             let request = format!(
-                "{first} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{lines}\r\n{body}",
+                "{first} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n{lines}\r\n{body}",
                 body.len()
             );
             stream.write_all(request.as_bytes()).await.unwrap();

@@ -12,8 +12,12 @@ impl Served {
     }
 
     async fn act_as(&self, token: &str, path: &str, lines: &str, body: &str) -> Reply {
+        self.act_at(token, &format!("/tenants/{path}"), lines, body).await
+    }
+
+    async fn act_at(&self, token: &str, path: &str, lines: &str, body: &str) -> Reply {
         let lines = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n{lines}");
-        self.ask(&format!("POST /api/v1/tenants/{path}"), &lines, body).await
+        self.ask(&format!("POST /api/v1{path}"), &lines, body).await
     }
 
     async fn texts(&self, query: &str) -> Vec<String> {
@@ -241,4 +245,150 @@ async fn keys_are_forgotten_after_a_day() {
     let pruned = served.store().await.prune_keys().await.unwrap();
 
     assert_eq!((pruned, served.keys().await), (1, vec!["young".to_owned()]));
+}
+
+/// Three who are parked for the same reason, and one that is not.
+async fn given_parked(served: &Served) {
+    served.given_tenants(["a", "b", "c", "d"]).await;
+    served
+        .db
+        .write("UPDATE tenantd.tenants SET parked_reason = 'NameTaken', message = 'x', due_at = NULL WHERE external_id < 'd'")
+        .await;
+}
+
+impl Served {
+    pub(super) async fn act_on_all(&self, verb: &str, key: &str, body: &Value) -> Reply {
+        self.act_at(
+            ACTS,
+            &format!("/verbs/{verb}"),
+            &format!("idempotency-key: {key}\r\n"),
+            &body.to_string(),
+        )
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_verb_is_done_once_to_all_who_match_and_in_the_history_of_each() {
+    let served = Served::new().await;
+    given_parked(&served).await;
+    let body = json!({"filter": "reason:NameTaken", "expect": 3, "reason": "ticket 1"});
+
+    let first = served.act_on_all("retry", "k", &body).await;
+    let again = served.act_on_all("retry", "k", &body).await;
+    // The same filter in other words.
+    let same = json!({"filter": "  reason:NameTaken,NameTaken ", "expect": 3, "reason": "ticket 1"});
+    let other_words = served.act_on_all("retry", "k", &same).await;
+
+    let told =
+        json!({"verb": "retry", "done": 3, "unchanged": 0, "refused": [], "left": 0, "next_cursor": null});
+    assert_eq!((first.status, first.json()), (200, told), "{first:?}");
+    assert_eq!((again.json(), other_words.json()), (first.json(), first.json()));
+    assert_eq!(served.history().await, ["retry: ticket 1; asked for by alice over HTTP"; 3]);
+    assert_eq!(served.get("/tenants?filter=parked:yes").await.json()["tenants"], json!([]));
+}
+
+#[tokio::test]
+async fn nothing_is_done_where_more_or_fewer_match_than_were_seen() {
+    let served = Served::new().await;
+    given_parked(&served).await;
+
+    for seen in [2, 4, 0] {
+        let body = json!({"filter": "parked:yes", "expect": seen, "reason": "x"});
+        let reply = served.act_on_all("remove", "k", &body).await;
+
+        reply.assert_problem(409, "count-differs", Some("expect"));
+        assert_eq!(reply.json()["count"], 3, "{reply:?}");
+    }
+    let none = served.act_on_all("remove", "k", &json!({"filter": "eu", "expect": 0, "reason": "x"})).await;
+
+    assert_eq!((none.status, &none.json()["done"]), (200, &json!(0)), "{none:?}");
+    assert!(served.history().await.is_empty());
+    assert_eq!(served.keys().await, ["k"]);
+}
+
+#[tokio::test]
+async fn those_to_whom_it_cannot_be_done_are_named_and_the_others_are_served() {
+    let served = Served::new().await;
+    served.given_ready("b").await;
+    served.given_tenants(["a"]).await;
+
+    let reply = served.act_on_all("rotate", "k", &json!({"filter": "", "expect": 2, "reason": "x"})).await;
+
+    assert_eq!((&reply.json()["done"], &reply.json()["refused"]), (&json!(1), &json!(["a"])), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_request_acts_on_so_many_and_tells_where_the_rest_begins() {
+    let served = Served::new().await;
+    let many = "INSERT INTO tenantd.tenants (external_id, host)
+                SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1, 620) AS n";
+    served.db.write(many).await;
+
+    let first =
+        served.act_on_all("pause", "k1", &json!({"filter": "t", "expect": 620, "reason": "x"})).await.json();
+    let cursor = &first["next_cursor"];
+    let rest = json!({"filter": "t", "expect": 120, "reason": "x", "cursor": cursor});
+    let second = served.act_on_all("pause", "k2", &rest).await.json();
+    let bad = json!({"filter": "t", "expect": 120, "reason": "x", "cursor": "!"});
+
+    assert_eq!((&first["done"], &first["left"]), (&json!(500), &json!(120)), "{first}");
+    assert_eq!(
+        (&second["done"], &second["left"], &second["next_cursor"]),
+        (&json!(120), &json!(0), &Value::Null)
+    );
+    assert_eq!(served.texts("SELECT count(*)::text FROM tenantd.attempts").await, ["620"]);
+    served.act_on_all("pause", "k3", &bad).await.assert_problem(400, "bad-body", Some("cursor"));
+}
+
+#[tokio::test]
+async fn a_filter_of_a_body_is_told_its_place_and_nobody_acts_without_the_right() {
+    let served = Served::new().await;
+    given_parked(&served).await;
+    let wrong = json!({"filter": "parked:yes phsae:ready", "expect": 3, "reason": "x"});
+    let right = json!({"filter": "parked:yes", "expect": 3, "reason": "x"});
+    let key = "idempotency-key: k\r\n";
+
+    let told = served.act_on_all("retry", "k", &wrong).await;
+    let looks = served.act_at(LOOKS, "/verbs/retry", key, &right.to_string()).await;
+    let unknown = served.act_on_all("destroy", "k", &right).await;
+    let silent =
+        served.act_on_all("retry", "k", &json!({"filter": "parked:yes", "expect": 3, "reason": " "})).await;
+    let blind = served.act_on_all("retry", "k", &json!({"filter": "parked:yes", "reason": "x"})).await;
+
+    told.assert_problem(400, "bad-body", Some("filter"));
+    assert_eq!((&told.json()["position"], &told.json()["word"]), (&json!(11), &json!("phsae")));
+    looks.assert_problem(403, "forbidden", None);
+    unknown.assert_problem(404, "not-found", Some("verb"));
+    silent.assert_problem(400, "bad-body", Some("reason"));
+    blind.assert_problem(400, "bad-body", Some("body"));
+    assert!(served.history().await.is_empty() && served.keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_its_callers_own() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+    let body = json!({"reason": "x"});
+    served.act("a/pause", "k", &body).await;
+
+    *served.acting.lock().unwrap() = "bob";
+
+    served.act("a/pause", "k", &body).await.assert_problem(422, "key-reused", Some("Idempotency-Key"));
+}
+
+#[tokio::test]
+async fn what_is_refused_keeps_its_connection() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+    let pids = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' ORDER BY 1";
+    served.act("a/rotate", "k0", &json!({"reason": "x"})).await.assert_problem(409, "impossible", None);
+    let before = served.texts(pids).await;
+
+    for number in 1..5 {
+        let reply = served.act("a/rotate", &format!("k{number}"), &json!({"reason": "x"})).await;
+        reply.assert_problem(409, "impossible", None);
+    }
+
+    assert_eq!(served.texts(pids).await, before);
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod explaining;
 mod extremes;
 mod faults;
+mod filters;
 mod fleet;
 mod hostile;
 mod keys;

@@ -2,9 +2,9 @@
 //! whose name reads as the reason.
 
 use sqlx::{AssertSqlSafe, PgPool};
+use tenantd::domain::filter::Filter;
 use tenantd::domain::ids::Holder;
 use tenantd::postgres::Store;
-use tenantd::postgres::tenants::Filter;
 use uuid::Uuid;
 
 use crate::support::postgres::connections;
@@ -149,7 +149,7 @@ async fn every_accepted_row_can_be_listed() {
         sqlx::raw_sql(AssertSqlSafe(insert)).execute(&db.pool).await.unwrap();
 
         store
-            .list(&Filter::default(), 100)
+            .list(&Filter::default(), "", 100)
             .await
             .unwrap_or_else(|error| panic!("{column} = {value}: {error}"));
         sqlx::raw_sql("TRUNCATE tenantd.tenants CASCADE").execute(&db.pool).await.unwrap();

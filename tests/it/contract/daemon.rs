@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use tenantd::domain::filter::Filter;
 use tenantd::domain::ids::RegionName;
 use tenantd::domain::machine::effect::EffectKind;
 use tenantd::ports::Clock;
 use tenantd::postgres::lease::Renewal;
+use tenantd::postgres::pauses::End;
 use tenantd::postgres::rights::Evidence;
-use tenantd::postgres::tenants::{Filter, NewTenant};
+use tenantd::postgres::tenants::NewTenant;
+use tenantd::postgres::verbs::{Task, Verb};
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan};
 
 use crate::support::rig::{BOT, LEASE, Rig, SETTLE};
@@ -170,12 +173,15 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     assert_eq!(store.right_is_back("us", "create").await.unwrap(), None);
 
     assert!(store.status("added").await.unwrap().is_some());
-    assert_eq!(store.list(&Filter::default(), 10).await.unwrap().len(), 1);
+    assert_eq!(store.list(&Filter::default(), "", 10).await.unwrap().len(), 1);
     assert_eq!(store.phases().await.unwrap().iter().map(|of| of.tenants).sum::<i64>(), 1);
     assert!(store.parked_reasons().await.unwrap().is_empty());
     store.fold_counts().await.unwrap();
     store.oldest_due().await.unwrap();
-    assert!(store.parked(None).await.unwrap().is_empty());
+    assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
+    assert_eq!(store.keys(&Filter::default(), "", 10).await.unwrap(), ["added"]);
+    let task = Task { verb: Verb::Resume, end: End::Open, reason: "why", by: "who" };
+    assert_eq!(store.act_on_matching(&Filter::default(), "", 10, &task).await.unwrap().unchanged, 1);
     assert!(!store.retry("nobody").await.unwrap());
     assert!(store.credential("added").await.unwrap().is_none());
     let steps = tenantd::postgres::schema::steps(store.connections()).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use tenantd::postgres::tenants::Filter;
+use tenantd::domain::filter::Filter;
 
 use super::{host_of, rig, work_due};
 use crate::support::rig::{Replica, Rig};
@@ -67,16 +67,16 @@ async fn assert_lists(rig: &Rig, replica: &Replica) {
             .into_iter()
             .flat_map(|parked| [None, Some(false), Some(true)].map(|ready| (parked, ready)))
         {
-            let filter = Filter {
-                phase: phase.map(str::to_owned),
-                reason: reason.map(str::to_owned),
-                parked: parked.then_some(true),
-                ready,
-                ..Filter::default()
-            };
+            let asked = [
+                phase.map(|phase| format!("phase:{phase}")),
+                reason.map(|reason| format!("reason:{reason}")),
+                parked.then(|| "parked:yes".to_owned()),
+                ready.map(|is| format!("ready:{}", if is { "yes" } else { "no" })),
+            ];
+            let filter = Filter::parse(&asked.into_iter().flatten().collect::<Vec<_>>().join(" ")).unwrap();
             let listed: Vec<_> = replica
                 .store
-                .list(&filter, 100)
+                .list(&filter, "", 100)
                 .await
                 .unwrap()
                 .into_iter()

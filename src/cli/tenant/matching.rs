@@ -1,0 +1,164 @@
+//! The tenants that a command was given by a filter: counted, asked about, and worked on in slices.
+//!
+//! The rules: **nobody acts on many before the count was shown and agreed to**, nor on more than
+//! were shown. A slice is one transaction, so that running a command again goes on where it ended.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::Args;
+
+use crate::cli::exit::{Code, NoFilter, Unconfirmed};
+use crate::cli::os_user::os_user;
+use crate::cli::output;
+use crate::cli::pause::reason;
+use crate::domain::filter::Filter;
+use crate::domain::text::plain;
+use crate::postgres::Store;
+use crate::postgres::pauses::End;
+use crate::postgres::verbs::{Task, Verb};
+
+/// Tenants of a transaction: daemons wait for its end.
+const SLICE: u64 = 100;
+/// Keys of a page, and of a warning.
+const PAGE: u32 = 1000;
+const NAMED: u32 = 10;
+
+/// The tenants, by their keys or by what they have in common.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// The tenants, by the pipeline's keys
+    #[arg(required_unless_present = "filter", conflicts_with = "filter", value_name = "EXTERNAL_ID")]
+    pub(super) external_ids: Vec<String>,
+    #[command(flatten)]
+    pub(super) matching: MatchingArg,
+}
+
+/// The tenant, or those who have something in common.
+#[derive(Debug, Args)]
+pub(super) struct OneOrMatching {
+    /// The tenant, by the pipeline's key
+    #[arg(required_unless_present = "filter", conflicts_with = "filter")]
+    pub(super) external_id: Option<String>,
+    #[command(flatten)]
+    pub(super) matching: MatchingArg,
+}
+
+/// `--filter`, for every command that acts on many.
+#[derive(Debug, Args)]
+pub(super) struct MatchingArg {
+    /// All tenants that match, such as 'phase:creating since:15m'
+    #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
+    filter: Option<String>,
+}
+
+/// Why, where it is done to many.
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// With --filter: why, for the history of each
+    #[arg(long, value_name = "TEXT", value_parser = reason, requires = "filter", required_unless_present = "external_ids")]
+    pub(super) reason: Option<String>,
+}
+
+impl MatchingArg {
+    /// Whom it means, where it is given.
+    pub(super) fn read(&self) -> anyhow::Result<Option<Filter>> {
+        Ok(self.filter.as_deref().map(read).transpose()?)
+    }
+}
+
+/// Reads a filter; what is wrong with it is pointed at.
+pub(super) fn read(text: &str) -> Result<Filter, NoFilter> {
+    Filter::parse(text).map_err(|fault| NoFilter { pointed: fault.pointed(text), fault: Box::new(fault) })
+}
+
+/// Shows how many match, and goes on where they are meant; returns how many.
+pub(super) async fn agreed(store: &Store, filter: &Filter, verb: &str, yes: bool) -> anyhow::Result<u64> {
+    let count = store.count(filter).await?;
+    let tenants = tenants(count);
+    if count == 0 || yes {
+        output::note(&format!("{tenants} match"));
+        return Ok(count);
+    }
+    if io::stdin().is_terminal() && io::stderr().is_terminal() && is_meant(&format!("{verb} {tenants}?"))? {
+        return Ok(count);
+    }
+    let mut to = store.keys(filter, "", NAMED).await?;
+    let named = u64::try_from(to.len()).unwrap_or(u64::MAX);
+    if count > named {
+        to.push(format!("and {} more", count - named));
+    }
+    let warning = format!("this would {verb} {tenants}; add --yes if you mean it");
+    Err(Unconfirmed { warning, to }.into())
+}
+
+fn is_meant(question: &str) -> io::Result<bool> {
+    write!(io::stderr(), "{} [y/N] ", plain(question))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// What is to be done to all who match.
+pub(super) struct ToAll<'a> {
+    pub(super) verb: Verb,
+    pub(super) end: End,
+    pub(super) reason: &'a str,
+    pub(super) yes: bool,
+}
+
+impl ToAll<'_> {
+    /// Does it, and says to how many.
+    pub(super) async fn run(&self, store: &Store, filter: &Filter) -> anyhow::Result<Code> {
+        let count = agreed(store, filter, self.verb.as_str(), self.yes).await?;
+        let by = os_user();
+        let task = Task { verb: self.verb, end: self.end, reason: self.reason, by: &by };
+        let (mut seen, mut done, mut unchanged, mut refused) = (0, 0, 0, 0_u64);
+        let mut after = String::new();
+        while seen < count {
+            let most = u32::try_from(SLICE.min(count - seen)).unwrap_or(u32::MAX);
+            let slice = store.act_on_matching(filter, &after, most, &task).await.inspect_err(|_| {
+                output::note(&format!("{} done before this; run it again for the others", tenants(done)));
+            })?;
+            seen += slice.len();
+            done += slice.done;
+            unchanged += slice.unchanged;
+            for external_id in &slice.refused {
+                refused += 1;
+                output::note(&format!("refused: {external_id} has no secret, or is to have none"));
+            }
+            let Some(last) = slice.last else { break };
+            after = last;
+        }
+        output::line(&format!(
+            "{}: {} done, {unchanged} with nothing to do, {refused} refused",
+            self.verb.as_str(),
+            tenants(done)
+        ))?;
+        Ok(if refused == 0 { Code::Done } else { Code::Failed })
+    }
+}
+
+/// The keys of all who match, once that many are agreed to.
+pub(super) async fn keys(
+    store: &Store,
+    filter: &Filter,
+    verb: &str,
+    yes: bool,
+) -> anyhow::Result<Vec<String>> {
+    let count = usize::try_from(agreed(store, filter, verb, yes).await?).unwrap_or(usize::MAX);
+    let mut keys: Vec<String> = Vec::new();
+    while keys.len() < count {
+        let after = keys.last().cloned().unwrap_or_default();
+        let mut page = store.keys(filter, &after, PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        keys.append(&mut page);
+    }
+    keys.truncate(count);
+    Ok(keys)
+}
+
+fn tenants(count: u64) -> String {
+    output::count(i64::try_from(count).unwrap_or(i64::MAX), "tenant")
+}

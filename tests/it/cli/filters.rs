@@ -1,0 +1,137 @@
+//! Filters on the command line: what a list shows, and what a verb does to all who match.
+
+use super::support::{Bench, Ran};
+
+impl Bench {
+    /// Three who are parked, of whom two for their names, and one that is ready.
+    async fn given_four(&self) {
+        for (id, reason) in [("a", "NameTaken"), ("b", "GaveUp"), ("c", "NameTaken")] {
+            self.given_tenant(id).await;
+            self.park(id, reason).await;
+        }
+        self.given_tenant("d").await;
+        self.make_ready("d").await;
+    }
+
+    async fn listed(&self, words: &[&str]) -> Vec<String> {
+        let ran = self.tenantd(&[&["tenant", "list", "--output", "json"], words].concat()).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let rows = ran.json();
+        rows.as_array().unwrap().iter().map(|row| row["external_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn history(&self, id: &str) -> Vec<String> {
+        let ran = self.tenantd(&["tenant", "history", id, "--output", "json"]).await;
+        let rows = ran.json();
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_list_takes_a_filter_and_the_short_options_are_parts_of_one() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+
+    assert_eq!(bench.listed(&["--filter", "reason:NameTaken,GaveUp -a"]).await, ["b", "c"]);
+    assert_eq!(bench.listed(&["--filter", "-a", "--reason", "NameTaken", "--parked"]).await, ["c"]);
+    assert_eq!(bench.listed(&["--phase", "ready"]).await, ["d"]);
+    assert_eq!(bench.listed(&["--phase", "ready", "--parked"]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_no_filter_is_pointed_at() {
+    let bench = Bench::new().await;
+
+    for words in [
+        &["tenant", "list", "--filter", "acme phsae:ready"][..],
+        &["tenant", "remove", "--filter", "acme phsae:ready", "--reason", "x", "--yes"],
+        &["tenant", "pause", "--filter", "acme phsae:ready", "--reason", "x", "--yes"],
+    ] {
+        let ran = bench.tenantd(words).await;
+
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        assert!(lines[0].contains("no key \"phsae\", at character 6: did you mean phase?"), "{ran:?}");
+        assert_eq!(lines[1..], ["  acme phsae:ready", "       ^^^^^"], "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_verb_on_all_who_match_names_them_and_does_nothing_before_it_is_agreed_to() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+
+    for verb in ["retry", "pause", "resume", "rotate", "remove"] {
+        let ran = bench.tenantd(&["tenant", verb, "--filter", "parked:yes", "--reason", "x"]).await;
+
+        ran.assert_refused(2, &[&format!("this would {verb} 3 tenants; add --yes")]);
+        assert!(ran.stderr.ends_with("\n  a\n  b\n  c\n"), "{ran:?}");
+    }
+    let without_a_reason = bench.tenantd(&["tenant", "retry", "--filter", "parked:yes", "--yes"]).await;
+    let both = bench.tenantd(&["tenant", "retry", "a", "--filter", "parked:yes"]).await;
+
+    assert_eq!((without_a_reason.code, both.code), (2, 2), "{without_a_reason:?} {both:?}");
+    assert_eq!(bench.listed(&["--parked"]).await, ["a", "b", "c"]);
+    assert_eq!(bench.listed(&["--filter", "paused:yes"]).await, [""; 0]);
+    assert_eq!(bench.history("a").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_verb_is_done_to_all_who_match_with_its_reason_in_the_history_of_each() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    let all = async |verb: &str, filter: &str| -> Ran {
+        bench.tenantd(&["tenant", verb, "--filter", filter, "--reason", "ticket 1", "--yes"]).await
+    };
+
+    let retried = all("retry", "parked:yes reason:NameTaken").await;
+    let again = all("retry", "parked:yes reason:NameTaken").await;
+    let paused = all("pause", "a,d").await;
+    let resumed = all("resume", "").await;
+    let rotated = all("rotate", "a,d").await;
+    let removed = all("remove", "d").await;
+
+    assert_eq!(
+        (retried.code, retried.stdout.as_str()),
+        (0, "retry: 2 tenants done, 0 with nothing to do, 0 refused\n")
+    );
+    assert_eq!((again.code, again.stderr.as_str()), (0, "0 tenants match\n"), "{again:?}");
+    assert_eq!(paused.stdout, "pause: 2 tenants done, 0 with nothing to do, 0 refused\n");
+    assert_eq!(resumed.stdout, "resume: 2 tenants done, 2 with nothing to do, 0 refused\n");
+    assert_eq!(
+        (rotated.code, rotated.stdout.as_str()),
+        (1, "rotate: 1 tenant done, 0 with nothing to do, 1 refused\n")
+    );
+    assert!(rotated.stderr.contains("refused: a has no secret"), "{rotated:?}");
+    assert_eq!(removed.stdout, "remove: 1 tenant done, 0 with nothing to do, 0 refused\n");
+    assert_eq!(bench.listed(&["--parked"]).await, ["b"]);
+    let said = bench.history("a").await;
+    assert!(
+        said.len() == 3 && said.iter().all(|line| line.starts_with("ticket 1; asked for by ")),
+        "{said:?}"
+    );
+    assert_eq!(bench.history("b").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn more_than_a_slice_is_worked_on_to_its_end_and_nobody_twice() {
+    let bench = Bench::new().await;
+    bench
+        .sql(
+            "INSERT INTO tenantd.tenants (external_id, host)
+              SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1, 250) AS n",
+        )
+        .await;
+
+    let ran = bench
+        .tenantd(&["tenant", "pause", "--filter", "t", "--reason", "works", "--for", "2h", "--yes"])
+        .await;
+
+    assert_eq!(ran.stdout, "pause: 250 tenants done, 0 with nothing to do, 0 refused\n", "{ran:?}");
+    assert_eq!(bench.listed(&["--filter", "paused:yes reason:Paused"]).await.len(), 250);
+    assert_eq!(bench.history("t7").await.len(), 1);
+}
