@@ -75,6 +75,15 @@ api-test: export API_DIR := $(or $(API_DIR),$(CURDIR)/target/api-test)
 api-test: install-postgres ## Hold a running daemon's HTTP API against its OpenAPI document
 	tests/api/run.sh $(ARGS)
 
+.PHONY: page-test
+page-test: export PAGE_DIR := $(or $(PAGE_DIR),$(CURDIR)/target/page-test)
+page-test: install-postgres ## Look at the status page of a running daemon with headless Chromium
+	tests/page/run.sh $(ARGS)
+
+.PHONY: page-times
+page-times: install-postgres ## Measure each page and list with 100,000 tenants
+	tests/page/times.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

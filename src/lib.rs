@@ -48,6 +48,7 @@
 //! * [`app`]: the composition root.
 //! * [`answers`]: what programs are told, in one shape on the command line and over HTTP.
 //! * [`api`]: the same over HTTP.
+//! * [`page`]: the same for people, as the status page.
 //! * [`http`] and [`cli`]: the surfaces for probes and for people.
 //! * [`simulator`]: a stateful Qlik Cloud, in memory and over TLS.
 //! * [`demo`]: a private Postgres, and the guided tour.
@@ -66,6 +67,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod http;
+pub mod page;
 pub mod ports;
 pub mod postgres;
 pub mod qlik;

@@ -25,8 +25,8 @@ const LOOKING: usize = 3;
 const ACTING: usize = 1;
 
 /// Room for answers.
-#[derive(Clone)]
-pub(super) struct Room {
+#[derive(Debug, Clone)]
+pub struct Room {
     looking: Arc<Semaphore>,
     acting: Arc<Semaphore>,
 }
@@ -37,8 +37,12 @@ impl Room {
     }
 }
 
+/// What is said to whoever had no answer, of the seconds that he waited.
+pub type Late = fn(u64) -> Response;
+
 /// Answers when there is room, and in time.
-pub(super) async fn bounded(State(room): State<Room>, request: Request, next: Next) -> Response {
+pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request, next: Next) -> Response {
+    let late = move || late(WITHIN.as_secs());
     let places = if request.method() == Method::POST { room.acting } else { room.looking };
     let answer = async {
         // Nobody closes it.
@@ -58,7 +62,8 @@ pub(super) async fn bounded(State(room): State<Room>, request: Request, next: Ne
     }
 }
 
-fn late() -> Response {
-    let detail = format!("there was no answer within {} s: ask again, for less", WITHIN.as_secs());
+/// In the words of the API.
+pub(super) fn late(seconds: u64) -> Response {
+    let detail = format!("there was no answer within {seconds} s: ask again, for less");
     Problem::new(Kind::Busy, detail).into_response()
 }

@@ -21,6 +21,7 @@ mod state;
 mod tenants;
 mod verbs;
 
+pub use bounds::{Late, Room, bounded};
 pub use document::document;
 pub use problem::Kind;
 pub use routes::{ROUTES, router};

@@ -7,7 +7,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use super::bounds::{self, Room};
+use super::bounds::{self, Late};
 use super::problem::{Kind, Problem};
 use super::state::Api;
 use super::{document, fleet, guard, tenants, verbs};
@@ -42,7 +42,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(async |method: Method| {
             Problem::new(Kind::MethodNotAllowed, format!("this page does not take {method}"))
         })
-        .layer(from_fn_with_state(Room::new(), bounds::bounded))
+        .layer(from_fn_with_state((api.1.clone(), bounds::late as Late), bounds::bounded))
         .layer(from_fn_with_state(api.clone(), guard::looks))
         .with_state(api)
 }

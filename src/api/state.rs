@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use super::bounds::Room;
 use crate::domain::ids::Holder;
 use crate::domain::rollout::Bounds;
 use crate::http::Door;
 use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Connections, Store, StoreError};
 
-/// What the API answers from.
+/// What the API answers from, and the room for its answers. The page for people shares both.
 #[derive(Clone)]
-pub struct Api(pub(super) Arc<Parts>);
+pub struct Api(pub(super) Arc<Parts>, pub(super) Room);
 
 /// What the API is put together from.
 #[derive(Debug)]
@@ -37,10 +38,27 @@ impl Api {
     /// Takes its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), Room::new())
     }
 
-    pub(super) async fn store(&self) -> Result<&Store, StoreError> {
+    /// What it was put together from.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    /// Room for answers.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.1.clone()
+    }
+
+    /// Where the answers come from.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be asked.
+    pub async fn store(&self) -> Result<&Store, StoreError> {
         let open = || Store::open(self.0.connections.clone(), self.0.holder);
         self.0.store.get_or_try_init(open).await
     }

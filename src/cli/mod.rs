@@ -6,7 +6,6 @@
 //! place (`exit`); times are relative in tables and RFC 3339 in JSON, and JSON
 //! only grows.
 
-mod ages;
 mod census;
 mod checked;
 mod config;

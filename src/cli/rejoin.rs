@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::ages::relative;
 use super::exit::Code;
 use super::os_user::os_user;
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
+use crate::domain::ages::relative;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::operator::rejoin::{Agreed, Finding, Rejoining};

@@ -14,6 +14,7 @@
 //! The rule every change must keep: **a client secret is sealed and committed
 //! before any further request is sent**, because Qlik shows it only once.
 
+pub mod ages;
 pub mod blame;
 pub mod census;
 pub mod choices;

@@ -18,11 +18,13 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::session::{self, Claimed, Entered};
+
 /// A token, kept as its SHA-256 digest only, and whose it is.
 #[derive(Clone)]
 pub struct Token {
-    name: Option<String>,
-    digest: [u8; 32],
+    pub(super) name: Option<String>,
+    pub(super) digest: [u8; 32],
 }
 
 /// Where a token stands, asked at every request.
@@ -131,9 +133,50 @@ impl Door {
         }
         let Some(presented) = presented(headers).map(digest) else { return Err(Refusal::Unknown) };
         let door = self.clone();
-        // Files may be on a network.
-        let judged = tokio::task::spawn_blocking(move || door.judge(&presented, right)).await;
-        judged.unwrap_or(Err(Refusal::Unreadable))
+        in_time(move || door.judge(&presented, right)).await
+    }
+
+    /// Opens a session for as much as the token allows, until then (in seconds since 1970).
+    /// Returns its cookie.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn open_session(&self, token: &str, until: i64) -> Result<String, Refusal> {
+        let (door, presented) = (self.clone(), digest(token));
+        in_time(move || {
+            let opened = |right, source: &Option<TokenSource>| {
+                let known = source.as_ref().map(TokenSource::token).transpose()?;
+                let known = known.filter(|token| token.is(&presented));
+                Ok(known.map(|token| session::cookie(&token, right, until)))
+            };
+            let (acts, looks) = (opened(Right::Act, &door.acts), opened(Right::Look, &door.looks));
+            match (acts, looks) {
+                (Ok(Some(cookie)), _) | (_, Ok(Some(cookie))) => Ok(cookie),
+                (Ok(None), Ok(None)) => Err(Refusal::Unknown),
+                (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+            }
+        })
+        .await
+    }
+
+    /// Lets in whoever has the cookie of a session that is not over now (in seconds since 1970).
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn admit_session(&self, cookie: &str, now: i64) -> Result<Entered, Refusal> {
+        let (door, cookie) = (self.clone(), cookie.to_owned());
+        in_time(move || {
+            let claimed = Claimed::of(&cookie).ok_or(Refusal::Unknown)?;
+            let source = match claimed.right {
+                Right::Look => door.looks,
+                Right::Act => door.acts,
+            };
+            let token = source.ok_or(Refusal::Unknown)?.token()?;
+            if claimed.is_of(&token, now) { Ok(claimed.enter(&token)) } else { Err(Refusal::Unknown) }
+        })
+        .await
     }
 
     fn judge(&self, presented: &[u8; 32], right: Right) -> Result<Visitor, Refusal> {
@@ -176,6 +219,13 @@ impl Refusal {
             }
         }
     }
+}
+
+/// Files may be on a network.
+async fn in_time<T: Send + 'static>(
+    judge: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(judge).await.unwrap_or(Err(Refusal::Unreadable))
 }
 
 fn digest(text: &str) -> [u8; 32] {

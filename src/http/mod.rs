@@ -1,5 +1,5 @@
 //! The port for machines: is it alive, is it ready, what does it count; and the door of the
-//! API that is put under `/api/v1`.
+//! API that is put under `/api/v1` and of the page for people under `/status`.
 //!
 //! The rule: health never needs a token. What a page of this room says is for anybody who
 //! reaches the port, so it names no tenant.
@@ -9,11 +9,13 @@ mod readiness;
 mod room;
 mod routes;
 mod serve;
+mod session;
 
 #[cfg(test)]
 mod tests;
 
 pub use auth::{Door, Refusal, Right, Token, TokenSource, Visitor};
 pub use readiness::{Check, Readiness, Report};
-pub use routes::{API, Pages};
+pub use routes::{API, Pages, STATUS};
 pub use serve::serve;
+pub use session::Entered;

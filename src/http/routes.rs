@@ -1,8 +1,8 @@
 //! Which page is where.
 //!
-//! The rule: `GET` and `HEAD` only (axum answers 405 to the rest) but for the API, and every
-//! answer, errors included, bears the headers that keep a browser from making
-//! anything of it.
+//! The rule: `GET` and `HEAD` only (axum answers 405 to the rest) but for the API and the page
+//! for people, and every answer, errors included, bears the headers that keep a browser from
+//! making anything of it; that page alone says for itself what a browser may.
 
 use axum::Router;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use super::auth::{self, Door};
@@ -32,6 +32,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Where the API is.
 pub const API: &str = "/api/v1";
+/// Where the status page is.
+pub const STATUS: &str = "/status";
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Pages {
     pub door: Door,
     /// What is under [`API`]; it asks at the door by itself.
     pub api: Router,
+    /// What is under [`STATUS`]; so does it.
+    pub status: Router,
 }
 
 pub(super) fn router(pages: Pages) -> Router {
@@ -54,7 +58,11 @@ pub(super) fn router(pages: Pages) -> Router {
         .route("/readyz", get(readyz).with_state(pages.readiness))
         .merge(guarded)
         .nest(API, pages.api)
-        .fallback(async || (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /api/v1\n"))
+        .route("/", get(async || Redirect::to(STATUS)))
+        .nest(STATUS, pages.status)
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /status and /api/v1\n")
+        })
         .layer(map_response(harmless))
 }
 
@@ -73,7 +81,7 @@ async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
 
 async fn harmless(mut response: Response) -> Response {
     for (name, value) in HARMLESS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

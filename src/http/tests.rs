@@ -39,7 +39,7 @@ async fn given_patient_pages(readiness: Readiness, token: Option<&str>, patience
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let pages = Pages { readiness, metrics, door, api: Router::new() };
+    let pages = Pages { readiness, metrics, door, api: Router::new(), status: Router::new() };
     let task = tokio::spawn(serve::serve_with(listener, pages, stop.clone(), patience));
     Served { address, stop, task }
 }
@@ -159,7 +159,7 @@ async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
     let served = given_pages(ready(), Some("open-sesame")).await;
 
     for (method, path, status) in [
-        ("GET", "/", 404),
+        ("GET", "/", 303),
         ("GET", "/metrics/", 404),
         ("POST", "/nowhere", 404),
         ("HEAD", "/healthz", 200),

@@ -21,6 +21,7 @@ mod no_plaintext;
 mod odd_databases;
 mod open_transaction;
 mod outages;
+mod page;
 mod pgbouncer;
 mod processes;
 mod restore;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::answers::fleet::{FleetStatus, HourlyBudget};
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, or_dash};
 use crate::cli::pause::spoken;
+use crate::domain::ages::relative;
 use crate::domain::phase::Phase;
 use crate::domain::rollout::Bounds;
 use crate::domain::text::plain;

@@ -28,8 +28,9 @@ use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
 use crate::engine::shutdown::Stop;
 use crate::http::{self, Door, Pages, Token, TokenSource};
+use crate::page::{self, Page};
 use crate::settings::{Http, Log, Settings, TokenFile};
-use crate::system::OsEntropy;
+use crate::system::{OsEntropy, SystemClock};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -67,10 +68,12 @@ async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     let metrics = Metrics::install()?;
     let progress = Progress::default();
     let door = door(&settings.http);
+    let api = api(&settings, door.clone())?;
     let pages = Pages {
         readiness: readiness::of(app::connections(&settings.database)?, progress.clone()),
         metrics,
-        api: api(&settings, door.clone())?,
+        status: status(&settings, api.clone()),
+        api: api::router(api),
         door,
     };
     let address = settings.http.listen;
@@ -88,15 +91,21 @@ async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
 }
 
 /// The API, on connections of its own: it cannot keep the work from the database.
-fn api(settings: &Settings, door: Door) -> anyhow::Result<axum::Router> {
-    Ok(api::router(Api::new(api::Parts {
+fn api(settings: &Settings, door: Door) -> anyhow::Result<Api> {
+    Ok(Api::new(api::Parts {
         connections: app::api_connections(&settings.database)?,
         holder: app::holder(&OsEntropy),
         door,
         terms: app::terms(settings).claim_terms(),
         bounds: settings.bounds,
         store: OnceCell::new(),
-    })))
+    }))
+}
+
+/// The page for people, on the same connections.
+fn status(settings: &Settings, api: Api) -> axum::Router {
+    let clock = Box::new(SystemClock::start());
+    page::router(Page::new(page::Parts { api, clock, rotate_every: settings.rotation.every }))
 }
 
 /// The tokens of the port, each read from its file at every request.
@@ -115,7 +124,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         )
     })?;
     let address = listener.local_addr()?;
-    tracing::info!(%address, "http://{address} serves /healthz, /readyz, /metrics and /api/v1");
+    tracing::info!(%address, "http://{address} serves /healthz, /readyz, /metrics, /api/v1 and /status");
     Ok(listener)
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::count;
+use crate::domain::ages::relative;
 use crate::engine::dispatch::Left;
 use crate::engine::shutdown::Stop;
 use crate::postgres::operator::tenants::Rest;

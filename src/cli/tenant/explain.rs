@@ -10,10 +10,10 @@ use clap::Args;
 
 use super::named::one;
 use crate::answers::explanation::Explanation;
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
+use crate::domain::ages::relative;
 use crate::domain::region::RegionMap;
 use crate::domain::text::plain;
 use crate::postgres::Store;

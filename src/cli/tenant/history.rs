@@ -5,9 +5,9 @@ use clap::Args;
 
 use super::named::one;
 use crate::answers::attempts::Attempt;
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
+use crate::domain::ages::relative;
 use crate::domain::ids::TenantId;
 use crate::postgres::Store;
 

@@ -5,9 +5,9 @@ use clap::Args;
 
 use super::choices;
 use super::matching::read;
-use crate::cli::ages::relative;
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
+use crate::domain::ages::relative;
 use crate::domain::choices::reasons;
 use crate::domain::filter::{Filter, Term};
 use crate::domain::phase::Phase;

@@ -5,11 +5,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::named::{not_done, target};
-use crate::cli::ages::relative;
 use crate::cli::exit::{Code, Misuse};
 use crate::cli::os_user::os_user;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
+use crate::domain::ages::relative;
 use crate::domain::ids::{TokenId, UserId};
 use crate::domain::token::SeenToken;
 use crate::visits::tokens::Revoke;

@@ -8,6 +8,8 @@ use crate::postgres::{Store, StoreError};
 
 /// Most tenants under way that are counted one by one; beyond, their phases are estimated.
 const SAMPLE: i64 = 20_000;
+/// The same of reasons, each of which the view derives.
+const REASONS_SAMPLE: i64 = 1_000;
 /// Most deltas that one statement folds.
 const FOLD_BATCH: i64 = 10_000;
 
@@ -17,6 +19,15 @@ pub struct InPhase {
     /// Which.
     pub phase: String,
     /// How many; an estimate while more than 20,000 are under way.
+    pub tenants: i64,
+}
+
+/// How many tenants are not ready for a reason that passes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub reason: String,
+    /// How many; an estimate while more than 1,000 are under way.
     pub tenants: i64,
 }
 
@@ -60,6 +71,40 @@ impl Store {
              ORDER BY phase
             "#,
             SAMPLE
+        )
+        .fetch_all(&self.connections)
+        .await?)
+    }
+
+    /// How many tenants are not ready for which reason, but for those that are parked. Counted
+    /// and estimated like phases, of 1,000.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn waiting_reasons(&self) -> Result<Vec<Waiting>, StoreError> {
+        Ok(sqlx::query_as!(
+            Waiting,
+            r#"
+            -- counts.waiting
+            WITH sample AS MATERIALIZED (
+                SELECT tenant_id FROM tenantd.tenants WHERE is_under_way ORDER BY tenant_id LIMIT $1
+            ), looked AS (
+                SELECT s.reason, count(*) AS tenants
+                  FROM sample
+                  JOIN tenantd.status AS s ON s.tenant_id = sample.tenant_id
+                 WHERE s.reason IS NOT NULL AND NOT s.parked
+                 GROUP BY s.reason
+            ), known AS (
+                SELECT CASE WHEN (SELECT count(*) FROM sample) < $1 THEN 1
+                            ELSE greatest(w.under_way, $1) / $1::numeric END AS each_stands_for
+                  FROM tenantd.totals AS w
+            )
+            SELECT looked.reason AS "reason!", round(looked.tenants * known.each_stands_for)::bigint AS "tenants!"
+              FROM looked, known
+             ORDER BY looked.tenants DESC, looked.reason
+            "#,
+            REASONS_SAMPLE
         )
         .fetch_all(&self.connections)
         .await?)

@@ -6,13 +6,16 @@
 
 pub mod adopt;
 pub mod attempts;
+pub mod calendar;
 pub mod doctor;
 pub mod explain;
 mod filter;
 pub mod fleet;
 pub mod forget;
 pub mod inspect;
+pub mod lately;
 pub mod owner;
+pub mod parked;
 pub mod pauses;
 pub mod recreate;
 pub mod rejoin;

@@ -26,7 +26,7 @@ use crate::postgres::{Store, StoreError, interval};
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// Most tenants of one request.
-const MOST_AT_ONCE: u32 = 500;
+pub const MOST_AT_ONCE: u32 = 500;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

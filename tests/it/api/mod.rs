@@ -19,9 +19,11 @@ use tenantd::domain::ids::{Holder, ProfileName, RegionName};
 use tenantd::domain::region::RegionMap;
 use tenantd::domain::rollout::Bounds;
 use tenantd::http::{self, Door, Pages, Readiness, Report, Token, TokenSource};
+use tenantd::page::{self, Page};
 use tenantd::postgres::connections::{Pooler, Purpose, Session};
 use tenantd::postgres::work::claim::ClaimTerms;
 use tenantd::postgres::{Connections, Store};
+use tenantd::system::SystemClock;
 use tenantd::telemetry::metrics::Metrics;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -111,11 +113,18 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
+        let api = Api::new(parts(&db, door.clone()));
+        let page = page::Parts {
+            api: api.clone(),
+            clock: Box::new(SystemClock::start()),
+            rotate_every: Some(Duration::from_hours(24 * 30)),
+        };
         let pages = Pages {
             readiness: Readiness::new(async || Report::ready()),
             metrics: METRICS.clone(),
-            door: door.clone(),
-            api: api::router(Api::new(parts(&db, door))),
+            door,
+            api: api::router(api),
+            status: page::router(Page::new(page)),
         };
         tokio::spawn(http::serve(listener, pages, stop.clone()));
         Self { db, address, looks, acting: Arc::new(Mutex::new("")), _stop: stop.drop_guard() }

@@ -3,7 +3,7 @@
 use super::paths::{paths_in, shipped_code};
 
 /// What the surfaces for people put together.
-const BELOW_CLI: [&str; 16] = [
+const BELOW_CLI: [&str; 17] = [
     "answers",
     "api",
     "app",
@@ -11,6 +11,7 @@ const BELOW_CLI: [&str; 16] = [
     "domain",
     "engine",
     "http",
+    "page",
     "ports",
     "postgres",
     "qlik",
@@ -23,12 +24,13 @@ const BELOW_CLI: [&str; 16] = [
 ];
 
 /// Each room, and the rooms it may name besides itself.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &BELOW_CLI),
     ("http", &["telemetry"]),
     ("api", &["answers", "domain", "http", "postgres", "telemetry"]),
+    ("page", &["answers", "api", "domain", "http", "ports", "postgres"]),
     ("answers", &["domain", "postgres"]),
     ("demo", &BELOW_CLI),
     (

@@ -6,7 +6,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// An instant as seen from `now`, in its largest unit, rounded down.
-pub(super) fn relative(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
+#[must_use]
+pub fn relative(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = instant - now;
     match size(distance.abs()) {
         None => "now".to_owned(),

@@ -1,0 +1,445 @@
+//! The overview: what needs somebody first, then where the fleet stands.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::attention::{Need, needs};
+use super::pieces::{
+    Part, Table, bar, chip, count, filter_path, length, marked, number, text, time, time_or,
+};
+use super::words;
+use crate::answers::fleet::HourlyBudget;
+use crate::answers::overview::Overview;
+use crate::domain::blame::Blame;
+use crate::domain::phase::Phase;
+use crate::postgres::operator::lately::Lately;
+
+/// All of it.
+pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
+    html! {
+        div .live id="live" {
+            (verdict(overview, now))
+            div .panels {
+                (phases(overview))
+                (waiting(overview))
+                (lately(overview.lately.as_ref(), now))
+                (work(overview, now))
+                (regions(overview, now))
+                (bounded(overview, now))
+            }
+        }
+    }
+}
+
+/// What waits for somebody, or that nothing does.
+fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
+    let needs = needs(overview.fleet.deletions_held.as_ref(), &overview.regions, &overview.fleet.rollouts);
+    let parked: i64 = overview.parked.iter().map(|parked| parked.tenants).sum();
+    let ready = overview.in_phase(Phase::Ready.as_str());
+    html! {
+        section .verdict {
+            @if needs.is_empty() && overview.parked.is_empty() {
+                h1 .calm { span .mark aria-hidden="true" {} (calm(overview, ready)) }
+            } @else {
+                h1 { (sentence(needs.len(), parked)) }
+                ul .needs {
+                    @for need in &needs { (need.markup(now)) }
+                    @for parked in &overview.parked {
+                        (Need {
+                            what: format!("{} parked as {}", count(parked.tenants, "tenant"), parked.reason),
+                            since: None,
+                            meaning: words::parked(&parked.reason).to_owned(),
+                            remedy: words::remedy(&parked.reason).to_owned(),
+                            at: Some((format!("/status/attention#{}", parked.reason), "See them")),
+                        }.markup(now))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One sentence that says that all is well.
+fn calm(overview: &Overview, ready: i64) -> String {
+    let all: i64 = overview.fleet.phases.values().sum();
+    let removed = overview.in_phase(Phase::Removed.as_str());
+    let under_way = all - ready - removed;
+    if all == 0 {
+        return "All is well: there are no tenants yet.".to_owned();
+    }
+    if under_way == 0 {
+        return format!("All is well: {} ready, and nothing waits for you.", is(ready));
+    }
+    format!("All is well: {} ready, {} under way, and nothing waits for you.", is(ready), number(under_way))
+}
+
+fn is(tenants: i64) -> String {
+    format!("{} {}", count(tenants, "tenant"), if tenants == 1 { "is" } else { "are" })
+}
+
+fn sentence(needs: usize, parked: i64) -> String {
+    let things = i64::try_from(needs).unwrap_or(i64::MAX);
+    let waits = |one: bool| if one { "waits" } else { "wait" };
+    match (things, parked) {
+        (things, 0) => format!("{} {} for you", count(things, "thing"), waits(things == 1)),
+        (0, parked) => format!("{} {} for you", count(parked, "tenant"), waits(parked == 1)),
+        (things, parked) => {
+            format!("{} and {} wait for you", count(things, "thing"), count(parked, "tenant"))
+        }
+    }
+}
+
+fn phases(overview: &Overview) -> Markup {
+    let known = Phase::ALL.map(|phase| (phase.as_str(), overview.in_phase(phase.as_str())));
+    let there = known.into_iter().filter(|(_, tenants)| *tenants > 0);
+    let classes: Vec<_> = there.map(|(phase, tenants)| (phase, tenants, format!("phase-{phase}"))).collect();
+    let whole: i64 = classes.iter().map(|(_, tenants, _)| tenants).sum();
+    let parts: Vec<_> =
+        classes.iter().map(|(_, tenants, class)| Part { class, size: share(*tenants) }).collect();
+    html! {
+        section .panel aria-labelledby="by-phase" {
+            h2 #by-phase { "By phase" }
+            @if classes.is_empty() { p .quiet { "No tenants yet." } } @else {
+                (bar(&parts, share(whole)))
+                ul .figures {
+                    @for (phase, tenants, class) in &classes {
+                        li {
+                            span class={ "swatch " (class) } aria-hidden="true" {}
+                            a href=(filter_path(&format!("phase:{phase}"))) { (phase) }
+                            span .figure { (number(*tenants)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn waiting(overview: &Overview) -> Markup {
+    html! {
+        section .panel aria-labelledby="by-reason" {
+            h2 #by-reason { "Not ready, by reason" }
+            @if overview.waiting.is_empty() && overview.parked.is_empty() {
+                p .quiet { "Every tenant is ready." }
+            } @else {
+                ul .figures {
+                    @for parked in &overview.parked {
+                        li title=(words::parked(&parked.reason)) {
+                            span .swatch .bad aria-hidden="true" {}
+                            a href=(filter_path(&format!("reason:{}", parked.reason))) { (text(&parked.reason)) }
+                            span .quiet { "parked" }
+                            span .figure { (number(parked.tenants)) }
+                        }
+                    }
+                    @for waiting in &overview.waiting {
+                        li title=(words::waiting(&waiting.reason)) {
+                            span .swatch .track aria-hidden="true" {}
+                            a href=(filter_path(&format!("reason:{}", waiting.reason))) { (text(&waiting.reason)) }
+                            span .figure { (number(waiting.tenants)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn lately(lately: Option<&Lately>, now: DateTime<Utc>) -> Markup {
+    html! {
+        section .panel aria-labelledby="time-to-ready" {
+            h2 #time-to-ready { "Time to ready" }
+            @if let Some(lately) = lately {
+                dl .large {
+                    div { dt { "p50" } dd { (length(lately.p50)) } }
+                    div { dt { "p95" } dd { (length(lately.p95)) } }
+                }
+                (blame(&lately.spent.of(lately.whole), lately.whole))
+                p .quiet { "Of the last " (count(lately.tenants, "tenant")) ", since " (time(lately.since, now)) "." }
+            } @else {
+                p .quiet { "Nobody became ready lately." }
+            }
+        }
+    }
+}
+
+/// Whose a time was: parts that add up to it, drawn and said.
+pub(super) fn blame(parts: &[(Blame, Duration); 6], whole: Duration) -> Markup {
+    let named = parts.map(|(blame, part)| (blame.as_str(), format!("blame-{}", blame.as_str()), part));
+    let drawn: Vec<_> =
+        named.iter().map(|(_, class, part)| Part { class, size: part.as_secs_f64() }).collect();
+    html! {
+        (bar(&drawn, whole.as_secs_f64()))
+        ul .figures {
+            @for (name, class, part) in &named {
+                li .none[part.is_zero()] {
+                    span class={ "swatch " (class) } aria-hidden="true" {}
+                    span title=(whose(name)) { (name) }
+                    span .figure { (length(*part)) }
+                    span .figure .quiet { (percent(*part, whole)) }
+                }
+            }
+        }
+    }
+}
+
+/// What a part of the time is, in the words of the glossary.
+fn whose(blame: &str) -> &'static str {
+    match Blame::parse(blame) {
+        Some(Blame::Queue) => "it was due, and no worker was free",
+        Some(Blame::Limit) => "it was told to come again later, or waited for a budget",
+        Some(Blame::Remote) => "Qlik's time",
+        Some(Blame::Backoff) => "a failure was waited out",
+        Some(Blame::Human) => "it waited for somebody",
+        Some(Blame::Us) | None => "our own time",
+    }
+}
+
+fn percent(part: Duration, whole: Duration) -> String {
+    if whole.is_zero() {
+        return "0 %".to_owned();
+    }
+    format!("{:.0} %", part.as_secs_f64() / whole.as_secs_f64() * 100.0)
+}
+
+fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
+    let holding: i64 = overview.workers.iter().map(|worker| worker.tenants).sum();
+    html! {
+        section .panel aria-labelledby="work" {
+            h2 #work { "Work" }
+            dl .facts {
+                dt { "Oldest due" }
+                dd {
+                    @if overview.oldest_due < Duration::from_secs(1) { "nobody waits" }
+                    @else { (length(overview.oldest_due)) " ago" }
+                }
+                dt { "In hand" }
+                dd {
+                    @if holding == 0 { "nothing" }
+                    @else { (count(holding, "tenant")) ", by " (count(len(overview.workers.len()), "worker")) }
+                }
+                @for pause in &overview.fleet.pauses {
+                    dt { "Paused" }
+                    dd {
+                        @if pause.region == "*" { "the fleet" } @else { (text(&pause.region)) }
+                        ": " (text(&pause.reason)) ", since " (time(pause.since, now))
+                        @if let Some(until) = pause.until { ", ends " (time(until, now)) }
+                    }
+                }
+                @if !overview.drifted.is_empty() {
+                    dt { "Drift" }
+                    dd {
+                        @for (place, (kind, tenants)) in overview.drifted.iter().enumerate() {
+                            @if place > 0 { ", " }
+                            (text(kind)) " " (number(*tenants))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn regions(overview: &Overview, now: DateTime<Utc>) -> Markup {
+    let rows = overview.regions.iter().map(|region| {
+        vec![
+            html! { a href=(filter_path(&format!("region:{}", region.region))) { (text(&region.region)) } },
+            match region.opened_at {
+                Some(opened_at) => html! { (chip("bad", "open")) " since " (time(opened_at, now)) },
+                None => chip("good", "closed"),
+            },
+            time_or(region.token_at, now, "none yet"),
+        ]
+    });
+    let table =
+        Table { caption: "Regions", head: &["Region", "Breaker", "Last token"], rows: rows.collect() };
+    html! {
+        section .panel aria-labelledby="regions" {
+            h2 #regions { "Regions" }
+            @if table.rows.is_empty() { p .quiet { "No region was used yet." } } @else { (table.markup()) }
+        }
+    }
+}
+
+/// Budgets, rollouts, and removals that wait.
+fn bounded(overview: &Overview, now: DateTime<Utc>) -> Markup {
+    let rows = overview.fleet.rollouts.iter().map(|rollout| {
+        let class = if rollout.stage == "halted" { "bad" } else { "plain" };
+        vec![
+            text(&rollout.kind),
+            html! { (chip(class, &rollout.stage)) " since " (time(rollout.since, now)) },
+            html! { (number(rollout.spent)) },
+        ]
+    });
+    let rollouts =
+        Table { caption: "Rollouts", head: &["Rollout", "Stage", "Last hour"], rows: rows.collect() };
+    html! {
+        section .panel .wide aria-labelledby="bounded" {
+            h2 #bounded { "Budgets and rollouts" }
+            div .two {
+                ul .budgets { @for budget in &overview.fleet.budgets { (hourly(budget)) } }
+                (rollouts.markup())
+            }
+            @if let Some(held) = &overview.fleet.deletions_held {
+                p { "Nothing is deleted at Qlik since " (time(held.since, now)) ": " (marked(&held.reason)) }
+            }
+        }
+    }
+}
+
+fn hourly(budget: &HourlyBudget) -> Markup {
+    let is_spent = budget.spent >= budget.limit;
+    let class = if is_spent { "warn" } else { "spent" };
+    html! {
+        li {
+            div .line {
+                span { (budget.name.replace('_', " ").replace("per", "an")) }
+                span .figure { (number(budget.spent)) " of " (number(budget.limit)) }
+            }
+            (bar(&[Part { class, size: share(budget.spent) }], share(budget.limit)))
+            @if let Some(waiting) = budget.waiting {
+                p .quiet {
+                    @if waiting == 0 { "No removal waits." }
+                    @else {
+                        a href=(filter_path("reason:AwaitingBudget")) {
+                            (count(waiting, "removal")) @if waiting == 1 { " waits" } @else { " wait" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Exact for all that is drawn.
+fn share(tenants: i64) -> f64 {
+    u32::try_from(tenants).map_or(f64::from(u32::MAX), f64::from)
+}
+
+fn len(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::answers::fleet::FleetStatus;
+    use crate::answers::regions::RegionStatus;
+    use crate::domain::blame::Spent;
+    use crate::postgres::fleet::counts::{Parked, Waiting};
+    use crate::postgres::operator::fleet::{Held, RolloutStatus};
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn overview(phases: &[(&str, i64)]) -> Overview {
+        let budget = HourlyBudget { name: "removals_per_hour", spent: 0, limit: 5, waiting: Some(0) };
+        Overview {
+            read_at: now(),
+            fleet: FleetStatus {
+                deletions_held: None,
+                rights_missing: vec![],
+                pauses: vec![],
+                rollouts: vec![],
+                budgets: vec![budget],
+                phases: phases.iter().map(|(phase, tenants)| ((*phase).to_owned(), *tenants)).collect(),
+            },
+            regions: vec![],
+            parked: vec![],
+            waiting: vec![],
+            lately: None,
+            oldest_due: Duration::ZERO,
+            drifted: vec![],
+            workers: vec![],
+        }
+    }
+
+    fn shown(overview: &Overview) -> String {
+        content(overview, now()).into_string()
+    }
+
+    #[test]
+    fn when_all_is_well_one_sentence_says_so() {
+        for (phases, said) in [
+            (&[][..], "All is well: there are no tenants yet."),
+            (&[("ready", 1)], "All is well: 1 tenant is ready, and nothing waits for you."),
+            (
+                &[("ready", 1_204), ("creating", 3), ("removed", 9)],
+                "All is well: 1,204 tenants are ready, 3 under way, and nothing waits for you.",
+            ),
+        ] {
+            let shown = shown(&overview(phases));
+
+            assert!(shown.contains(said) && !shown.contains("class=\"needs\""), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_somebody_comes_first_with_its_remedy() {
+        let mut overview = overview(&[("ready", 10), ("pending", 7)]);
+        overview.parked = vec![Parked { reason: "NameTaken".to_owned(), tenants: 7 }];
+        overview.waiting = vec![Waiting { reason: "Retrying".to_owned(), tenants: 2 }];
+        overview.fleet.deletions_held = Some(Held {
+            changes: false,
+            since: now() - TimeDelta::hours(2),
+            reason: "a <restore>".to_owned(),
+        });
+        overview.regions = vec![RegionStatus {
+            region: "us".to_owned(),
+            opened_at: Some(now() - TimeDelta::minutes(3)),
+            token_at: None,
+            pause: None,
+            rights_missing: vec![],
+        }];
+        overview.fleet.rollouts = vec![RolloutStatus {
+            kind: "rotation".to_owned(),
+            stage: "halted".to_owned(),
+            since: now(),
+            message: Some("run `tenantd fleet resume --rollout rotation`".to_owned()),
+            spent: 4,
+        }];
+
+        let shown = shown(&overview);
+
+        let places = [
+            "3 things and 7 tenants wait for you",
+            "Deletions are held",
+            "A &lt;restore&gt;. Read <code>tenantd rejoin --status</code>",
+            "The credential of region us is refused",
+            "3m ago",
+            "Run <code>tenantd fleet resume --rollout rotation</code>",
+            "7 tenants parked as NameTaken",
+            "Set another client_name on the row",
+            "By phase",
+            "/status/tenants?filter=reason%3ARetrying",
+        ]
+        .map(|part| shown.find(part).unwrap_or_else(|| panic!("{part} is missing in {shown}")));
+        assert!(places.is_sorted(), "{places:?}");
+    }
+
+    #[test]
+    fn whose_the_time_was_is_said_in_figures_and_drawn() {
+        let mut spent = Spent::default();
+        spent.add(Blame::Remote, Duration::from_secs(3));
+        let mut overview = overview(&[("ready", 1)]);
+        let (p50, p95, whole) =
+            (Duration::from_millis(1_500), Duration::from_secs(75), Duration::from_secs(4));
+        overview.lately = Some(Lately { tenants: 2, since: now(), p50, p95, whole, spent });
+
+        let shown = shown(&overview);
+
+        for part in [
+            "<dd>1.5 s</dd>",
+            "<dd>1 min 15 s</dd>",
+            "75 %",
+            "25 %",
+            r#"class="blame-remote" x="0.0" width="750.0""#,
+        ] {
+            assert!(shown.contains(part), "{part} is missing in {shown}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Which page is where, and what a browser may do with it.
+//!
+//! The rule: nothing comes from elsewhere, nothing is inline, no page stands in a frame, and a
+//! form goes nowhere but here.
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::state::Page;
+use super::{assets, guard, serve, trouble};
+use crate::api::{Late, bounded};
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The pages, to be put under `/status`.
+pub fn router(page: Page) -> Router {
+    let room = page.room();
+    let asking = Router::new()
+        .route("/", get(serve::overview))
+        .route("/attention", get(serve::attention))
+        .route("/attention/{reason}/retry", get(serve::confirm_retry).post(serve::retry))
+        .route("/calendar", get(serve::calendar))
+        .route("/tenants", get(serve::tenants))
+        .route("/tenants/{external_id}", get(serve::tenant))
+        .fallback(serve::nowhere)
+        .method_not_allowed_fallback(async || trouble::method_not_allowed())
+        .layer(from_fn_with_state((room, trouble::late as Late), bounded))
+        .layer(from_fn_with_state(page.clone(), guard::looks));
+    Router::new()
+        .merge(asking)
+        .route("/sign-in", get(serve::sign_in).post(serve::open_session))
+        .route("/sign-out", post(serve::close_session))
+        .route("/page.css", get(async || assets::kept("text/css; charset=utf-8", assets::STYLE)))
+        .route("/page.js", get(async || assets::kept("text/javascript; charset=utf-8", assets::SCRIPT)))
+        .route("/icon.svg", get(async || assets::kept("image/svg+xml", assets::ICON)))
+        .layer(map_response(guarded))
+        .with_state(page)
+}
+
+async fn guarded(mut response: Response) -> Response {
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Of this origin alone: without it a browser would not say where a form comes from.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}

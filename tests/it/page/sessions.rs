@@ -1,0 +1,99 @@
+//! Who gets in, and with what.
+
+use super::{ACTS, FROM_HERE, LOOKS, PAGES, Served, hidden};
+
+#[tokio::test]
+async fn who_has_no_session_is_sent_to_sign_in_and_comes_back() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+
+    for (path, next) in [
+        ("/status", "%2Fstatus"),
+        ("/status/tenants?filter=ready%3Ano", "%2Fstatus%2Ftenants%3Ffilter%3Dready%253Ano"),
+        ("/status/nowhere", "%2Fstatus%2Fnowhere"),
+    ] {
+        for cookie in ["", "tenantd_session=guess", "tenantd_session=act.9999999999.AAAA"] {
+            let reply = served.page(path, cookie).await;
+
+            assert_eq!(reply.status, 303, "{path} {cookie}: {reply:?}");
+            assert_eq!(reply.header("location"), Some(format!("/status/sign-in?next={next}").as_str()));
+            assert!(reply.body.is_empty(), "{reply:?}");
+        }
+    }
+    let form = format!("token={LOOKS}&next=%2Fstatus%2Ftenants%3Ffilter%3Da");
+    let opened = served.send("/status/sign-in", "", FROM_HERE, &form).await;
+    assert_eq!((opened.status, opened.header("location")), (303, Some("/status/tenants?filter=a")));
+    let elsewhere = format!("token={LOOKS}&next=https%3A%2F%2Fevil.example%2Fstatus");
+    let opened = served.send("/status/sign-in", "", FROM_HERE, &elsewhere).await;
+    assert_eq!(opened.header("location"), Some("/status"));
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_a_form_from_elsewhere_open_nothing() {
+    let served = Served::new().await;
+
+    for (lines, token, status) in [
+        (FROM_HERE, "guess", 403),
+        (FROM_HERE, "", 403),
+        ("origin: https://evil.example\r\n", LOOKS, 403),
+        ("origin: null\r\n", LOOKS, 403),
+        ("", LOOKS, 403),
+        ("origin: http://localhost\r\nsec-fetch-site: cross-site\r\n", LOOKS, 403),
+        ("origin: http://localhost\r\n", LOOKS, 303),
+        ("sec-fetch-site: same-origin\r\n", LOOKS, 303),
+    ] {
+        let reply = served.send("/status/sign-in", "", lines, &format!("token={token}")).await;
+
+        assert_eq!(reply.status, status, "{lines} {token}: {reply:?}");
+        assert_eq!(reply.header("set-cookie").is_some(), status == 303, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_is_not_the_token_and_ends_with_it() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+    let reply = served.send("/status/sign-in", "", FROM_HERE, &format!("token={LOOKS}")).await;
+    let line = reply.header("set-cookie").unwrap().to_owned();
+    let session = line.split(';').next().unwrap();
+
+    let before = served.page("/status", session).await.status;
+    *served.looks.lock().unwrap() = Ok("another".to_owned());
+    let replaced = served.page("/status", session).await.status;
+    *served.looks.lock().unwrap() = Err("it is gone".to_owned());
+    let gone = served.page("/status", session).await;
+
+    assert!(!line.contains(LOOKS), "{line}");
+    assert!(line.ends_with("; Path=/status; Max-Age=43200; HttpOnly; SameSite=Strict"), "{line}");
+    assert_eq!((before, replaced, gone.status), (200, 303, 503));
+    assert!(!gone.body.contains("it is gone"), "{gone:?}");
+    assert_eq!(served.page("/status", &served.session(ACTS).await).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_program_looks_with_its_token_and_without_a_session() {
+    let served = Served::new().await;
+    served.given_tenants(["a"]).await;
+
+    for token in [LOOKS, ACTS] {
+        let lines = format!("authorization: Bearer {token}\r\n");
+        for path in PAGES.iter().take(5) {
+            assert_eq!(served.ask(&format!("GET {path}"), &lines, "").await.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_signs_out_has_no_cookie_any_more_and_nobody_else_can_have_him_signed_out() {
+    let served = Served::new().await;
+    let session = served.session(LOOKS).await;
+    let page = served.page("/status", &session).await.body;
+    let form = format!("form={}", hidden(&page, "form"));
+
+    let forged = served.send("/status/sign-out", &session, FROM_HERE, "form=x").await;
+    let elsewhere = served.send("/status/sign-out", &session, "origin: http://y\r\n", &form).await;
+    let done = served.send("/status/sign-out", &session, FROM_HERE, &form).await;
+
+    assert_eq!((forged.status, elsewhere.status, done.status), (403, 403, 303));
+    assert!(done.header("set-cookie").unwrap().starts_with("tenantd_session=; Path=/status; Max-Age=0;"));
+}
