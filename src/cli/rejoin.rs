@@ -125,7 +125,9 @@ fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
     text.push_str(" to look at");
     if rejoining.to_wake > 0 {
         let left = output::count(rejoining.to_wake, "tenant");
-        text.push_str(&format!(", {left} to wake for it: nobody works on them yet"));
+        text.push_str(", ");
+        text.push_str(&left);
+        text.push_str(" to wake for it: nobody works on them yet");
     }
     text.push('\n');
     if rejoining.findings.is_empty() {

@@ -29,8 +29,8 @@ const GAUGE: &str = "*/15 * * * * *";
 /// When rows are sorted by the regions again, for those that a daemon of an earlier
 /// configuration left behind: every minute.
 const ADOPT: &str = "30 * * * * *";
-/// How long rows are woken after a rejoin before the others have their turn.
-const WAKING: Duration = Duration::from_secs(9);
+/// Slices of rows that are woken after a rejoin before the other jobs have their turn.
+const WAKING: u32 = 100;
 /// Rows deleted by one statement, so that none takes long.
 const PRUNE_BATCH: u32 = 5_000;
 

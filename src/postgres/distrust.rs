@@ -10,7 +10,6 @@
 use std::time::Duration;
 
 use sqlx::types::Uuid;
-use tokio::time::Instant;
 
 use super::connections::Link;
 use super::{Store, StoreError, interval};
@@ -79,18 +78,18 @@ struct Stand {
 }
 
 impl Store {
-    /// Wakes the rows that no slice has reached since the last rejoin, for no longer than
-    /// `budget`; returns how many. What is left goes on where this ended, as does a row that
+    /// Wakes the rows that no slice has reached since the last rejoin, in so many slices at
+    /// most; returns how many. What is left goes on where this ended, as does a row that
     /// somebody has locked.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
     #[tracing::instrument(name = "db.tenants.distrust", level = "debug", skip_all)]
-    pub async fn wake_distrusted(&self, settle: Duration, budget: Duration) -> Result<u64, StoreError> {
+    pub async fn wake_distrusted(&self, settle: Duration, slices: u32) -> Result<u64, StoreError> {
         self.begin_waking().await?;
-        let (until, mut all, mut round) = (Instant::now() + budget, 0, 0);
-        loop {
+        let (mut all, mut round) = (0, 0);
+        for _ in 0..slices {
             match self.wake_slice(settle).await? {
                 Woken::Some(woken) => (all, round) = (all + woken, round + woken),
                 // Only those that are locked are left: they are asked another time.
@@ -99,10 +98,8 @@ impl Store {
                 Woken::All(woken) => return Ok(all + woken),
                 Woken::Nothing => return Ok(all),
             }
-            if Instant::now() >= until {
-                return Ok(all);
-            }
         }
+        Ok(all)
     }
 
     /// Whoever empties the table of passes has all asked anew.

@@ -13,8 +13,8 @@ use super::distrust::distrust;
 use super::{Store, StoreError, connections};
 use crate::domain::place::{Hold, Place, Position, Recognition, Remembered, Written};
 
-/// How long whoever recognises the database wakes rows; the schedule goes on.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// Slices that whoever recognises the database wakes; the schedule goes on.
+const AT_ONCE: u32 = 20;
 
 impl Store {
     /// Compares where the database runs with where it ran. The first place is remembered;
@@ -47,7 +47,7 @@ impl Store {
         Ok(self.connections.look_around().await?)
     }
 
-    /// A small fleet is woken here, and of a large one those for whom there is time.
+    /// A small fleet is woken here, and of a large one some.
     async fn wake_at_once(&self, settle: Duration) {
         if let Err(error) = self.wake_distrusted(settle, AT_ONCE).await {
             tracing::debug!(error = %error, "the rows are woken by the schedule: {error}");

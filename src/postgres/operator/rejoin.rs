@@ -17,9 +17,6 @@ use crate::postgres::connections::Link;
 use crate::postgres::distrust::distrust;
 use crate::postgres::{Store, StoreError, recognise};
 
-/// How long a command wakes rows.
-const WHILE_A_PERSON_WAITS: Duration = Duration::from_mins(30);
-
 /// What came of agreeing to deletions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agreed {
@@ -84,7 +81,7 @@ impl Store {
             }
         }
         transaction.commit().await?;
-        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await
+        self.wake_distrusted(settle, u32::MAX).await
     }
 
     /// Somebody says that this is the real database: changes at Qlik go on. What was found
@@ -109,7 +106,7 @@ impl Store {
         }
         distrust(&mut transaction, reason, Hold::Deletions).await?;
         transaction.commit().await?;
-        self.wake_distrusted(settle, WHILE_A_PERSON_WAITS).await.map(Some)
+        self.wake_distrusted(settle, u32::MAX).await.map(Some)
     }
 
     /// Lifts the hold on deletions, and wakes what waited for it.
