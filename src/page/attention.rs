@@ -5,7 +5,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::guest::Guest;
-use super::pieces::{Table, command, count, filter_path, in_path, marked, number, sentence, tenant_path, text, time};
+use super::pieces::{
+    Table, command, count, filter_path, in_path, marked, number, sentence, tenant_path, text, time,
+};
 use super::words;
 use crate::answers::attention::{Attention, Group};
 use crate::answers::regions::RegionStatus;
@@ -82,10 +84,10 @@ pub(super) fn needs(held: Option<&Held>, regions: &[RegionStatus], rollouts: &[R
     held.into_iter().chain(open).chain(lacking).chain(halted).collect()
 }
 
-/// All of it. `retried` is how many were retried just now.
+/// All of it. `told` is how many were retried just now, and how many are left.
 pub(super) fn content(
     attention: &Attention,
-    retried: Option<i64>,
+    told: Option<(i64, i64)>,
     guest: &Guest,
     now: DateTime<Utc>,
 ) -> Markup {

@@ -175,7 +175,7 @@ async fn asked_to_confirm(
     let asked = async {
         let store = page.store().await?;
         let counted = match parked_for(reason) {
-            Some(filter) => store.count(&filter, "").await?,
+            Some(filter) => store.count(&filter).await?,
             None => 0,
         };
         Ok((store.now().await?, counted))
