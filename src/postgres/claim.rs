@@ -26,6 +26,7 @@ use super::{Store, StoreError, interval};
 use crate::domain::ids::{ProfileName, TenantId};
 use crate::domain::phase::Phase;
 use crate::domain::region::RegionMap;
+use crate::domain::waiting::Configured;
 
 /// What a claim is made with.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub struct ClaimTerms {
     patterns: Vec<String>,
     pattern_regions: Vec<String>,
     regions: Vec<String>,
-    profiles: Vec<String>,
+    configured: Configured,
     /// How long the lease lasts.
     pub lease: Duration,
     /// How long an unanswered request may still land.
@@ -55,7 +56,8 @@ impl ClaimTerms {
         regions.sort();
         regions.dedup();
         let profiles = profiles.into_iter().map(ToString::to_string).collect();
-        Self { patterns, pattern_regions, regions, profiles, lease, settle }
+        let configured = Configured { regions: map.clone(), profiles, settle };
+        Self { patterns, pattern_regions, regions, configured, lease, settle }
     }
 
     /// Host patterns, and beside each its region.
@@ -68,9 +70,10 @@ impl ClaimTerms {
         &self.regions
     }
 
-    /// Every configured profile.
-    pub(super) fn profiles(&self) -> &[String] {
-        &self.profiles
+    /// The same, for those who judge without a database.
+    #[must_use]
+    pub fn configured(&self) -> &Configured {
+        &self.configured
     }
 }
 
@@ -251,7 +254,7 @@ impl Store {
             &terms.regions,
             &terms.patterns,
             &terms.pattern_regions,
-            &terms.profiles,
+            &terms.configured.profiles,
             interval(terms.lease),
             interval(terms.settle),
             i64::try_from(limit).unwrap_or(i64::MAX),

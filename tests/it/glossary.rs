@@ -14,8 +14,8 @@ use tenantd::domain::phase::Phase;
 use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::domain::retry::RetryClass;
 use tenantd::domain::rollout::{Kind, Stage};
+use tenantd::domain::waiting::BlockerKind;
 use tenantd::postgres::commit::DONE;
-use tenantd::postgres::explain::BlockerKind;
 use tenantd::postgres::schedules::Job;
 use tenantd::telemetry::metrics;
 
