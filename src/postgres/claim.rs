@@ -145,14 +145,12 @@ impl Store {
                                           AND phase NOT IN ('removing', 'removed'))
                               OR paused_at IS NOT NULL AND coalesce(paused_until > tenantd.clock(), true)
                               OR phase = 'pending' AND not_before > tenantd.clock() IS TRUE AS is_resting
-                         FROM tenantd.tenants
+                         FROM tenantd.tenants AS candidate
                         WHERE region = closed.region
                           AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
-                          AND (lease_expires_at IS NULL
-                               OR lease_expires_at <= tenantd.clock()
-                                  AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch))
+                          AND NOT tenantd.is_leased(candidate)
                           AND ($10::uuid IS NULL OR tenant_id = $10)
                         ORDER BY claim_rank
                         LIMIT $7

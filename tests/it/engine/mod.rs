@@ -15,6 +15,7 @@ mod commits;
 mod counts;
 mod duplicates;
 mod explain;
+mod extensions;
 mod extremes;
 mod group;
 mod history;
