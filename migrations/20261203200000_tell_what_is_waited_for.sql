@@ -19,15 +19,6 @@ CREATE FUNCTION tenantd.is_leased(t tenantd.tenants) RETURNS boolean
            AND (t.lease_expires_at > tenantd.clock() OR tenantd.is_lease_extended(t.tenant_id, t.lease_epoch));
 COMMENT ON FUNCTION tenantd.is_leased(tenantd.tenants) IS 'Whether somebody works on the row: its lease, or an extension of it, has not run out.';
 
-CREATE OR REPLACE FUNCTION tenantd.may_be_probed(t tenantd.tenants) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN NOT tenantd.is_leased(t)
-           AND (t.lease_holder IS NULL OR t.unanswered IS NULL OR t.settles_at IS NOT NULL)
-           AND t.parked_reason IS NULL
-           AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
-           AND t.desired_state = 'present'
-           AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock());
-
 CREATE OR REPLACE VIEW tenantd.status AS
 SELECT t.tenant_id,
        t.external_id,

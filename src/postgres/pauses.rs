@@ -12,9 +12,10 @@ use sqlx::PgExecutor;
 use utoipa::ToSchema;
 
 use super::{Store, StoreError, interval};
+use crate::domain::waiting::Fleet;
 
 /// What stands for the whole fleet where a region is named.
-pub const FLEET: &str = "*";
+pub const FLEET: &str = Fleet::ALL;
 
 /// When a pause ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

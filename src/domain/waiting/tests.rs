@@ -1,3 +1,6 @@
+//! What was found wrong, or is easily taken wrong, one by one; all of it together is held in
+//! `tests/it/engine/product.rs`.
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -153,9 +156,8 @@ fn of_a_removal_in_a_refused_region_the_credential_is_told() {
         .unwrap()
     };
     let breaker = || Breaker { region: "us".into(), opened: now(), probe: Some(now()) };
-    const fn nothing(_: &mut Fleet) {}
 
-    assert_eq!(waiting(nothing), "AwaitingBudget");
+    assert_eq!(waiting(|fleet| fleet.hold = None), "AwaitingBudget");
     let refused = facts(|row, fleet| {
         (row.phase, row.is_present, row.region) = ("ready".into(), false, "us".into());
         fleet.breakers = vec![breaker()];

@@ -7,6 +7,7 @@ use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault, RetryAfter, TenantStatus};
 
+use crate::support::postgres::test_db;
 use crate::support::rig::{LEASE, Replica, Rig, SETTLE};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -259,8 +260,8 @@ async fn the_version_the_drift_and_the_last_audit_are_shown() {
 /// Above `jit_above_cost` Postgres compiles the plan before it runs it, for a second of every page.
 #[tokio::test]
 async fn a_page_of_the_view_is_planned_as_a_page() {
-    let rig = Rig::unpaced().await;
-    rig.write(
+    let db = test_db().await;
+    db.write(
         "SET session_replication_role = replica;
          INSERT INTO tenantd.tenants (external_id, host, phase, client_id, current_version, ready_at, due_at)
          SELECT 'n' || n, 'n' || n || '.us.qlikcloud.com', 'ready', 'c', 1, now(), NULL FROM generate_series(1, 20000) AS n;
@@ -274,7 +275,7 @@ async fn a_page_of_the_view_is_planned_as_a_page() {
          SELECT s.* FROM (SELECT tenant_id FROM tenantd.tenants WHERE external_id > 'n3' ORDER BY external_id LIMIT 100) AS t
                     JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id",
     )
-    .fetch_one(rig.pool())
+    .fetch_one(&db.pool)
     .await
     .unwrap();
 

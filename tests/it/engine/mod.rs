@@ -23,6 +23,7 @@ mod leases;
 mod objective;
 mod outage;
 mod passes;
+mod product;
 mod proof;
 mod removals;
 mod requests;
