@@ -1072,7 +1072,7 @@ $function$;
 CREATE FUNCTION tenantd.is_lease_extended(tenant_id uuid, lease_epoch bigint)
  RETURNS boolean
  LANGUAGE sql
- STABLE
+ STABLE PARALLEL SAFE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (EXISTS (SELECT FROM tenantd.lease_extensions e WHERE ((e.tenant_id = is_lease_extended.tenant_id) AND (e.lease_epoch = is_lease_extended.lease_epoch) AND (e.expires_at > tenantd.clock()))));
 
@@ -1209,11 +1209,19 @@ CREATE VIEW tenantd.status AS
             WHEN t.phase = 'removed' AND t.recheck_at IS NULL THEN NULL::timestamptz
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
-            ELSE GREATEST(t.due_at, t.backoff_at, b.probe_at,
+            ELSE GREATEST(t.due_at, b.probe_at, p.paused_until,
+            CASE
+                WHEN r.is_early THEN t.not_before
+                ELSE NULL::timestamptz
+            END,
+            CASE
+                WHEN r.is_backing_off THEN t.backoff_at
+                ELSE NULL::timestamptz
+            END,
             CASE
                 WHEN o.is_paused THEN t.paused_until
                 ELSE NULL::timestamptz
-            END, p.paused_until)
+            END)
         END AS next_attempt_at,
     t.failures,
     t.client_id,
@@ -1227,6 +1235,7 @@ CREATE VIEW tenantd.status AS
     t.audited_at
    FROM tenantd.tenants t
      LEFT JOIN tenantd.regions b ON b.region = t.region
+     LEFT JOIN tenantd.lease_extensions e ON e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch AND t.lease_holder IS NOT NULL
      LEFT JOIN LATERAL ( SELECT min(x.paused_at) AS paused_at,
                 CASE
                     WHEN bool_and(x.paused_until IS NOT NULL) THEN max(x.paused_until)
@@ -1249,7 +1258,8 @@ CREATE VIEW tenantd.status AS
             t.desired_state = 'absent' AND t.removal_admitted_at IS NULL AND (t.phase NOT IN ('removing', 'removed')) AS awaits_budget,
             p.paused_at IS NOT NULL OR o.is_paused AS is_paused,
             t.phase = 'pending' AND COALESCE(t.not_before > tenantd.clock(), false) AS is_early,
-            COALESCE(t.lease_expires_at > tenantd.clock(), false) AS is_held) r;
+            t.backoff_at > tenantd.clock() AND (t.desired_state = 'present' OR t.removal_admitted_at IS NULL OR (t.phase IN ('removing', 'removed'))) AS is_backing_off,
+            COALESCE(GREATEST(t.lease_expires_at, e.expires_at) > tenantd.clock(), false) AS is_held) r;
 
 -- Proven credentials, sealed. Nothing from the moment a tenant is desired absent.
 --   tenant_id    Whose it is.

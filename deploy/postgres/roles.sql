@@ -74,8 +74,9 @@ GRANT EXECUTE ON FUNCTION
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_place(), tenantd.assert_recognised(), tenantd.epoch_of(timestamptz) TO tenantd_daemon;
 
--- Whether a lease goes on beside its row: asked by claims, and by whoever explains them.
-GRANT EXECUTE ON FUNCTION tenantd.is_lease_extended(uuid, bigint) TO tenantd_daemon, tenantd_operator;
+-- Whether somebody works on a row, and whether a lease goes on beside its row.
+GRANT EXECUTE ON FUNCTION tenantd.is_leased(tenantd.tenants), tenantd.is_lease_extended(uuid, bigint)
+    TO tenantd_daemon, tenantd_operator;
 
 -- What a rollout leaves out.
 GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text), tenantd.stopped_regions() TO tenantd_daemon;

@@ -17,7 +17,7 @@ mod spent;
 mod stand;
 
 pub use columns::{Record, Seen, Tried, Unreadable};
-pub use secrets::VersionsUsedUp;
+pub use secrets::{VersionsUsedUp, next_version};
 
 use chrono::{DateTime, Utc};
 
@@ -28,6 +28,7 @@ use super::mark::Mark;
 use super::phase::Phase;
 use super::retry::Policy;
 use super::tenant::{Due, State, Tenant};
+use super::waiting::Awaited;
 use super::when::{When, earliest};
 
 impl Record {
@@ -132,17 +133,17 @@ impl Record {
         let awaited = due::awaited(self, seen);
         // After a pause it has its whole patience; whoever ends one early says so.
         let progress = match awaited {
-            Some(due::Awaited::Pause(Some(until))) => When::At(until),
+            Some(Awaited::Pause(Some(until))) => When::At(until),
             Some(
-                due::Awaited::Pause(None)
-                | due::Awaited::Somebody
-                | due::Awaited::Budget
-                | due::Awaited::Start(_)
-                | due::Awaited::Backoff(_),
+                Awaited::Pause(None)
+                | Awaited::Somebody
+                | Awaited::Budget
+                | Awaited::Start(_)
+                | Awaited::Backoff(_),
             )
             | None => self.progress,
         };
-        Self { progress, due: awaited.and_then(due::Awaited::until), ..self.rest_on(awaited, seen) }
+        Self { progress, due: awaited.and_then(Awaited::until), ..self.rest_on(awaited, seen) }
     }
 
     /// The same once it was written at `now`. `sealed` is the number under which a new secret

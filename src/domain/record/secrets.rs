@@ -45,9 +45,18 @@ impl Record {
 
     /// Numbers never go back, and none is given twice.
     pub(super) fn next_version(&self, seen: &Seen) -> Result<i32, VersionsUsedUp> {
-        let next = self.version.map_or(Ok(1), |version| version.checked_add(1).ok_or(VersionsUsedUp))?;
-        Ok(next.max(seen.desired_version).max(seen.version_floor))
+        next_version(self.version, seen.desired_version, seen.version_floor)
     }
+}
+
+/// The number of the next secret that is proven, after this one.
+///
+/// # Errors
+///
+/// [`VersionsUsedUp`].
+pub fn next_version(current: Option<i32>, desired: i32, floor: i32) -> Result<i32, VersionsUsedUp> {
+    let next = current.map_or(Ok(1), |version| version.checked_add(1).ok_or(VersionsUsedUp))?;
+    Ok(next.max(desired).max(floor))
 }
 
 /// The secrets as they are stored: only what is proven has a number, and only what was replaced
