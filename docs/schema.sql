@@ -77,7 +77,7 @@ CREATE TABLE tenantd.tenants (
     client_name           text,                                               -- Overrides the profile's client name, 1 to 512 characters.
     redirect_uris         text[],                                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
     desired_state         text NOT NULL DEFAULT 'present',                    -- present: the tenant should have a credential. absent: it should not.
-    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret. Lowering is ignored.
+    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret; a raise below the next number is lifted to it. Lowering is ignored.
     priority              integer NOT NULL DEFAULT 0,                         -- -100 to 100: each point is worth a minute of waiting.
     not_before            timestamptz,                                        -- Nothing is sent before this instant.
     labels                jsonb NOT NULL DEFAULT '{}'::jsonb,                 -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
@@ -134,6 +134,9 @@ CREATE TABLE tenantd.tenants (
     spent                 bigint[] NOT NULL DEFAULT '{0,0,0,0,0}'::bigint[],  -- Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.
     rested_at             timestamptz DEFAULT tenantd.clock(),                -- Since when nobody works on it; NULL while somebody does.
     rests_for             text,                                               -- Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue's.
+    last_version          integer,                                            -- The highest version that a secret of this row was ever given, in whatever life. Null before the first, and where the version before gave it: then current_version.
+    served_version        integer,                                            -- The desired_version that was served: a higher one asks for a rotation. Null where the version before served it: then all up to current_version.
+    aged_version          integer,                                            -- The version whose secret is to be renewed for its age, since a rollout let it through. Of any other than the current one it says nothing.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -445,6 +448,7 @@ DECLARE
                            IS DISTINCT FROM (OLD.profile, OLD.client_name, OLD.redirect_uris);
     was_early    CONSTANT boolean := OLD.phase = 'pending' AND coalesce(OLD.not_before > tenantd.clock(), false);
     is_early     CONSTANT boolean := OLD.phase = 'pending' AND coalesce(NEW.not_before > tenantd.clock(), false);
+    last         CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     IF NEW.external_id <> OLD.external_id THEN
         RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
@@ -488,7 +492,10 @@ BEGIN
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
         PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
-                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
+                                     CASE WHEN OLD.desired_version <= coalesce(OLD.served_version, OLD.current_version)
+                                          THEN last ELSE 0 END);
+        -- Whoever asks for more gets more, and is told no less than what comes.
+        NEW.desired_version := greatest(NEW.desired_version, tenantd.version_after(last));
     END IF;
     IF NEW.desired_version < OLD.desired_version THEN
         NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
@@ -586,22 +593,6 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION tenantd.follow_version()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-DECLARE
-    least_desired CONSTANT integer :=
-        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
-BEGIN
-    IF NEW.desired_version < least_desired THEN
-        UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;
-    END IF;
-    RETURN NULL;
-END
-$function$;
-
 -- Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.
 CREATE FUNCTION tenantd.place(OUT system_identifier text, OUT database_id text, OUT timeline integer, OUT written_to pg_lsn)
  RETURNS record
@@ -657,11 +648,11 @@ CREATE FUNCTION tenantd.remember_versions()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    VALUES (OLD.external_id,
-            greatest(OLD.desired_version,
-                     CASE WHEN OLD.current_version < 2147483647 THEN OLD.current_version + 1 ELSE OLD.current_version END))
+    VALUES (OLD.external_id, greatest(OLD.desired_version, last + (last < 2147483647)::integer))
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -756,7 +747,10 @@ BEGIN
                   HINT = 'Set desired_state = ''absent'' and wait for phase removed. A test cleaner must leave the schema tenantd alone.';
     END IF;
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    SELECT t.external_id, t.desired_version FROM tenantd.tenants AS t WHERE t.desired_version > 1
+    SELECT t.external_id,
+           greatest(t.desired_version, t.last_version + (t.last_version < 2147483647)::integer)
+      FROM tenantd.tenants AS t
+     WHERE t.desired_version > 1 OR t.last_version IS NOT NULL
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -1105,6 +1099,26 @@ BEGIN
 END
 $function$;
 
+CREATE FUNCTION tenantd.number_for_previous()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
+BEGIN
+    IF NEW.current_version IS NOT NULL THEN
+        NEW.served_version := NEW.desired_version;
+    END IF;
+    IF OLD.current_version IS NULL THEN
+        -- Its first number of a new life it takes from desired_version alone.
+        NEW.current_version := greatest(NEW.current_version, last + (last < 2147483647)::integer);
+    END IF;
+    NEW.last_version := greatest(last, NEW.current_version);
+    RETURN NEW;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -1288,8 +1302,6 @@ CREATE TRIGGER count_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TA
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
 CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
-CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
 CREATE TRIGGER look_back BEFORE INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.look_back();
 CREATE TRIGGER note_edit BEFORE UPDATE OF priority, labels ON tenantd.tenants
@@ -1298,6 +1310,8 @@ CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
 CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+CREATE TRIGGER number_for_previous BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version AND NOT new.last_version IS DISTINCT FROM old.last_version) EXECUTE FUNCTION tenantd.number_for_previous();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
 CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
@@ -1309,13 +1323,13 @@ CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
-    FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
+    FOR EACH ROW WHEN (old.desired_version > 1 OR old.last_version IS NOT NULL) EXECUTE FUNCTION tenantd.remember_versions();
 CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
+    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.aged_version IS DISTINCT FROM old.aged_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

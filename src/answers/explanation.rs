@@ -214,7 +214,7 @@ fn upkeep(explained: &Explained) -> String {
     if explained.must_look || explained.is_change_due {
         return "compares the client with Qlik and applies what was changed".to_owned();
     }
-    if Some(explained.desired_version) > explained.current_version {
+    if explained.is_rotation_due {
         return format!("rotates its secret to version {}", explained.next_version);
     }
     let planned = [

@@ -97,6 +97,8 @@ impl Record {
         } else {
             self.version
         };
+        let served_version =
+            if is_promoted { Some(seen.desired_version) } else { self.served_version.or(self.version) };
         let stored = secrets::kept(&tenant.stored, version, &decision.secret);
         let retirement = earliest(stored.iter().map(|secret| secret.retires), now);
         // A life that ended while its owner wanted another begins that one.
@@ -113,6 +115,8 @@ impl Record {
             left: tenant.left.clone(),
             stored,
             version,
+            last_version: self.last_given().max(version),
+            served_version,
             ready: if is_over { None } else { self.ready.or(is_promoted.then_some(When::NOW)) },
             failures: tenant.failures,
             retirement,

@@ -214,11 +214,13 @@ impl Store {
               FROM sorted AS s
              WHERE t.tenant_id = s.tenant_id
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
-                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.generation,
+                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.aged_version,
+                      t.generation,
                       t.removal_admitted_at IS NOT NULL AS "is_admitted!",
                       t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS "is_paused!",
                       t.phase, t.client_id, t.unanswered, t.mint_snapshot, t.is_adopted, t.is_minted_afresh,
-                      t.must_look, t.left_clients, t.current_version, t.failures, t.awaits_right, t.drift,
+                      t.must_look, t.left_clients, t.current_version, t.last_version, t.served_version,
+                      t.failures, t.awaits_right, t.drift,
                       t.repair_scope, t.wait_reason, t.parked_reason, t.message,
                       t.not_before AS "not_before: Instant", t.settles_at AS "settles_at: Instant",
                       t.ready_at AS "ready_at: Instant", t.progress_at AS "progress_at: Instant",

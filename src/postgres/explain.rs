@@ -81,10 +81,10 @@ pub struct Explained {
     pub unanswered: Option<String>,
     /// It is looked for before anything is done.
     pub must_look: bool,
-    /// The version that is asked for.
-    pub desired_version: i32,
     /// The version that the next secret gets.
     pub next_version: i32,
+    /// Its owner, or its age, asks for another secret.
+    pub is_rotation_due: bool,
     /// The version that serves.
     pub current_version: Option<i32>,
     /// When it is looked at for a second client of ours.
@@ -161,9 +161,11 @@ impl Store {
             r#"
             -- tenants.explain
             SELECT t.phase, t.region, t.profile, t.client_id, t.unanswered, t.must_look,
-                   t.desired_version, t.current_version,
-                   greatest(t.desired_version, t.current_version + (t.current_version < 2147483647)::integer,
+                   t.current_version,
+                   greatest(t.desired_version, last.version + (last.version < 2147483647)::integer,
                             (SELECT i.version_floor FROM tenantd.installation AS i)) AS "next_version!",
+                   coalesce(t.desired_version > coalesce(t.served_version, t.current_version)
+                            OR t.aged_version = t.current_version, false) AS "is_rotation_due!",
                    t.recheck_at, t.audit_at, t.retire_at,
                    t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",
                    t.profile = ANY ($5::text[]) AS "is_profile_known!",
@@ -205,6 +207,7 @@ impl Store {
                        AS lease_expires_at,
                    t.lease_holder
               FROM tenantd.tenants AS t
+             CROSS JOIN LATERAL (SELECT greatest(t.last_version, t.current_version) AS version) AS last
               LEFT JOIN LATERAL (
                    SELECT p.region
                      FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS p (pattern, region, place)
@@ -250,8 +253,8 @@ struct Row {
     client_id: Option<String>,
     unanswered: Option<String>,
     must_look: bool,
-    desired_version: i32,
     next_version: i32,
+    is_rotation_due: bool,
     current_version: Option<i32>,
     recheck_at: Option<DateTime<Utc>>,
     audit_at: Option<DateTime<Utc>>,
@@ -306,8 +309,8 @@ impl Row {
             client_id: self.client_id,
             unanswered: self.unanswered,
             must_look: self.must_look,
-            desired_version: self.desired_version,
             next_version: self.next_version,
+            is_rotation_due: self.is_rotation_due,
             current_version: self.current_version,
             recheck_at: self.recheck_at,
             audit_at: self.audit_at,

@@ -49,7 +49,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
                    is_adopted = false,
                    is_minted_afresh = false,
                    must_look = true,
-                   desired_version = greatest(desired_version, current_version + (current_version < 2147483647)::integer),
+                   last_version = greatest(last_version, current_version),
                    current_version = NULL,
                    acknowledged_version = NULL,
                    edited_at = NULL,

@@ -42,6 +42,11 @@ pub struct Record {
     pub stored: Vec<StoredSecret>,
     /// The number of the current secret.
     pub version: Option<i32>,
+    /// The highest number that a secret of this row was ever given, in whatever life.
+    pub last_version: Option<i32>,
+    /// The desired version that was served; `None` where the version before wrote the row: then all
+    /// up to the current number.
+    pub served_version: Option<i32>,
     /// When it was first ready in this life.
     pub ready: Option<When>,
     /// Failures since the last progress.
@@ -110,6 +115,8 @@ pub struct Seen {
     pub is_admitted: bool,
     /// The version that its owner asks for, at least.
     pub desired_version: i32,
+    /// The version that is to be renewed for its age. Of any other than the current one it says nothing.
+    pub aged_version: Option<i32>,
     /// No secret gets a lower number.
     pub version_floor: i32,
     /// Nothing is sent before.

@@ -38,15 +38,32 @@ impl Record {
 
     pub(super) fn is_rotation_due(&self, seen: &Seen) -> bool {
         let is_retirement_over = self.stored.iter().any(|secret| is_over(secret, seen));
+        let is_kept_too_long = self.version.is_some() && is_retirement_over && self.keeps_previous(seen);
+        is_kept_too_long || self.is_another_asked_for(seen)
+    }
+
+    /// Whether its owner, or its age, asks for another secret than the current one.
+    pub(super) fn is_another_asked_for(&self, seen: &Seen) -> bool {
         self.version.is_some_and(|version| {
-            seen.desired_version > version || is_retirement_over && self.keeps_previous(seen)
+            seen.desired_version > self.served_version.unwrap_or(version)
+                || seen.aged_version == Some(version)
         })
     }
 
-    /// Numbers never go back, and none is given twice.
+    /// Numbers never go back, and none is given twice, also not in a new life. Only one that begins
+    /// where all numbers are used up takes the last again, so that it may begin at all.
     pub(super) fn next_version(&self, seen: &Seen) -> Result<i32, VersionsUsedUp> {
-        let next = self.version.map_or(Ok(1), |version| version.checked_add(1).ok_or(VersionsUsedUp))?;
+        let next = match self.last_given() {
+            Some(i32::MAX) if self.version.is_some() => return Err(VersionsUsedUp),
+            Some(last) => last.saturating_add(1),
+            None => 1,
+        };
         Ok(next.max(seen.desired_version).max(seen.version_floor))
+    }
+
+    /// The version before notes no last number.
+    pub(super) fn last_given(&self) -> Option<i32> {
+        self.last_version.max(self.version)
     }
 }
 
@@ -87,3 +104,6 @@ pub(super) fn kept(
 fn is_over(secret: &StoredSecret, seen: &Seen) -> bool {
     secret.standing == Standing::Previous && secret.retires.is_some_and(|when| when.is_over(seen.now))
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,8 @@ impl<M: SerializeMap> Columns<M> {
         self.set("must_look", Some(record.must_look))?;
         self.texts("left_clients", &record.left)?;
         self.set("current_version", record.version)?;
+        self.set("last_version", record.last_version)?;
+        self.set("served_version", record.served_version)?;
         self.when("ready_at", "ready_after", record.ready)?;
         self.texts("drift", &record.drift)?;
         self.when("drifted_at", "drifted_after", record.drifted)
