@@ -112,7 +112,7 @@ CREATE TABLE tenantd.tenants (
     updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When the row was last written.
     must_look             boolean NOT NULL DEFAULT false,                     -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
     version_gap           integer NOT NULL DEFAULT 0,                         -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
-    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris since the client was last known to follow. Tells of an edit where applied_wants is null, and to the version before.
     retire_at             timestamptz,                                        -- When the next previous secret is to be deleted.
     audit_at              timestamptz,                                        -- When the client is to be compared with Qlik; null until planned, or when audits are off.
     audited_at            timestamptz,                                        -- When that was last done.
@@ -137,6 +137,7 @@ CREATE TABLE tenantd.tenants (
     last_version          integer,                                            -- The highest version that a secret of this row was ever given, in whatever life. Null before the first, and where the version before gave it: then current_version.
     served_version        integer,                                            -- The desired_version that was served: a higher one asks for a rotation. Null where the version before served it: then all up to current_version.
     aged_version          integer,                                            -- The version whose secret is to be renewed for its age, since a rollout let it through. Of any other than the current one it says nothing.
+    applied_wants         bytea,                                              -- Digest of profile, client_name and redirect_uris as they were last applied to the client, or found applied by an audit: another one is an edit. Null where none is known: then edited_at tells.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
     CONSTRAINT host_is_unique UNIQUE (host),
@@ -1119,6 +1120,17 @@ BEGIN
 END
 $function$;
 
+CREATE FUNCTION tenantd.unknow_applied()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.applied_wants := NULL;
+    RETURN NEW;
+END
+$function$;
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -1328,6 +1340,8 @@ CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER unknow_applied BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.applied_wants = old.applied_wants AND (old.edited_at IS NOT NULL AND new.edited_at IS NULL OR new.client_id IS DISTINCT FROM old.client_id)) EXECUTE FUNCTION tenantd.unknow_applied();
 CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.aged_version IS DISTINCT FROM old.aged_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 

@@ -130,7 +130,7 @@ GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_h
 -- The row is the state machine: the daemon writes its own columns.
 GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
 GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopted, is_minted_afresh, current_version,
-              last_version, served_version, aged_version, acknowledged_version, left_clients, must_look, version_gap, edited_at, retire_at, audit_at,
+              last_version, served_version, aged_version, acknowledged_version, left_clients, must_look, version_gap, applied_wants, edited_at, retire_at, audit_at,
               audited_at, drift, drifted_at,
               repair_scope, removal_admitted_at, generation, backoff_at, spent, rested_at, rests_for, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,

@@ -43,4 +43,5 @@ pub mod secret;
 pub mod tenant;
 pub mod text;
 pub mod token;
+pub mod wants;
 pub mod when;

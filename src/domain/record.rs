@@ -11,6 +11,7 @@
 
 mod columns;
 mod due;
+mod edits;
 mod progress;
 mod secrets;
 mod spent;
@@ -48,7 +49,7 @@ impl Record {
             must_look: self.must_look,
             due: Due {
                 recheck: self.recheck.is_some_and(|when| when.is_over(now)),
-                edit: self.edited.is_some(),
+                edit: self.is_edit_due(seen),
                 repair: self.repair,
                 rotation: self.is_rotation_due(seen),
                 audit: self.audit.is_some_and(|when| when.is_over(now)),
@@ -126,6 +127,7 @@ impl Record {
         };
         record.note_progress(self, decision, tried);
         record.note_reason(self, decision, seen);
+        record.note_applied(self, decision, tried, seen);
         record.note_schedule(self, decision, seen, policy);
         record.note_spent(self, decision, tried, seen);
         Ok(record)

@@ -230,7 +230,7 @@ impl Store {
                       t.right_refused_at AS "right_refused_at: Instant", t.recheck_at AS "recheck_at: Instant",
                       t.retire_at AS "retire_at: Instant", t.audit_at AS "audit_at: Instant",
                       t.audited_at AS "audited_at: Instant", t.drifted_at AS "drifted_at: Instant",
-                      t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
+                      t.applied_wants, t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
                       t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant",
                       t.spent, t.rests_for, t.rested_at AS "rested_at: Instant",
                       t.created_at AS "created_at: Instant", t.paused_until AS "paused_until: Instant",

@@ -155,7 +155,7 @@ impl Store {
                        spent bigint[], rested_at timestamptz, rested_after bigint, rests_for text,
                        recheck_at timestamptz, recheck_after bigint, retire_at timestamptz, retire_after bigint,
                        audit_at timestamptz, audit_after bigint, audited_at timestamptz, audited_after bigint,
-                       edited_at timestamptz, edited_after bigint, repair_scope text,
+                       applied_wants bytea, edited_at timestamptz, edited_after bigint, repair_scope text,
                        due_at timestamptz, due_after bigint, secrets json, attempts json)
                  -- Asked once, before anything is locked.
                  WHERE tenantd.assert_recognised()
@@ -189,6 +189,7 @@ impl Store {
                        left_clients = d.left_clients,
                        current_version = d.current_version,
                        last_version = d.last_version,
+                       applied_wants = d.applied_wants,
                        served_version = d.served_version,
                        ready_at = coalesce(d.ready_at, tenantd.clock() + d.ready_after * interval '1 microsecond'),
                        drift = d.drift,

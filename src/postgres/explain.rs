@@ -10,6 +10,7 @@ use super::claim::ClaimTerms;
 use super::{Store, StoreError};
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
+use crate::domain::wants::{self, WantsDigest};
 
 /// What keeps a row from being claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +168,8 @@ impl Store {
                    coalesce(t.desired_version > coalesce(t.served_version, t.current_version)
                             OR t.aged_version = t.current_version, false) AS "is_rotation_due!",
                    t.recheck_at, t.audit_at, t.retire_at,
-                   t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",
+                   t.client_name, t.redirect_uris, t.applied_wants, t.edited_at IS NOT NULL AS "is_edit_noted!",
+                   t.repair_scope IS NOT NULL AS "is_repair_due!",
                    t.profile = ANY ($5::text[]) AS "is_profile_known!",
                    t.desired_state = 'absent' AS "is_unwanted!",
                    (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
@@ -259,7 +261,11 @@ struct Row {
     recheck_at: Option<DateTime<Utc>>,
     audit_at: Option<DateTime<Utc>>,
     retire_at: Option<DateTime<Utc>>,
-    is_change_due: bool,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    applied_wants: Option<Vec<u8>>,
+    is_edit_noted: bool,
+    is_repair_due: bool,
     is_profile_known: bool,
     is_unwanted: bool,
     hold: Option<String>,
@@ -298,6 +304,7 @@ struct Row {
 impl Row {
     fn explained(self) -> Explained {
         let (blockers, hold) = (self.blockers(), self.hold());
+        let is_change_due = self.is_repair_due || self.is_edited();
         Explained {
             phase: self.phase,
             due_at: self.due_at,
@@ -315,10 +322,17 @@ impl Row {
             recheck_at: self.recheck_at,
             audit_at: self.audit_at,
             retire_at: self.retire_at,
-            is_change_due: self.is_change_due,
+            is_change_due,
             hold,
             blockers,
         }
+    }
+
+    fn is_edited(&self) -> bool {
+        let wanted =
+            WantsDigest::of(&self.profile, self.client_name.as_deref(), self.redirect_uris.as_deref());
+        let applied = self.applied_wants.as_deref().and_then(WantsDigest::stored);
+        wants::is_edited(applied, self.is_edit_noted, wanted)
     }
 
     fn hold(&self) -> Option<Hold> {

@@ -110,6 +110,7 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                spent = ARRAY[0, 0, 0, 0, extract(epoch FROM tenantd.clock() - created_at) * 1000000]::bigint[],
                rested_at = tenantd.clock(),
                rests_for = 'human',
+               applied_wants = NULL,
                edited_at = NULL,
                retire_at = NULL,
                audit_at = NULL,

@@ -52,6 +52,7 @@ async fn begin_anew(connection: &mut Link, tenant: TenantId) -> Result<(), Store
                    last_version = greatest(last_version, current_version),
                    current_version = NULL,
                    acknowledged_version = NULL,
+                   applied_wants = NULL,
                    edited_at = NULL,
                    retire_at = NULL,
                    audit_at = NULL,

@@ -17,6 +17,7 @@ use crate::domain::place::Hold;
 use crate::domain::record::{Record, Seen, Unreadable};
 use crate::domain::rights::{MissingRights, Withheld};
 use crate::domain::tenant::{RepairScope, Unanswered};
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 use crate::postgres::rows::{Instant, SecretRow, inconsistent, stored_secrets};
 use crate::postgres::{Store, StoreError};
@@ -67,6 +68,7 @@ pub(super) struct ClaimRow {
     pub(super) audited_at: Option<Instant>,
     pub(super) drift: Vec<String>,
     pub(super) drifted_at: Option<Instant>,
+    pub(super) applied_wants: Option<Vec<u8>>,
     pub(super) edited_at: Option<Instant>,
     pub(super) repair_scope: Option<String>,
     pub(super) wait_reason: Option<String>,
@@ -130,6 +132,7 @@ impl ClaimRow {
             generation: self.generation,
             is_present: self.is_present,
             is_admitted: self.is_admitted,
+            wants: WantsDigest::of(&self.profile, self.client_name.as_deref(), self.redirect_uris.as_deref()),
             desired_version: self.desired_version,
             aged_version: self.aged_version,
             version_floor: self.version_floor,
@@ -179,6 +182,7 @@ impl ClaimRow {
             audited: at(self.audited_at),
             drift: take(&mut self.drift).filter_map(|kind| DriftKind::parse(&kind)).collect(),
             drifted: at(self.drifted_at),
+            applied: self.applied_wants.as_deref().and_then(WantsDigest::stored),
             edited: at(self.edited_at),
             repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
             wait_reason: self.wait_reason.take(),

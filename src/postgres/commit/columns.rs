@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Attempt, Write};
 use crate::domain::hints::StoredSecret;
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 
 impl Serialize for Write {
@@ -104,6 +105,7 @@ impl<M: SerializeMap> Columns<M> {
         self.when("retire_at", "retire_after", record.retirement)?;
         self.when("audit_at", "audit_after", record.audit)?;
         self.when("audited_at", "audited_after", record.audited)?;
+        self.set("applied_wants", record.applied.map(WantsDigest::to_sql))?;
         self.when("edited_at", "edited_after", record.edited)?;
         self.set("repair_scope", record.repair.map(crate::domain::tenant::RepairScope::as_str))?;
         self.when("due_at", "due_after", record.due)
