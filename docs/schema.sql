@@ -85,7 +85,7 @@ CREATE TABLE tenantd.tenants (
     client_name           text,                                               -- Overrides the profile's client name, 1 to 512 characters.
     redirect_uris         text[],                                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
     desired_state         text NOT NULL DEFAULT 'present',                    -- present: the tenant should have a credential. absent: it should not.
-    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret. Lowering is ignored.
+    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret; a raise below the next number is lifted to it. Lowering is ignored.
     priority              integer NOT NULL DEFAULT 0,                         -- -100 to 100: each point is worth a minute of waiting.
     not_before            timestamptz,                                        -- Nothing is sent before this instant.
     labels                jsonb NOT NULL DEFAULT '{}'::jsonb,                 -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
@@ -120,7 +120,7 @@ CREATE TABLE tenantd.tenants (
     updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When the row was last written.
     must_look             boolean NOT NULL DEFAULT false,                     -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
     version_gap           integer NOT NULL DEFAULT 0,                         -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
-    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris since the client was last known to follow. Tells of an edit where applied_wants is null, and to the version before.
     retire_at             timestamptz,                                        -- When the next previous secret is to be deleted.
     audit_at              timestamptz,                                        -- When the client is to be compared with Qlik; null until planned, or when audits are off.
     audited_at            timestamptz,                                        -- When that was last done.
@@ -455,6 +455,7 @@ DECLARE
                            IS DISTINCT FROM (OLD.profile, OLD.client_name, OLD.redirect_uris);
     was_early    CONSTANT boolean := OLD.phase = 'pending' AND coalesce(OLD.not_before > tenantd.clock(), false);
     is_early     CONSTANT boolean := OLD.phase = 'pending' AND coalesce(NEW.not_before > tenantd.clock(), false);
+    last         CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     IF NEW.external_id <> OLD.external_id THEN
         RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
@@ -498,7 +499,10 @@ BEGIN
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
         PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
-                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
+                                     CASE WHEN OLD.desired_version <= coalesce(OLD.served_version, OLD.current_version)
+                                          THEN last ELSE 0 END);
+        -- Whoever asks for more gets more, and is told no less than what comes.
+        NEW.desired_version := greatest(NEW.desired_version, tenantd.version_after(last));
     END IF;
     IF NEW.desired_version < OLD.desired_version THEN
         NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
@@ -596,22 +600,6 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION tenantd.follow_version()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-DECLARE
-    least_desired CONSTANT integer :=
-        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
-BEGIN
-    IF NEW.desired_version < least_desired THEN
-        UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;
-    END IF;
-    RETURN NULL;
-END
-$function$;
-
 -- Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.
 CREATE FUNCTION tenantd.place(OUT system_identifier text, OUT database_id text, OUT timeline integer, OUT written_to pg_lsn)
  RETURNS record
@@ -658,11 +646,11 @@ CREATE FUNCTION tenantd.remember_versions()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    VALUES (OLD.external_id,
-            greatest(OLD.desired_version,
-                     CASE WHEN OLD.current_version < 2147483647 THEN OLD.current_version + 1 ELSE OLD.current_version END))
+    VALUES (OLD.external_id, greatest(OLD.desired_version, last + (last < 2147483647)::integer))
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -757,7 +745,10 @@ BEGIN
                   HINT = 'Set desired_state = ''absent'' and wait for phase removed. A test cleaner must leave the schema tenantd alone.';
     END IF;
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    SELECT t.external_id, t.desired_version FROM tenantd.tenants AS t WHERE t.desired_version > 1
+    SELECT t.external_id,
+           greatest(t.desired_version, t.last_version + (t.last_version < 2147483647)::integer)
+      FROM tenantd.tenants AS t
+     WHERE t.desired_version > 1 OR t.last_version IS NOT NULL
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -1325,8 +1316,6 @@ CREATE TRIGGER count_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TA
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
 CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
-CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
 CREATE TRIGGER look_back BEFORE INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.look_back();
 CREATE TRIGGER note_edit BEFORE UPDATE OF priority, labels ON tenantd.tenants
@@ -1335,6 +1324,8 @@ CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
 CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+CREATE TRIGGER number_for_previous BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version AND NOT new.last_version IS DISTINCT FROM old.last_version) EXECUTE FUNCTION tenantd.number_for_previous();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
 CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
@@ -1346,13 +1337,15 @@ CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
-    FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
+    FOR EACH ROW WHEN (old.desired_version > 1 OR old.last_version IS NOT NULL) EXECUTE FUNCTION tenantd.remember_versions();
 CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER unknow_applied BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.applied_wants = old.applied_wants AND (old.edited_at IS NOT NULL AND new.edited_at IS NULL OR new.client_id IS DISTINCT FROM old.client_id)) EXECUTE FUNCTION tenantd.unknow_applied();
 CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
+    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.aged_version IS DISTINCT FROM old.aged_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

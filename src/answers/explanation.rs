@@ -220,10 +220,10 @@ fn removal(explained: &Explained) -> String {
 /// The first of what a ready tenant is planned for.
 fn upkeep(explained: &Explained) -> String {
     let row = &explained.facts.row;
-    if row.must_look || explained.edited_at.is_some() || explained.repair.is_some() {
+    if row.must_look || explained.is_edited || explained.repair.is_some() {
         return "compares the client with Qlik and applies what was changed".to_owned();
     }
-    if Some(explained.desired_version) > row.version {
+    if explained.versions.is_another_asked_for() {
         return format!("rotates its secret to version {}", explained.next_version());
     }
     let planned = [

@@ -48,5 +48,6 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod waiting;
+pub mod wants;
 pub mod when;
 pub mod why;

@@ -59,7 +59,7 @@ impl Record {
             self.audit = policy.audit_every.map(first);
         }
         if decision.audit != AuditChange::Keep || decision.secret == SecretChange::Shred {
-            (self.edited, self.repair) = (None, None);
+            self.repair = None;
         }
         self.backoff = match &decision.rest {
             Rest::Wait { reason, due, .. } if reason.outlasts_a_wake() => Some(When::After(*due)),
@@ -119,8 +119,10 @@ fn not_before(instant: Option<DateTime<Utc>>, now: DateTime<Utc>) -> When {
 
 /// Whether somebody wants more of a ready tenant.
 fn wanted(record: &Record, seen: &Seen) -> Option<When> {
-    let is_older = record.version.is_some_and(|version| seen.desired_version > version);
-    let is_any = record.must_look || is_older || record.edited.is_some() || record.repair.is_some();
+    let is_any = record.must_look
+        || record.is_another_asked_for(seen)
+        || record.is_edit_due(seen)
+        || record.repair.is_some();
     is_any.then_some(When::NOW)
 }
 

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use sqlx::types::{Json, Uuid};
 
 use crate::domain::place::Hold;
-use crate::domain::record::next_version;
+use crate::domain::record::Versions;
 use crate::domain::tenant::{RepairScope, Unanswered};
 use crate::domain::waiting::{Blocker, Breaker, Facts, Fleet, Lease, Pause, Row};
+use crate::domain::wants::{self, WantsDigest};
 use crate::postgres::rows::{Instant, json_instant};
 use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Store, StoreError};
@@ -22,16 +23,14 @@ pub struct Explained {
     pub facts: Facts,
     /// Its client.
     pub client_id: Option<String>,
-    /// The version that is asked for.
-    pub desired_version: i32,
-    /// No secret gets a lower one.
-    pub version_floor: i32,
+    /// The numbers of its secrets.
+    pub versions: Versions,
     /// When it is compared with Qlik.
     pub audit_at: Option<DateTime<Utc>>,
     /// When a previous secret is deleted.
     pub retire_at: Option<DateTime<Utc>>,
-    /// When its owner last edited it, until the client follows.
-    pub edited_at: Option<DateTime<Utc>>,
+    /// Its client is to follow an edit.
+    pub is_edited: bool,
     /// What of its drift may be mended now.
     pub repair: Option<RepairScope>,
     /// How many removals wait before this one.
@@ -48,7 +47,7 @@ impl Explained {
     /// The version that the next secret gets; the last one where there is none left.
     #[must_use]
     pub fn next_version(&self) -> i32 {
-        next_version(self.facts.row.version, self.desired_version, self.version_floor).unwrap_or(i32::MAX)
+        self.versions.next().unwrap_or(i32::MAX)
     }
 }
 
@@ -69,12 +68,13 @@ impl Store {
             r#"
             -- tenants.explain
             SELECT tenantd.clock() AS "now!: Instant", t.phase, t.desired_state, t.host, t.region, t.profile,
-                   t.client_id, t.unanswered, t.must_look, t.desired_version, t.current_version, t.repair_scope,
+                   t.client_id, t.unanswered, t.must_look, t.desired_version, t.current_version, t.last_version,
+                   t.served_version, t.aged_version, t.repair_scope, t.client_name, t.redirect_uris, t.applied_wants,
                    t.removal_admitted_at AS "removal_admitted_at: Instant", t.due_at AS "due_at: Instant",
                    t.not_before AS "not_before: Instant", t.backoff_at AS "backoff_at: Instant",
                    t.settles_at AS "settles_at: Instant", t.recheck_at AS "recheck_at: Instant",
                    t.audit_at AS "audit_at: Instant", t.retire_at AS "retire_at: Instant",
-                   t.edited_at AS "edited_at: Instant", t.parked_reason, t.wait_reason, t.message,
+                   t.edited_at IS NOT NULL AS "is_edit_noted!", t.parked_reason, t.wait_reason, t.message,
                    t.reason_since AS "reason_since: Instant", t.pause_reason, t.paused_at AS "paused_at: Instant",
                    t.paused_until AS "paused_until: Instant", t.lease_holder, t.leased_at AS "leased_at: Instant",
                    t.lease_expires_at AS "lease_expires_at: Instant", e.expires_at AS "extended_until?: Instant",
@@ -120,6 +120,12 @@ struct ExplainRow {
     must_look: bool,
     desired_version: i32,
     current_version: Option<i32>,
+    last_version: Option<i32>,
+    served_version: Option<i32>,
+    aged_version: Option<i32>,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    applied_wants: Option<Vec<u8>>,
     repair_scope: Option<String>,
     removal_admitted_at: Option<Instant>,
     due_at: Option<Instant>,
@@ -129,7 +135,7 @@ struct ExplainRow {
     recheck_at: Option<Instant>,
     audit_at: Option<Instant>,
     retire_at: Option<Instant>,
-    edited_at: Option<Instant>,
+    is_edit_noted: bool,
     parked_reason: Option<String>,
     wait_reason: Option<String>,
     message: Option<String>,
@@ -157,15 +163,32 @@ impl ExplainRow {
     fn explained(mut self, terms: &ClaimTerms) -> Explained {
         Explained {
             client_id: self.client_id.take(),
-            desired_version: self.desired_version,
-            version_floor: self.version_floor,
+            versions: self.versions(),
+            is_edited: self.is_edited(),
             audit_at: at(self.audit_at),
             retire_at: at(self.retire_at),
-            edited_at: at(self.edited_at),
             repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
             removals_ahead: self.removals_ahead,
             facts: Facts { now: self.now.0, fleet: self.fleet(terms), row: self.row() },
         }
+    }
+
+    fn versions(&self) -> Versions {
+        Versions {
+            current: self.current_version,
+            last: self.last_version,
+            served: self.served_version,
+            desired: self.desired_version,
+            aged: self.aged_version,
+            floor: self.version_floor,
+        }
+    }
+
+    fn is_edited(&self) -> bool {
+        let wanted =
+            WantsDigest::of(&self.profile, self.client_name.as_deref(), self.redirect_uris.as_deref());
+        let applied = self.applied_wants.as_deref().and_then(WantsDigest::stored);
+        wants::is_edited(applied, self.is_edit_noted, wanted)
     }
 
     fn fleet(&mut self, terms: &ClaimTerms) -> Fleet {

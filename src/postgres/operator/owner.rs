@@ -87,7 +87,7 @@ pub(super) async fn rotate<'c>(
         r#"
         -- tenants.rotate
         UPDATE tenantd.tenants
-           SET desired_version = tenantd.version_after(greatest(desired_version, current_version))
+           SET desired_version = tenantd.version_after(greatest(desired_version, last_version, current_version))
          WHERE external_id = $1
            AND desired_state = 'present'
            AND current_version IS NOT NULL
