@@ -1,7 +1,7 @@
 //! A filter as conditions of a statement: who matches, a page of them, and how many.
 //!
 //! The rules: nothing of a filter is pasted into SQL, **its values travel as parameters**; what a
-//! filter means is written once ([`matching`]), for lists, counts and verbs. Each statement is
+//! filter means is written once (`matching`), for lists, counts and verbs. Each statement is
 //! planned for its own values, so that conditions that are not asked for cost nothing.
 
 use std::time::Duration;
