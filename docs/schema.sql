@@ -142,6 +142,10 @@ CREATE TABLE tenantd.tenants (
     spent                 bigint[] NOT NULL DEFAULT '{0,0,0,0,0}'::bigint[],  -- Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.
     rested_at             timestamptz DEFAULT tenantd.clock(),                -- Since when nobody works on it; NULL while somebody does.
     rests_for             text,                                               -- Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue's.
+    last_version          integer,                                            -- The highest version that a secret of this row was ever given, in whatever life. Null before the first, and where the version before gave it: then current_version.
+    served_version        integer,                                            -- The desired_version that was served: a higher one asks for a rotation. Null where the version before served it: then all up to current_version.
+    aged_version          integer,                                            -- The version whose secret is to be renewed for its age, since a rollout let it through. Of any other than the current one it says nothing.
+    applied_wants         bytea,                                              -- Digest of profile, client_name and redirect_uris as they were last applied to the client, or found applied by an audit: another one is an edit. Null where none is known: then edited_at tells.
     rejoin_epoch          integer NOT NULL DEFAULT COALESCE(NULLIF(current_setting('tenantd.rejoin_epoch', true), '')::integer, 0),  -- The rejoin since which the row is looked at before it is acted on. Below that of the installation nobody works on it, unless nobody ever has.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
@@ -1096,6 +1100,44 @@ BEGIN
     RETURN NULL;
 END
 $function$;
+
+CREATE FUNCTION tenantd.number_for_previous()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
+BEGIN
+    IF NEW.current_version IS NOT NULL THEN
+        NEW.served_version := NEW.desired_version;
+    END IF;
+    IF OLD.current_version IS NULL THEN
+        -- Its first number of a new life it takes from desired_version alone.
+        NEW.current_version := greatest(NEW.current_version, last + (last < 2147483647)::integer);
+    END IF;
+    NEW.last_version := greatest(last, NEW.current_version);
+    RETURN NEW;
+END
+$function$;
+
+CREATE FUNCTION tenantd.unknow_applied()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.applied_wants := NULL;
+    RETURN NEW;
+END
+$function$;
+
+-- Whether somebody works on the row: its lease, or an extension of it, has not run out.
+CREATE FUNCTION tenantd.is_leased(t tenantd.tenants)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (((t).lease_expires_at IS NOT NULL) AND (((t).lease_expires_at > tenantd.clock()) OR tenantd.is_lease_extended((t).tenant_id, (t).lease_epoch)));
 
 -- True on the database that was recognised; raises TD001 anywhere else.
 CREATE FUNCTION tenantd.assert_place()
