@@ -47,5 +47,7 @@ pub mod secret;
 pub mod tenant;
 pub mod text;
 pub mod token;
+pub mod waiting;
+pub mod wants;
 pub mod when;
 pub mod why;
