@@ -46,8 +46,13 @@ impl Row {
 
     /// A visit of this version that claimed the row when it was `seen` so. Returns whether Qlik was asked.
     fn visit(&mut self, claimed: &Claimed) -> bool {
+        self.visit_until(claimed, true)
+    }
+
+    /// The same, which may end with another duty before it comes to an edit.
+    fn visit_until(&mut self, claimed: &Claimed, is_whole: bool) -> bool {
         let mut tenant = claimed.record.tenant(MARK, &claimed.seen).unwrap();
-        let is_asked = tenant.due.edit;
+        let is_asked = tenant.due.edit && is_whole;
         tenant.state = State::Ready { client: ClientId::new("c"), duty: Duty::None };
         let audit = if is_asked { AuditChange::Done { next: None } } else { AuditChange::Keep };
         if is_asked {
@@ -95,16 +100,17 @@ fn whoever_meets_the_client_follows_what_is_wanted() {
     for numbers in many_walks(500) {
         let mut row = Row::ready();
         for number in numbers.iter().take(40) {
-            match number % 4 {
-                0 | 1 => row.edit(wants(number / 4 % 3)),
+            match number % 5 {
+                0 | 1 => row.edit(wants(number / 5 % 3)),
                 2 => {
                     // Somebody writes while it is at work, or nobody.
                     let claimed = row.claim();
-                    if number / 4 % 2 == 0 {
-                        row.edit(wants(number / 8 % 3));
+                    if number / 5 % 2 == 0 {
+                        row.edit(wants(number / 10 % 3));
                     }
                     row.visit(&claimed);
                 }
+                3 => _ = row.visit_until(&row.claim(), false),
                 _ => row.visit_by_previous(),
             }
         }
