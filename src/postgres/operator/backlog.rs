@@ -59,13 +59,18 @@ impl Store {
         let oldest = sqlx::query_scalar!(
             r#"
             -- tenants.oldest_due
+            WITH due_up_to AS (
+                -- As the claim does.
+                SELECT tenantd.clock() + CASE WHEN EXISTS (
+                           SELECT FROM tenantd.tenants WHERE priority < 0 AND due_at <= tenantd.clock())
+                       THEN interval '100 minutes' ELSE interval '0' END AS horizon)
             SELECT (extract(epoch FROM tenantd.clock() - min(d.due_at)) * 1000)::bigint AS oldest_ms
               FROM (SELECT '' AS region UNION ALL SELECT region FROM tenantd.regions) AS r
              CROSS JOIN LATERAL (
                    SELECT due_at, tenantd.is_leased(t) AS is_leased, paused_at, paused_until
                      FROM tenantd.tenants AS t
                     WHERE region = r.region
-                      AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
+                      AND tenantd.rank_of(due_at, priority) <= (SELECT horizon FROM due_up_to)
                       AND due_at <= tenantd.clock()
                     ORDER BY tenantd.rank_of(due_at, priority)
                     LIMIT 10000) AS d
