@@ -27,3 +27,12 @@ pub fn reasons() -> Vec<&'static str> {
     all.dedup();
     all
 }
+
+/// Whether a tenant of this reason is parked, whatever else is true of it.
+#[must_use]
+pub fn is_of_parked_alone(reason: &str) -> bool {
+    let waits = WaitReason::ALL.map(WaitReason::as_str);
+    ParkReason::ALL.map(ParkReason::as_str).contains(&reason)
+        && !waits.contains(&reason)
+        && !DERIVED.contains(&reason)
+}

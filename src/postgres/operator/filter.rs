@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use super::tenants::Status;
-use crate::domain::choices::REMOVED;
+use crate::domain::choices::{REMOVED, is_of_parked_alone};
 use crate::domain::filter::{About, Filter, Since, Wanted};
 use crate::domain::phase::Phase;
 use crate::postgres::{Store, StoreError, interval};
@@ -150,6 +150,11 @@ impl Conditions {
         let mut conditions = Self::default();
         for term in filter.terms() {
             conditions.take(term.is_negated(), term.about());
+        }
+        let is_of_parked = |reasons: &Vec<String>| reasons.iter().all(|reason| is_of_parked_alone(reason));
+        if conditions.reason.any_of.as_ref().is_some_and(is_of_parked) {
+            // Which their index answers.
+            conditions.is_nobody |= is_both(&mut conditions.parked, true);
         }
         conditions
     }
