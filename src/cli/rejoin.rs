@@ -113,9 +113,10 @@ fn not_woken(left: &str) -> anyhow::Error {
 fn are_all_woken(Rejoined { woken: _, stopped }: Rejoined) -> anyhow::Result<()> {
     match stopped {
         None => Ok(()),
-        Some(error) => Err(anyhow::Error::from(error).context(
-            "this counts and need not be repeated, but not every tenant was woken for it: a running daemon wakes the \
-             others, `tenantd rejoin --status` says how many are left",
+        // In words of its own: the database's error alone would have it run again.
+        Some(error) => Err(anyhow!(
+            "this counts and need not be repeated, but not every tenant was woken for it: {error}; a running daemon wakes the \
+             others, `tenantd rejoin --status` says how many are left"
         )),
     }
 }

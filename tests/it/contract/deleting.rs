@@ -4,6 +4,7 @@
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, PgPool};
 use tenantd::ports::Clock;
+use tenantd::postgres::operator::rejoin::Agreed;
 
 use super::given_ready;
 use crate::support::postgres::test_db;
@@ -131,6 +132,7 @@ async fn who_is_wanted_again_before_its_slice_comes_keeps_its_host_until_it_is_l
         let [constraint, ..] = said(&pipeline, moved).await.unwrap_err();
         assert_eq!(constraint, "host_is_fixed_until_looked_at", "{slices}");
     }
+    assert_eq!(replica.store.agree_to_deletions().await.unwrap(), Agreed::Done);
     rig.work_until_quiet(&replica).await;
     assert_eq!(text(&rig, "SELECT phase FROM tenantd.tenants").await, "ready");
 }
