@@ -88,6 +88,7 @@ async fn turn_away(connection: &mut Link, tenant: TenantId) -> Result<(), StoreE
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement, column by column")]
 async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
