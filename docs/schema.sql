@@ -145,7 +145,7 @@ CREATE TABLE tenantd.tenants (
     last_version          integer,                                            -- The highest version that a secret of this row was ever given, in whatever life. Null before the first, and where the version before gave it: then current_version.
     served_version        integer,                                            -- The desired_version that was served: a higher one asks for a rotation. Null where the version before served it: then all up to current_version.
     aged_version          integer,                                            -- The version whose secret is to be renewed for its age, since a rollout let it through. Of any other than the current one it says nothing.
-    applied_wants         bytea,                                              -- Digest of profile, client_name and redirect_uris as they were last applied to the client, or found applied by an audit: another one is an edit. Null where none is known: then edited_at tells.
+    applied_wants         bytea,                                              -- Digest of profile, client_name and redirect_uris as they were last applied to the client, or found applied by an audit: another one is an edit. Null where none is known: then edited_at tells. Unknown too once an edit that was taken back is committed: the next one that is taken back before a commit costs its call.
     rejoin_epoch          integer NOT NULL DEFAULT COALESCE(NULLIF(current_setting('tenantd.rejoin_epoch', true), '')::integer, 0),  -- The rejoin since which the row is looked at before it is acted on. Below that of the installation nobody works on it, unless nobody ever has.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
@@ -192,7 +192,6 @@ CREATE TABLE tenantd.tenants (
 ) WITH (fillfactor=70);
 CREATE INDEX tenants_credential_refused ON tenantd.tenants USING btree (region, credential_refused_at) WHERE credential_refused_at IS NOT NULL;
 CREATE INDEX tenants_awaits_right ON tenantd.tenants USING btree (region, awaits_right) WHERE awaits_right IS NOT NULL;
-CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tenants_awaiting_removal ON tenantd.tenants USING btree (turned_at) WHERE desired_state = 'absent' AND removal_admitted_at IS NULL;
 CREATE INDEX tenants_under_way ON tenantd.tenants USING btree (tenant_id) WHERE is_under_way;
 CREATE INDEX tenants_parked ON tenantd.tenants USING btree (external_id) INCLUDE (parked_reason) WHERE parked_reason IS NOT NULL;
@@ -200,6 +199,7 @@ CREATE INDEX tenants_absent ON tenantd.tenants USING btree (external_id) WHERE d
 CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE drift <> '{}'::text[];
 CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
 CREATE INDEX tenants_due_late ON tenantd.tenants USING btree (due_at) WHERE priority < 0 AND due_at IS NOT NULL;
+CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at, rejoin_epoch) WHERE due_at IS NOT NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -461,6 +461,8 @@ DECLARE
     was_early    CONSTANT boolean := OLD.phase = 'pending' AND coalesce(OLD.not_before > tenantd.clock(), false);
     is_early     CONSTANT boolean := OLD.phase = 'pending' AND coalesce(NEW.not_before > tenantd.clock(), false);
     last         CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
+    is_unlooked  CONSTANT boolean := OLD.phase = 'removed' AND (NEW.host <> OLD.host OR is_turned)
+                           AND tenantd.is_unlooked(OLD.rejoin_epoch, OLD.lease_epoch, OLD.region);
 BEGIN
     IF NEW.external_id <> OLD.external_id THEN
         RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
@@ -474,7 +476,7 @@ BEGIN
                   CONSTRAINT = 'host_is_fixed_after_first_intent',
                   HINT = 'Set desired_state = ''absent'' on this row and insert another for the new host.';
     END IF;
-    IF NEW.host <> OLD.host AND OLD.recheck_at IS NOT NULL THEN
+    IF NEW.host <> OLD.host AND (OLD.recheck_at IS NOT NULL OR is_unlooked) THEN
         RAISE EXCEPTION 'tenant % is looked at once more on %', OLD.external_id, OLD.host
             USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
                   CONSTRAINT = 'host_is_fixed_until_looked_at',
@@ -532,6 +534,10 @@ BEGIN
             NEW.phase := 'pending';
             NEW.must_look := true;
             NEW.acknowledged_version := NULL;  -- Of another life.
+            IF is_unlooked THEN
+                -- Its slice sees a pending row: the host is kept, as where the slice came first.
+                NEW.recheck_at := coalesce(OLD.recheck_at, tenantd.clock());
+            END IF;
         END IF;
     END IF;
     IF is_edited AND NEW.phase <> 'pending' AND NEW.phase <> 'removed' THEN
@@ -558,8 +564,11 @@ BEGIN
     RAISE EXCEPTION 'tenant % is removed and looked at once more', OLD.external_id
         USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
               CONSTRAINT = 'removed_tenants_are_kept_until_looked_at',
-              HINT = format('A late create may still land there: its row may be deleted when that look is done, planned for %s; tenantd.status says so, and what keeps it.',
-                            OLD.recheck_at);
+              HINT = CASE WHEN OLD.recheck_at IS NULL
+                          THEN 'The database was rejoined: its row may be deleted once it was looked at, minutes from now; tenantd.status says so, and what keeps it.'
+                          ELSE format('A late create may still land there: its row may be deleted when that look is done, planned for %s; tenantd.status says so, and what keeps it.',
+                                      OLD.recheck_at)
+                     END;
 END
 $function$;
 
@@ -721,7 +730,8 @@ AS $function$
 DECLARE
     holder record;
 BEGIN
-    SELECT t.external_id, t.recheck_at INTO holder
+    SELECT t.external_id, t.recheck_at, tenantd.is_unlooked(t.rejoin_epoch, t.lease_epoch, t.region) AS is_unlooked
+      INTO holder
       FROM tenantd.tenants AS t
      WHERE t.host = NEW.host AND t.external_id <> NEW.external_id AND t.phase = 'removed';
     IF NOT FOUND
@@ -730,7 +740,9 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'host % is held by tenant %, which is removed', NEW.host, holder.external_id
         USING ERRCODE = 'unique_violation', SCHEMA = 'tenantd', TABLE = 'tenants', CONSTRAINT = 'host_is_unique',
-              HINT = CASE WHEN holder.recheck_at IS NULL
+              HINT = CASE WHEN holder.recheck_at IS NULL AND holder.is_unlooked
+                          THEN 'The database was rejoined: delete its row once it was looked at, minutes from now, then try again. tenantd.status says what keeps it.'
+                          WHEN holder.recheck_at IS NULL
                           THEN format('Delete its row, then try again: DELETE FROM tenantd.tenants WHERE external_id = %L.', holder.external_id)
                           ELSE format('It is looked at once more, planned for %s: delete its row after that, then try again. tenantd.status says what keeps it.', holder.recheck_at)
                      END;
@@ -743,7 +755,9 @@ CREATE FUNCTION tenantd.refuse_truncate()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    IF EXISTS (SELECT FROM tenantd.tenants WHERE phase NOT IN ('pending', 'removed') OR recheck_at IS NOT NULL) THEN
+    IF EXISTS (SELECT FROM tenantd.tenants
+                WHERE phase NOT IN ('pending', 'removed') OR recheck_at IS NOT NULL
+                      OR phase = 'removed' AND tenantd.is_unlooked(rejoin_epoch, lease_epoch, region)) THEN
         RAISE EXCEPTION 'tenants may still have clients in Qlik'
             USING ERRCODE = 'check_violation', SCHEMA = 'tenantd', TABLE = 'tenants',
                   CONSTRAINT = 'only_removed_tenants_are_deleted',
@@ -1111,7 +1125,8 @@ DECLARE
     last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     IF NEW.current_version IS NOT NULL THEN
-        NEW.served_version := NEW.desired_version;
+        -- A raise beyond what it gave came after it had decided.
+        NEW.served_version := least(NEW.desired_version, NEW.current_version);
     END IF;
     IF OLD.current_version IS NULL THEN
         -- Its first number of a new life it takes from desired_version alone.
@@ -1166,6 +1181,14 @@ BEGIN
 END
 $function$;
 
+-- Whether a row was worked on before the last rejoin, and its slice is not through yet: what it says is not believed.
+CREATE FUNCTION tenantd.is_unlooked(rejoin_epoch integer, lease_epoch bigint, region text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ((lease_epoch <> 0) AND (region <> '') AND (rejoin_epoch < (SELECT i.rejoin_epoch FROM tenantd.installation i)));
+
 -- Views: the contract with readers ----------------------------------------------------------
 
 -- Where every tenant is, and why it is not ready. Columns only grow within a major version.
@@ -1212,7 +1235,7 @@ CREATE VIEW tenantd.status AS
         END AS reason,
         CASE
             WHEN t.parked_reason IS NOT NULL THEN t.message
-            WHEN t.phase = 'removed' AND t.recheck_at IS NOT NULL THEN COALESCE(t.message, 'nothing of ours is known at Qlik: it is looked at once more, and until then the row is kept')
+            WHEN t.phase = 'removed' AND (t.recheck_at IS NOT NULL OR t.lease_epoch <> 0 AND t.region <> '' AND t.rejoin_epoch < h.rejoin_epoch) THEN COALESCE(t.message, 'nothing of ours is known at Qlik: it is looked at once more, and until then the row is kept')
             WHEN t.phase = 'removed' THEN COALESCE(t.message, 'nothing of ours is left at Qlik: the row may be deleted, or set desired_state to present for a new life')
             WHEN r.is_ready THEN NULL::text
             WHEN r.awaits_budget AND h.is_held_back THEN 'this may be a copy of the real database: nothing is changed at Qlik until an operator has said that it is the real one, with `tenantd rejoin --confirm`'
@@ -1280,6 +1303,7 @@ CREATE VIEW tenantd.status AS
           WHERE (x.region IN ('*', t.region)) AND (x.paused_until IS NULL OR x.paused_until > tenantd.clock())) p ON true
      CROSS JOIN ( SELECT i.deletions_held_at IS NOT NULL AS is_held,
             i.changes_held_at IS NOT NULL AS is_held_back,
+            i.rejoin_epoch,
             ( SELECT count(*) AS count
                    FROM tenantd.changes c
                   WHERE c.kind = 'removal' AND c.started_at > (tenantd.clock() - '01:00:00'::interval)) AS admitted,
@@ -1370,7 +1394,7 @@ CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
 CREATE TRIGGER number_for_previous BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version AND NOT new.last_version IS DISTINCT FROM old.last_version) EXECUTE FUNCTION tenantd.number_for_previous();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
-    FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
+    FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL OR tenantd.is_unlooked(old.rejoin_epoch, old.lease_epoch, old.region)) EXECUTE FUNCTION tenantd.refuse_delete();
 CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_forgotten_versions();
 CREATE TRIGGER refuse_host_of_removed_on_insert BEFORE INSERT ON tenantd.tenants

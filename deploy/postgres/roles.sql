@@ -71,6 +71,9 @@ GRANT EXECUTE ON FUNCTION tenantd.spread(interval, uuid) TO tenantd_daemon;
 GRANT EXECUTE ON FUNCTION
     tenantd.version_of(timestamptz), tenantd.version_after(integer), tenantd.check_version(text, integer, integer), tenantd.next_version_of(text)
     TO tenantd_pipeline, tenantd_daemon;
+-- Whether a row is still to be looked at since a rejoin: asked by the triggers of an owner's writes. Runs as its
+-- owner, and tells no more than that.
+GRANT EXECUTE ON FUNCTION tenantd.is_unlooked(integer, bigint, text) TO tenantd_pipeline, tenantd_daemon;
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_place(), tenantd.assert_recognised(), tenantd.epoch_of(timestamptz) TO tenantd_daemon;
 

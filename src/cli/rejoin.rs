@@ -14,7 +14,7 @@ use super::source::Source;
 use crate::domain::ages::relative;
 use crate::domain::text::plain;
 use crate::postgres::Store;
-use crate::postgres::operator::rejoin::{Agreed, Finding, Rejoining};
+use crate::postgres::operator::rejoin::{Agreed, Finding, Rejoined, Rejoining};
 
 /// Every tenant is looked at before anything is done about it, secrets that are lost
 /// are minted anew, and nothing is deleted at Qlik Cloud until you agree.
@@ -59,12 +59,12 @@ pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Co
         return confirm(&store, settle).await;
     }
     if !args.status {
-        let rows = store.rejoin("an operator ran `tenantd rejoin`", settle).await?;
-        output::note(&format!(
-            "{} will be looked at before anything is done about them; nothing is deleted at Qlik Cloud until \
-             `tenantd rejoin --agree`",
-            output::count(i64::try_from(rows).unwrap_or(i64::MAX), "tenant")
-        ));
+        let rejoined = store.rejoin("an operator ran `tenantd rejoin`", settle).await?;
+        output::note(
+            "the database counts as a restored one: every tenant is looked at before anything is done about it; \
+             nothing is deleted at Qlik Cloud until `tenantd rejoin --agree`",
+        );
+        are_all_woken(rejoined)?;
     }
     let rejoining = store.rejoining().await?;
     match args.format.output {
@@ -76,7 +76,11 @@ pub(super) async fn run(args: &RejoinArgs, source: &Source) -> anyhow::Result<Co
 
 async fn agree(store: &Store, is_unseen_too: bool) -> anyhow::Result<Code> {
     let rejoining = store.rejoining().await?;
-    if rejoining.deletions_held_at.is_some() && rejoining.to_look_at > 0 && !is_unseen_too {
+    let is_confirmed = rejoining.changes_held_at.is_none();
+    if rejoining.deletions_held_at.is_some() && is_confirmed && rejoining.to_wake > 0 {
+        return Err(not_woken(&output::count(rejoining.to_wake, "tenant")));
+    }
+    if rejoining.deletions_held_at.is_some() && is_confirmed && rejoining.to_look_at > 0 && !is_unseen_too {
         let left = output::count(rejoining.to_look_at, "tenant");
         return Err(anyhow!(
             "{left} not looked at yet: what is found there may be in use, and would be deleted; wait until \
@@ -91,20 +95,59 @@ async fn agree(store: &Store, is_unseen_too: bool) -> anyhow::Result<Code> {
                 "nobody has said yet that this is the real database and no copy; if it is, run `tenantd rejoin --confirm` first"
             ));
         }
+        Agreed::NotWoken => return Err(not_woken("at least one tenant")),
     }
     Ok(Code::Done)
+}
+
+/// Also with --yes: that is for those that cannot be reached, and these nobody has tried to.
+fn not_woken(left: &str) -> anyhow::Error {
+    anyhow!(
+        "{left} to wake: nobody can have looked at what was not woken since the rejoin, --yes or not; a running daemon wakes \
+         all within minutes but those whose rows an open transaction has locked: end it, wait until \
+         `tenantd rejoin --status` has none to wake, then agree"
+    )
+}
+
+/// The rejoin counts whatever became of the waking: whoever ran it again would have all begin anew.
+fn are_all_woken(Rejoined { woken: _, stopped }: Rejoined) -> anyhow::Result<()> {
+    match stopped {
+        None => Ok(()),
+        // In words of its own: the database's error alone would have it run again.
+        Some(error) => Err(anyhow!(
+            "this counts and need not be repeated, but not every tenant was woken for it: {error}; a running daemon wakes the \
+             others, `tenantd rejoin --status` says how many are left"
+        )),
+    }
 }
 
 async fn confirm(store: &Store, settle: Duration) -> anyhow::Result<Code> {
     let who = format!("{} said that this is the real database", os_user());
     match store.confirm_as_real(&who, settle).await? {
-        Some(rows) => output::line(&format!(
-            "{} will be looked at and worked on; nothing is deleted at Qlik Cloud until `tenantd rejoin --agree`",
-            output::count(i64::try_from(rows).unwrap_or(i64::MAX), "tenant")
-        ))?,
+        Some(rejoined) => {
+            are_all_woken(rejoined)?;
+            let rejoining = store.rejoining().await?;
+            output::line(&format!(
+                "changes at Qlik Cloud go on, each tenant's once it was looked at: {}; nothing is deleted at Qlik Cloud \
+                 until `tenantd rejoin --agree`",
+                left(&rejoining)
+            ))?;
+        }
         None => output::line("changes are not held: there is nothing to confirm")?,
     }
     Ok(Code::Done)
+}
+
+/// How many tenants are left.
+fn left(rejoining: &Rejoining) -> String {
+    let mut text = output::count(rejoining.to_look_at, "tenant");
+    text.push_str(" to look at");
+    if rejoining.to_wake > 0 {
+        text.push_str(", ");
+        text.push_str(&output::count(rejoining.to_wake, "tenant"));
+        text.push_str(" to wake for it: nobody works on them yet");
+    }
+    text
 }
 
 fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
@@ -121,14 +164,7 @@ fn told(rejoining: &Rejoining, now: chrono::DateTime<chrono::Utc>) -> String {
         (_, _) => "deletions are not held\n".to_owned(),
     };
     text.insert_str(0, &changes);
-    text.push_str(&output::count(rejoining.to_look_at, "tenant"));
-    text.push_str(" to look at");
-    if rejoining.to_wake > 0 {
-        let left = output::count(rejoining.to_wake, "tenant");
-        text.push_str(", ");
-        text.push_str(&left);
-        text.push_str(" to wake for it: nobody works on them yet");
-    }
+    text.push_str(&left(rejoining));
     text.push('\n');
     if rejoining.findings.is_empty() {
         return text + "nothing was found that this database does not know\n";

@@ -72,6 +72,7 @@ enum Woken {
 
 /// Where the pass stands.
 struct Stand {
+    /// The rejoin that the pass is of: a later one begins a pass of its own.
     epoch: i32,
     after: Option<Uuid>,
     is_once_more: bool,
@@ -138,14 +139,14 @@ impl Store {
 
 /// Where the pass stands, unless it has ended or somebody else is at it. One that has ended is
 /// begun once more an hour after the rejoin, because a daemon of an earlier version may have been
-/// at work until then, and every day.
+/// at work until then, and every day. The same statement reads what is asked and how far it came:
+/// the installation may have gone on to the next rejoin, whose pass begins anew.
 async fn stand(connection: &mut Link) -> Result<Option<Stand>, StoreError> {
     let row = sqlx::query!(
         r#"
         -- passes.distrusted
-        SELECT i.rejoin_epoch, CASE WHEN p.ended_at IS NULL THEN p.resume_after END AS after, p.is_once_more
+        SELECT p.asked::integer AS "epoch!", p.resume_after AS after, p.is_once_more
           FROM tenantd.passes AS p
-         CROSS JOIN tenantd.installation AS i
          WHERE p.pass = 'distrust'
            AND (p.ended_at IS NULL
                 OR p.ended_at < tenantd.clock() - interval '1 day'
@@ -155,7 +156,7 @@ async fn stand(connection: &mut Link) -> Result<Option<Stand>, StoreError> {
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Stand { epoch: row.rejoin_epoch, after: row.after, is_once_more: row.is_once_more }))
+    Ok(row.map(|row| Stand { epoch: row.epoch, after: row.after, is_once_more: row.is_once_more }))
 }
 
 /// The next rows of the pass.
@@ -205,6 +206,7 @@ async fn lock_slice(connection: &mut Link, stand: &Stand) -> Result<Slice, Store
     })
 }
 
+/// One that is begun once more has ended for whoever asks meanwhile, which is the version before.
 async fn go_on(
     connection: &mut Link,
     to: Option<Uuid>,
@@ -216,7 +218,7 @@ async fn go_on(
         -- passes.go_on
         UPDATE tenantd.passes
            SET resume_after = $1,
-               ended_at = CASE WHEN $2 THEN tenantd.clock() END,
+               ended_at = CASE WHEN $2 THEN tenantd.clock() ELSE ended_at END,
                is_once_more = $3
          WHERE pass = 'distrust'
         "#,

@@ -1,8 +1,8 @@
 //! What a claim makes of a row.
 //!
 //! The rule: **a claim writes an intent only where the core would go on with it at once**, and
-//! never on a host, a profile or a region that does not allow it. What it says in SQL
-//! (`postgres/work/claim.rs`) is held to this by a test.
+//! never on a host, a profile or a region that does not allow it. [`Facts::taken`] is an oracle: the
+//! claim itself is SQL (`postgres/work/claim.rs`), which a test holds to this, and nothing else asks it.
 
 use chrono::{DateTime, Utc};
 

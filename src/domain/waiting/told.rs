@@ -2,7 +2,8 @@
 //!
 //! The rule: the stored reason, over which stands what time alone changes and what is true of
 //! more than one tenant. No daemon's configuration counts: of a row that was not sorted yet
-//! nobody can say which region it waits for.
+//! nobody can say which region it waits for. It is an oracle: people read the view `tenantd.status`,
+//! which a test holds to this, and nothing else asks it.
 
 use chrono::{DateTime, Utc};
 

@@ -162,6 +162,8 @@ async fn admit_removals(connection: &mut Link, per_hour: Option<u32>) -> Result<
               FROM tenantd.tenants AS t
              WHERE t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
                AND t.phase NOT IN ('removing', 'removed')
+               -- Its slice would take that back, and the place be spent for nothing.
+               AND (t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR t.lease_epoch = 0)
                AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
                AND NOT EXISTS (
                    SELECT FROM tenantd.pauses AS p

@@ -226,7 +226,9 @@ impl Store {
                 r#"
             -- regions.probe
             WITH turn AS (
-                SELECT region, probed_tenant_id
+                SELECT region, probed_tenant_id,
+                       -- Whom no slice of a rejoin has reached nobody leases, also not for a probe.
+                       (SELECT i.rejoin_epoch FROM tenantd.installation AS i) AS rejoin_epoch
                   FROM tenantd.regions
                  WHERE region = $1 AND opened_at IS NOT NULL AND probe_at <= tenantd.clock()
                    AND NOT EXISTS (
@@ -240,7 +242,8 @@ impl Store {
                   FROM turn JOIN tenantd.tenants AS t ON t.tenant_id = turn.probed_tenant_id
             ), begun AS (
                 -- After whom each class is looked through: in what is left of this round, then in the next.
-                SELECT round, ARRAY(SELECT CASE WHEN round = 1 OR class > coalesce((SELECT class FROM last), -1)
+                SELECT turn.rejoin_epoch, round,
+                       ARRAY(SELECT CASE WHEN round = 1 OR class > coalesce((SELECT class FROM last), -1)
                                                 THEN '00000000-0000-0000-0000-000000000000'
                                                 WHEN class = (SELECT class FROM last) THEN (SELECT tenant_id FROM last)
                                                 ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END
@@ -251,18 +254,22 @@ impl Store {
                 SELECT begun.round, coalesce(
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NULL
+                           AND (t.rejoin_epoch = begun.rejoin_epoch OR t.lease_epoch = 0)
                            AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[1]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NOT NULL
+                           AND (t.rejoin_epoch = begun.rejoin_epoch OR t.lease_epoch = 0)
                            AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[2]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NULL AND t.is_under_way
+                           AND (t.rejoin_epoch = begun.rejoin_epoch OR t.lease_epoch = 0)
                            AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[3]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NOT NULL
+                           AND (t.rejoin_epoch = begun.rejoin_epoch OR t.lease_epoch = 0)
                            AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[4]
                          ORDER BY t.tenant_id LIMIT 1)) AS tenant_id
                   FROM begun

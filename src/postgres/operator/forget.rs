@@ -88,11 +88,12 @@ async fn turn_away(connection: &mut Link, tenant: TenantId) -> Result<(), StoreE
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement, column by column")]
 async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<(), StoreError> {
     let done = sqlx::query!(
         r#"
         -- tenants.forget
-        UPDATE tenantd.tenants
+        UPDATE tenantd.tenants AS t
            SET phase = 'removed',
                client_id = NULL,
                unanswered = NULL,
@@ -107,7 +108,7 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                acknowledged_version = NULL,
                ready_at = NULL,
                -- Until somebody wants it again, its time is its owner's.
-               spent = ARRAY[0, 0, 0, 0, extract(epoch FROM tenantd.clock() - created_at) * 1000000]::bigint[],
+               spent = ARRAY[0, 0, 0, 0, extract(epoch FROM tenantd.clock() - t.created_at) * 1000000]::bigint[],
                rested_at = tenantd.clock(),
                rests_for = 'human',
                applied_wants = NULL,
@@ -134,10 +135,15 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                lease_holder = NULL,
                leased_at = NULL,
                lease_expires_at = NULL,
-               lease_epoch = lease_epoch + 1,
+               -- Also to whoever claimed it in what the database forgot, where no slice has come yet; and
+               -- none comes any more: it would have a host looked at that no longer exists.
+               lease_epoch = CASE WHEN t.rejoin_epoch = i.rejoin_epoch THEN t.lease_epoch + 1
+                                  ELSE greatest(t.lease_epoch + 1, tenantd.epoch_of(tenantd.clock())) END,
+               rejoin_epoch = i.rejoin_epoch,
                lease_step = 0,
                updated_at = tenantd.clock()
-         WHERE tenant_id = $1
+          FROM tenantd.installation AS i
+         WHERE t.tenant_id = $1
         "#,
         tenant.0,
         reason

@@ -29,6 +29,17 @@ pub enum Agreed {
     NotHeld,
     /// Nobody said yet that this is the real database.
     NotConfirmed,
+    /// Tenants are left that nobody may look at before they are woken.
+    NotWoken,
+}
+
+/// A rejoin that counts.
+#[derive(Debug)]
+pub struct Rejoined {
+    /// Tenants that were woken for it here; somebody else may have woken others.
+    pub woken: u64,
+    /// What stopped that. The schedule wakes what is left.
+    pub stopped: Option<StoreError>,
 }
 
 /// Where a rejoin stands.
@@ -44,7 +55,8 @@ pub struct Rejoining {
     pub held_reason: Option<String>,
     /// Tenants that have not been looked at yet.
     pub to_look_at: i64,
-    /// Those that have not been woken for it yet: nobody works on them.
+    /// Those that have not been woken for it yet: nobody works on them. One that nobody ever worked
+    /// on needs no waking.
     pub to_wake: i64,
     /// What was found that this database does not know, and what waits for the hold.
     pub findings: Vec<Finding>,
@@ -67,13 +79,13 @@ impl Store {
     /// Takes the database for a restored one: every row is to be looked at before it is
     /// acted on, every holder is fenced out, and deletions at Qlik are held; all changes
     /// where it is another one than that which was recognised, as before any daemon had
-    /// found that out. Returns how many rows were woken by now; the schedule wakes what is left.
+    /// found that out.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Driver`].
+    /// [`StoreError::Driver`]: nothing counts then.
     #[tracing::instrument(name = "db.installation.rejoin", skip_all)]
-    pub async fn rejoin(&self, reason: &str, settle: Duration) -> Result<u64, StoreError> {
+    pub async fn rejoin(&self, reason: &str, settle: Duration) -> Result<Rejoined, StoreError> {
         let mut transaction = self.connections.begin().await?;
         match recognise::judge(&mut transaction, None).await? {
             Recognition::First | Recognition::Same | Recognition::Forgetful(_) => {
@@ -84,7 +96,14 @@ impl Store {
             }
         }
         transaction.commit().await?;
-        self.wake_distrusted(settle, ALL).await
+        Ok(self.wake_all(settle).await)
+    }
+
+    async fn wake_all(&self, settle: Duration) -> Rejoined {
+        match self.wake_distrusted(settle, ALL).await {
+            Ok(woken) => Rejoined { woken, stopped: None },
+            Err(error) => Rejoined { woken: 0, stopped: Some(error) },
+        }
     }
 
     /// Somebody says that this is the real database: changes at Qlik go on. What was found
@@ -93,8 +112,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Driver`].
-    pub async fn confirm_as_real(&self, reason: &str, settle: Duration) -> Result<Option<u64>, StoreError> {
+    /// [`StoreError::Driver`]: nothing was lifted then.
+    pub async fn confirm_as_real(
+        &self,
+        reason: &str,
+        settle: Duration,
+    ) -> Result<Option<Rejoined>, StoreError> {
         let mut transaction = self.connections.begin().await?;
         let lifted = sqlx::query!(
             r#"
@@ -109,10 +132,11 @@ impl Store {
         }
         distrust(&mut transaction, reason, Hold::Deletions).await?;
         transaction.commit().await?;
-        self.wake_distrusted(settle, ALL).await.map(Some)
+        Ok(Some(self.wake_all(settle).await))
     }
 
-    /// Lifts the hold on deletions, and wakes what waited for it.
+    /// Lifts the hold on deletions, and wakes what waited for it. Refused while a tenant is asleep since the
+    /// rejoin: what it says is not believed, and nobody can have looked at it.
     ///
     /// # Errors
     ///
@@ -122,20 +146,31 @@ impl Store {
         let lifted = sqlx::query!(
             r#"
             -- installation.agree
-            WITH lifted AS (
+            WITH asleep AS (
+                SELECT EXISTS (SELECT FROM tenantd.tenants AS t
+                                WHERE t.rejoin_epoch < i.rejoin_epoch AND t.lease_epoch <> 0) AS is_any
+                  FROM tenantd.installation AS i
+                 WHERE i.deletions_held_at IS NOT NULL
+            ), lifted AS (
                 UPDATE tenantd.installation
                    SET deletions_held_at = NULL, held_reason = NULL
                  WHERE deletions_held_at IS NOT NULL AND changes_held_at IS NULL
+                   AND NOT EXISTS (SELECT FROM asleep WHERE is_any)
                 RETURNING only_row
             )
             SELECT EXISTS (SELECT FROM lifted) AS "is_lifted!",
-                   EXISTS (SELECT FROM tenantd.installation WHERE changes_held_at IS NOT NULL) AS "is_unconfirmed!"
+                   EXISTS (SELECT FROM tenantd.installation WHERE changes_held_at IS NOT NULL) AS "is_unconfirmed!",
+                   EXISTS (SELECT FROM asleep WHERE is_any) AS "is_any_asleep!"
             "#
         )
         .fetch_one(&mut *transaction)
         .await?;
         if !lifted.is_lifted {
-            return Ok(if lifted.is_unconfirmed { Agreed::NotConfirmed } else { Agreed::NotHeld });
+            return Ok(match (lifted.is_unconfirmed, lifted.is_any_asleep) {
+                (true, _) => Agreed::NotConfirmed,
+                (false, true) => Agreed::NotWoken,
+                (false, false) => Agreed::NotHeld,
+            });
         }
         wake_held(&mut transaction).await?;
         transaction.commit().await?;
@@ -163,7 +198,7 @@ impl Store {
                                             OR t.recheck_at IS NOT NULL AND t.wait_reason IS NULL
                                        ELSE (t.must_look OR t.rejoin_epoch < i.rejoin_epoch)
                                             AND t.phase <> 'pending' AND t.desired_state = 'present' END) AS to_look_at,
-                          count(*) FILTER (WHERE t.rejoin_epoch < i.rejoin_epoch) AS to_wake
+                          count(*) FILTER (WHERE t.rejoin_epoch < i.rejoin_epoch AND t.lease_epoch <> 0) AS to_wake
                      FROM tenantd.tenants AS t) AS counted
             "#
         )

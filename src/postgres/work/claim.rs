@@ -123,8 +123,11 @@ impl Store {
             r#"
             -- tenants.claim
             WITH closed AS (
-                SELECT r.region
+                SELECT r.region,
+                       -- Who was never claimed was never sorted.
+                       CASE WHEN r.region <> '' THEN i.rejoin_epoch ELSE 0 END AS least_epoch
                   FROM (SELECT '' AS region UNION ALL SELECT unnest($1::text[])) AS r
+                 CROSS JOIN tenantd.installation AS i
                  WHERE NOT EXISTS (
                        SELECT FROM tenantd.regions AS b WHERE b.region = r.region AND b.opened_at IS NOT NULL)
                    AND NOT EXISTS (
@@ -155,7 +158,9 @@ impl Store {
                           AND tenantd.rank_of(due_at, priority) <= (SELECT horizon FROM claimed_up_to)
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
-                          -- Since a rejoin, once its slice is through; who was never claimed needs none.
+                          -- Since a rejoin, once its slice is through; who was never claimed needs none. The
+                          -- first of the two passes the others by in the index, without a look at their rows.
+                          AND rejoin_epoch >= closed.least_epoch
                           AND (rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR lease_epoch = 0)
                           AND NOT tenantd.is_leased(candidate)
                           AND ($10::uuid IS NULL OR tenant_id = $10)

@@ -13,6 +13,7 @@ mod hostile;
 mod keys;
 mod leaks;
 mod pausing;
+mod rejoin;
 mod requests;
 mod secret;
 mod shell;

@@ -119,6 +119,7 @@ async fn no_function_of_the_schema_looks_names_up_in_a_callers_search_path() {
         "count_class",
         "count_none",
         "count_rows",
+        "is_unlooked",
         "look_back",
         "next_version_of",
         "refuse_forgotten_versions",

@@ -4,10 +4,11 @@
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, PgPool};
 use tenantd::ports::Clock;
+use tenantd::postgres::operator::rejoin::Agreed;
 
 use super::given_ready;
 use crate::support::postgres::test_db;
-use crate::support::rig::{Replica, Rig};
+use crate::support::rig::{Replica, Rig, SETTLE};
 use crate::support::roles::{PIPELINE, Refused, pool_as};
 
 /// What the database says to a statement: the rows, or the constraint, the message and the hint.
@@ -45,6 +46,13 @@ async fn removed() -> (Rig, Replica, PgPool) {
     (rig, replica, pipeline)
 }
 
+/// What a process leaves that was killed right after it had recognised a restored database.
+const REJOIN: &str = "
+    UPDATE tenantd.installation
+       SET rejoin_epoch = rejoin_epoch + 1, rejoined_at = tenantd.clock(), deletions_held_at = tenantd.clock(),
+           held_reason = 'a restore';
+    INSERT INTO tenantd.passes (pass, asked, since) VALUES ('distrust', '1', tenantd.clock())";
+
 const DELETE: &str = "DELETE FROM tenantd.tenants WHERE external_id = 'acme'";
 
 fn insert(key: &str) -> String {
@@ -78,6 +86,66 @@ async fn until_its_last_look_a_removed_tenant_keeps_row_and_host_and_the_refusal
     assert!(constraint == "host_is_unique" && hint.contains(DELETE), "{hint}");
     let shown = text(&rig, "SELECT message FROM tenantd.status").await;
     assert!(shown.contains("the row may be deleted"), "{shown}");
+    assert_eq!(said(&pipeline, DELETE).await, Ok(1));
+}
+
+/// Its client may be one that the database forgot: what is removed is looked at once more first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_slice_of_a_rejoin_has_reached_is_kept_like_what_is_looked_at_once_more() {
+    let (rig, replica, pipeline) = removed().await;
+    rig.work_until_quiet(&replica).await;
+    rig.write(REJOIN).await;
+    let is_kept = async |when: &str| {
+        let [constraint, _, hint] = said(&pipeline, DELETE).await.unwrap_err();
+        assert_eq!(constraint, "removed_tenants_are_kept_until_looked_at", "{when}");
+        assert!(hint.contains(when), "{hint}");
+        let [constraint, _, hint] = said(&pipeline, &insert("new")).await.unwrap_err();
+        assert!(constraint == "host_is_unique" && hint.contains(when), "{constraint} {hint}");
+        let moved = "UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'";
+        let [constraint, ..] = said(&pipeline, moved).await.unwrap_err();
+        assert_eq!(constraint, "host_is_fixed_until_looked_at", "{when}");
+        let [constraint, ..] = said(rig.pool(), "TRUNCATE tenantd.tenants CASCADE").await.unwrap_err();
+        assert_eq!(constraint, "only_removed_tenants_are_deleted", "{when}");
+        let shown = text(&rig, "SELECT message FROM tenantd.status").await;
+        assert!(shown.contains("until then the row is kept"), "{when}: {shown}");
+    };
+
+    is_kept("rejoined").await;
+
+    replica.store.wake_distrusted(SETTLE, 9).await.unwrap();
+    is_kept("planned for").await;
+    rig.work_until_quiet(&replica).await;
+    assert_eq!(said(&pipeline, DELETE).await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_wanted_again_before_its_slice_comes_keeps_its_host_until_it_is_looked_at() {
+    let (rig, replica, pipeline) = removed().await;
+    rig.work_until_quiet(&replica).await;
+    rig.write(REJOIN).await;
+
+    said(&pipeline, "UPDATE tenantd.tenants SET desired_state = 'present'").await.unwrap();
+
+    let moved = "UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'";
+    for slices in [0, 9] {
+        replica.store.wake_distrusted(SETTLE, slices).await.unwrap();
+        let [constraint, ..] = said(&pipeline, moved).await.unwrap_err();
+        assert_eq!(constraint, "host_is_fixed_until_looked_at", "{slices}");
+    }
+    assert_eq!(replica.store.agree_to_deletions().await.unwrap(), Agreed::Done);
+    rig.work_until_quiet(&replica).await;
+    assert_eq!(text(&rig, "SELECT phase FROM tenantd.tenants").await, "ready");
+}
+
+/// It never was at Qlik, or was before the last rejoin and looked at since.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rejoin_does_not_concern_may_be_deleted_and_moved() {
+    let (rig, _, pipeline) = removed().await;
+    rig.write("UPDATE tenantd.tenants SET desired_state = 'absent', recheck_at = NULL, lease_epoch = 0, region = ''").await;
+    rig.write(REJOIN).await;
+
+    let moved = "UPDATE tenantd.tenants SET host = 'other.us.qlikcloud.com'";
+    assert_eq!(said(&pipeline, moved).await, Ok(1));
     assert_eq!(said(&pipeline, DELETE).await, Ok(1));
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tenantd::postgres::fleet::rollouts::{Limits, Rollout};
+use tenantd::postgres::operator::rollback::Rollback;
 
 use super::given_ready;
 use crate::support::postgres::test_db;
@@ -162,9 +163,17 @@ async fn a_renewal_that_was_laid_aside_by_who_does_not_know_of_it_is_woken() {
 async fn a_tenant_that_is_let_through_is_let_through_once() {
     let (rig, replica) = ready().await;
     assert_eq!((age(&rig, &replica).await, turn(&replica).await), (1, 0));
-    replica.store.roll_back("acme", OVERLAP, "ada").await.unwrap();
+    let turned = replica.store.roll_back("acme", OVERLAP, "ada").await.unwrap();
+    assert!(matches!(turned, Rollback::NoPrevious), "a first secret has none to go back to: {turned:?}");
     rig.work_until_quiet(&replica).await;
-    assert_eq!(versions(&rig).await.0, Some(2), "a first secret has none to go back to");
+    assert_eq!(versions(&rig).await, (Some(2), 1));
+
+    assert_eq!(turn(&replica).await, 0, "it is renewed");
+    rig.work_until_quiet(&replica).await;
+
+    assert_eq!(versions(&rig).await, (Some(2), 1));
+    let taken = "SELECT count(*)::integer FROM tenantd.changes WHERE kind = 'rotation'";
+    assert_eq!(number(&rig, taken).await, Some(1), "one place of the budget");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +218,12 @@ async fn the_numbers_of_the_version_before_are_noted_for_it() {
     assert_eq!(noted(shred).await, (None, Some(4), Some(3), 3));
     assert_eq!(noted(promote).await, (Some(5), Some(5), Some(3), 3), "3 was given before");
 
+    // It had decided on 6 when its owner asked for 9: that is not served yet.
+    db.write("UPDATE tenantd.tenants SET desired_version = 9").await;
+    let earlier = "UPDATE tenantd.tenants SET current_version = 6";
+    assert_eq!(noted(earlier).await, (Some(6), Some(6), Some(6), 9));
+
     // As a row of before this schema ends.
     db.write("UPDATE tenantd.tenants SET last_version = NULL, served_version = NULL").await;
-    assert_eq!(noted(shred).await, (None, Some(5), None, 3));
+    assert_eq!(noted(shred).await, (None, Some(6), None, 9));
 }

@@ -227,12 +227,33 @@ const FLEET: &str = "
       FROM tenantd.place() AS p;
     ANALYZE tenantd.tenants;";
 
+/// The 20 were woken since a rejoin, and 5,000 that are due were not.
+const ASLEEP: &str = "
+    SET session_replication_role = replica;
+    INSERT INTO tenantd.tenants (external_id, host, region, phase, client_id, current_version, ready_at, due_at, lease_epoch)
+    SELECT 'asleep-' || n, 'asleep-' || n || '.us.qlikcloud.com', 'us', 'ready', 'c', 1, now(), now() - interval '1 day', 1
+      FROM generate_series(1, 5000) AS n;
+    UPDATE tenantd.installation SET rejoin_epoch = 1;
+    UPDATE tenantd.tenants SET rejoin_epoch = 1 WHERE external_id LIKE 'due-%' OR external_id LIKE 'held-%';
+    SET session_replication_role = origin;
+    ANALYZE tenantd.tenants;";
+
 #[tokio::test]
 async fn the_claim_reads_what_is_due_and_not_the_fleet() {
+    assert_few_are_read("").await;
+}
+
+#[tokio::test]
+async fn after_a_rejoin_the_claim_reads_none_that_no_slice_has_reached() {
+    assert_few_are_read(ASLEEP).await;
+}
+
+async fn assert_few_are_read(also: &'static str) {
     for plan_cache_mode in ["force_custom_plan", "force_generic_plan"] {
         let db = test_db().await;
         let mut connection = PgConnection::connect(&db.url).await.unwrap();
         connection.execute(FLEET).await.unwrap();
+        connection.execute(also).await.unwrap();
         let set = format!("SET plan_cache_mode = {plan_cache_mode}");
         let prepare = format!("PREPARE claim AS {}", claim_statement());
         for statement in [set, prepare] {

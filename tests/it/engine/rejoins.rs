@@ -1,8 +1,13 @@
 //! A rejoin counts at once, and rows are woken in slices.
 
+use std::time::Duration;
+
 use sqlx::AssertSqlSafe;
+use sqlx::types::Uuid;
+use tenantd::domain::ids::{RegionName, TenantId};
 use tenantd::domain::machine::Next;
 use tenantd::domain::waiting::BlockerKind;
+use tenantd::postgres::operator::rejoin::Agreed;
 use tenantd::postgres::work::commit::Answer;
 
 use super::rig;
@@ -15,9 +20,29 @@ const REJOIN: &str = "
            held_reason = 'a restore';
     INSERT INTO tenantd.passes (pass, asked, since) VALUES ('distrust', '1', tenantd.clock())";
 const PLENTY: u32 = 1_000;
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn text(rig: &Rig, query: &str) -> String {
     sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(rig.pool()).await.unwrap()
+}
+
+async fn given_at_rest(rig: &Rig, tenants: u64) {
+    rig.write(format!(
+        "SET session_replication_role = replica;
+         INSERT INTO tenantd.tenants (external_id, host, phase, client_id, current_version, ready_at, region, due_at, lease_epoch)
+         SELECT 't' || n, 't' || n || '.us.qlikcloud.com', 'ready', 'c', 1, tenantd.clock(), 'us', NULL, 1
+           FROM generate_series(1, {tenants}) AS n;
+         RESET session_replication_role;
+         SELECT tenantd.recount()"
+    ))
+    .await;
+}
+
+/// What the version before hears when it asks whether it may work.
+async fn refused(rig: &Rig, function: &str) -> Option<String> {
+    let asked = format!("SELECT tenantd.{function}()");
+    let answer = sqlx::query(AssertSqlSafe(asked)).execute(rig.pool()).await;
+    answer.err().map(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
 }
 
 async fn claimable(rig: &Rig, replica: &Replica) -> usize {
@@ -53,7 +78,9 @@ async fn a_rejoin_is_part_of_every_fence_before_any_row_is_woken() {
     let explained = replica.store.explain("acme", &replica.terms.claim_terms()).await.unwrap().unwrap();
     assert!(explained.blockers().iter().any(|blocker| blocker.kind == BlockerKind::Rejoining));
     let rejoining = replica.store.rejoining().await.unwrap();
-    assert_eq!((rejoining.to_wake, rejoining.to_look_at), (1, 1), "an agreement is refused");
+    assert_eq!((rejoining.to_wake, rejoining.to_look_at), (1, 1));
+    assert_eq!(replica.store.agree_to_deletions().await.unwrap(), Agreed::NotWoken);
+    assert!(replica.store.rejoining().await.unwrap().deletions_held_at.is_some());
 
     assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 1);
 
@@ -63,6 +90,7 @@ async fn a_rejoin_is_part_of_every_fence_before_any_row_is_woken() {
     assert_eq!(text(&rig, row).await, "t create t", "what was sent may still land");
     assert_eq!(claimable(&rig, &replica).await, 1);
     assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 0);
+    assert_eq!(replica.store.agree_to_deletions().await.unwrap(), Agreed::Done);
 }
 
 #[tokio::test]
@@ -70,15 +98,7 @@ async fn rows_are_woken_in_slices_and_who_goes_on_begins_where_the_last_one_ende
     const TENANTS: u64 = 2_500;
     let rig = rig().await.with_replicas_as_daemon().await;
     let replica = rig.replica().await;
-    rig.write(format!(
-        "SET session_replication_role = replica;
-         INSERT INTO tenantd.tenants (external_id, host, phase, client_id, current_version, ready_at, region, due_at, lease_epoch)
-         SELECT 't' || n, 't' || n || '.us.qlikcloud.com', 'ready', 'c', 1, tenantd.clock(), 'us', NULL, 1
-           FROM generate_series(1, {TENANTS}) AS n;
-         RESET session_replication_role;
-         SELECT tenantd.recount()"
-    ))
-    .await;
+    given_at_rest(&rig, TENANTS).await;
     rig.write(REJOIN).await;
     let slice = async || replica.store.wake_distrusted(SETTLE, 1).await.unwrap();
 
@@ -86,11 +106,10 @@ async fn rows_are_woken_in_slices_and_who_goes_on_begins_where_the_last_one_ende
     let left = "SELECT count(*)::text FROM tenantd.tenants WHERE rejoin_epoch = 0 AND NOT must_look AND due_at IS NULL";
     assert_eq!(text(&rig, left).await, "500");
     assert_eq!(replica.store.rejoining().await.unwrap().to_wake, 500);
-    // Another rejoin begins anew.
-    rig.write("UPDATE tenantd.installation SET rejoin_epoch = 2").await;
-    rig.write("UPDATE tenantd.passes SET asked = '2', resume_after = NULL WHERE pass = 'distrust'").await;
 
-    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), TENANTS);
+    let rejoined = replica.store.rejoin("another", SETTLE).await.unwrap();
+
+    assert_eq!(rejoined.woken, TENANTS, "it begins anew");
 
     let woken = "SELECT count(*)::text FROM tenantd.tenants
                   WHERE rejoin_epoch = 2 AND must_look AND due_at <= tenantd.clock() AND lease_epoch > 1000000";
@@ -110,7 +129,8 @@ async fn a_row_that_somebody_has_locked_holds_up_no_rejoin_and_is_woken_when_it_
     let lock = "SELECT FROM tenantd.tenants WHERE external_id = 'acme' FOR UPDATE";
     sqlx::query(lock).execute(&mut *pipeline).await.unwrap();
 
-    assert_eq!(replica.store.rejoin("a failover", SETTLE).await.unwrap(), 1, "all but the one");
+    let rejoined = replica.store.rejoin("a failover", SETTLE).await.unwrap();
+    assert_eq!(rejoined.woken, 1, "all but the one");
 
     assert_eq!(replica.store.rejoining().await.unwrap().to_wake, 1);
     pipeline.commit().await.unwrap();
@@ -133,6 +153,8 @@ async fn a_row_that_was_never_claimed_is_looked_at_by_its_first_claim_and_fenced
     replica.store.rejoin("a failover", SETTLE).await.unwrap();
     pipeline.commit().await.unwrap();
     rig.given_tenant("new").await;
+    assert_eq!(replica.store.rejoining().await.unwrap().to_wake, 0, "it needs no waking");
+    assert_eq!(replica.store.agree_to_deletions().await.unwrap(), Agreed::Done);
 
     let claimed = replica.store.claim(&replica.terms.claim_terms(), 10).await.unwrap().rows;
 
@@ -150,18 +172,137 @@ async fn a_daemon_of_the_version_before_waits_until_every_row_is_woken() {
     let replica = rig.replica().await;
     rig.given_tenant("acme").await;
     rig.work_until_quiet(&replica).await;
-    let asked = async |function: &str| {
-        let asked = format!("SELECT tenantd.{function}()");
-        let answer = sqlx::query(AssertSqlSafe(asked)).execute(rig.pool()).await;
-        answer.err().map(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
-    };
     rig.write(REJOIN).await;
 
-    assert_eq!(asked("assert_recognised").await.as_deref(), Some("TD001"));
-    assert_eq!(asked("assert_place").await, None);
+    assert_eq!(refused(&rig, "assert_recognised").await.as_deref(), Some("TD001"));
+    assert_eq!(refused(&rig, "assert_place").await, None);
 
     replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap();
-    assert_eq!(asked("assert_recognised").await, None);
+    assert_eq!(refused(&rig, "assert_recognised").await, None);
+}
+
+/// It may have claimed a row that was inserted under the rejoin, and goes on beside that.
+#[tokio::test]
+async fn a_pass_that_is_begun_once_more_stops_nobody_and_goes_on_where_it_was() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    given_at_rest(&rig, 2_500).await;
+    replica.store.rejoin("a failover", SETTLE).await.unwrap();
+    rig.advance(HOUR).await;
+    let last = "(SELECT tenant_id FROM tenantd.tenants ORDER BY tenant_id DESC LIMIT 1)";
+    rig.write(format!("UPDATE tenantd.tenants SET rejoin_epoch = 0 WHERE tenant_id = {last}")).await;
+    let slice = async || replica.store.wake_distrusted(SETTLE, 1).await.unwrap();
+    let passed = "SELECT count(*)::text FROM tenantd.tenants, tenantd.passes WHERE pass = 'distrust' AND tenant_id <= resume_after";
+
+    for passed_by in ["1000", "2000"] {
+        assert_eq!(slice().await, 0);
+        assert_eq!(text(&rig, passed).await, passed_by);
+        assert_eq!(refused(&rig, "assert_recognised").await, None, "the version before goes on");
+    }
+    assert_eq!(slice().await, 1);
+
+    assert_eq!(text(&rig, passed).await, "0", "it has ended");
+    rig.write(format!("UPDATE tenantd.tenants SET rejoin_epoch = 0 WHERE tenant_id = {last}")).await;
+    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 0, "until a day is over");
+    rig.advance(HOUR * 25).await;
+    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 1);
+}
+
+/// Whoever waited for the pass of the rejoin before must not write the number of the next: that
+/// one's pass would take the row for woken.
+#[tokio::test]
+async fn a_slice_wakes_for_the_rejoin_that_its_pass_is_of() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    given_at_rest(&rig, 1).await;
+    rig.write(REJOIN).await;
+    rig.write("UPDATE tenantd.installation SET rejoin_epoch = 2").await;
+
+    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 1);
+
+    assert_eq!(text(&rig, "SELECT rejoin_epoch::text FROM tenantd.tenants").await, "1");
+    assert_eq!(claimable(&rig, &replica).await, 0);
+    assert_eq!(replica.store.rejoin("the third", SETTLE).await.unwrap().woken, 1);
+    assert_eq!(claimable(&rig, &replica).await, 1);
+}
+
+/// Its host no longer exists: a slice would have it looked at there, and the row be kept for ever.
+#[tokio::test]
+async fn who_is_forgotten_before_its_slice_comes_is_woken_by_none_and_may_be_deleted() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    rig.work_until_quiet(&replica).await;
+    rig.write(REJOIN).await;
+
+    replica.store.forget("acme", "the host is gone", "ada").await.unwrap().unwrap();
+
+    let row = "SELECT concat_ws(' ', rejoin_epoch, lease_epoch > 1000000) FROM tenantd.tenants";
+    assert_eq!(text(&rig, row).await, "1 t", "fenced against claims that the database forgot");
+    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 0);
+    let gone = sqlx::query("DELETE FROM tenantd.tenants").execute(rig.pool()).await.unwrap();
+    assert_eq!(gone.rows_affected(), 1);
+}
+
+#[tokio::test]
+async fn who_was_forgotten_without_a_rejoin_keeps_its_place_in_the_order_of_claims() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    rig.work_until_quiet(&replica).await;
+    let before = text(&rig, "SELECT (lease_epoch + 1)::text FROM tenantd.tenants").await;
+
+    replica.store.forget("acme", "the host is gone", "ada").await.unwrap().unwrap();
+
+    assert_eq!(text(&rig, "SELECT lease_epoch::text FROM tenantd.tenants").await, before);
+}
+
+/// Its slice would take the removal back, and the place among the hour's be spent.
+#[tokio::test]
+async fn the_budget_lets_nobody_through_whom_no_slice_has_reached() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    rig.work_until_quiet(&replica).await;
+    rig.write("UPDATE tenantd.tenants SET desired_state = 'absent'").await;
+    rig.write(REJOIN).await;
+    rig.write("UPDATE tenantd.installation SET deletions_held_at = NULL, held_reason = NULL").await;
+
+    assert_eq!(replica.store.admit_removals(None).await.unwrap(), 0);
+
+    assert_eq!(replica.store.wake_distrusted(SETTLE, PLENTY).await.unwrap(), 1);
+    assert_eq!(replica.store.admit_removals(None).await.unwrap(), 1);
+}
+
+/// Nobody leases it for that: the turn would be lost, and the region stay closed.
+#[tokio::test]
+async fn no_breaker_is_probed_with_whom_no_slice_has_reached() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    let replica = rig.replica().await;
+    for name in ["acme", "beta"] {
+        rig.given_tenant(name).await;
+        rig.work_until_quiet(&replica).await;
+    }
+    rig.write(REJOIN).await;
+    let us = RegionName::new("us");
+    let probed = async || {
+        rig.write("UPDATE tenantd.regions SET opened_at = tenantd.clock(), probe_at = tenantd.clock()").await;
+        replica.store.take_probe(&us, LEASE).await.unwrap().map(|(tenant, _)| tenant)
+    };
+
+    assert_eq!(probed().await, None);
+
+    let last: Uuid = sqlx::query_scalar(
+        "UPDATE tenantd.tenants SET rejoin_epoch = 1
+          WHERE tenant_id = (SELECT max(tenant_id::text)::uuid FROM tenantd.tenants) RETURNING tenant_id",
+    )
+    .fetch_one(rig.pool())
+    .await
+    .unwrap();
+    for _ in 0..3 {
+        assert_eq!(probed().await, Some(TenantId(last)));
+    }
+    assert!(replica.store.lease_one(TenantId(last), LEASE).await.unwrap().is_some());
 }
 
 #[tokio::test]
