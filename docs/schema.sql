@@ -198,8 +198,8 @@ CREATE INDEX tenants_parked ON tenantd.tenants USING btree (external_id) INCLUDE
 CREATE INDEX tenants_absent ON tenantd.tenants USING btree (external_id) WHERE desired_state = 'absent';
 CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE drift <> '{}'::text[];
 CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
-CREATE INDEX tenants_due_late ON tenantd.tenants USING btree (due_at) WHERE priority < 0 AND due_at IS NOT NULL;
 CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at, rejoin_epoch) WHERE due_at IS NOT NULL;
+CREATE INDEX tenants_due_late ON tenantd.tenants USING btree (due_at) WHERE priority < 0 AND due_at IS NOT NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
