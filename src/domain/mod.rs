@@ -47,5 +47,6 @@ pub mod secret;
 pub mod tenant;
 pub mod text;
 pub mod token;
+pub mod trace;
 pub mod when;
 pub mod why;

@@ -52,10 +52,15 @@ impl<Q: QlikApi> Engine<Q> {
     pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
         let age = claimed.age;
         let started = self.clock.elapsed();
+        let mut visit = self.visit(&claimed);
         let mut work = match self.admit(claimed) {
-            Ok(work) => work,
+            Ok(work) => Work { visit, ..work },
             Err(refused) => {
                 self.record(&refused.held, &refused.decision).await;
+                if let Some(mut visit) = visit.take() {
+                    visit.rests(&refused.decision.rest);
+                    self.trace_end(visit, &refused.held);
+                }
                 return;
             }
         };
@@ -68,6 +73,9 @@ impl<Q: QlikApi> Engine<Q> {
         for (blame, part) in work.held.time_to_ready().filter(|_| !was_told).into_iter().flatten() {
             metrics::histogram!(telemetry::TIME_TO_READY_PART_SECONDS, "part" => blame.as_str())
                 .record(part.as_secs_f64());
+        }
+        if let Some(visit) = work.visit.take() {
+            self.trace_end(visit, &work.held);
         }
         self.end(work);
     }
@@ -97,6 +105,7 @@ impl<Q: QlikApi> Engine<Q> {
                 return Turn::End;
             }
         };
+        self.trace_act(work, &judged);
         if judged.decision.may_ride() {
             note(&judged, work);
             self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
@@ -210,7 +219,10 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    async fn rest(&self, work: &Work, rest: Rest) -> Turn {
+    async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
+        if let Some(visit) = &mut work.visit {
+            visit.rests(&rest);
+        }
         self.record(&work.held, &work.resting(rest)).await;
         Turn::End
     }

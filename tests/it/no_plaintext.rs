@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, Spoil, World};
 
+use crate::support::collector::Collector;
 use crate::support::fleet::Fleet;
 use crate::support::process::{Home, eventually, files_holding, holds};
 
@@ -41,12 +42,15 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let behaviour = Behaviour { sentinel: SENTINEL.into(), ..Behaviour::default() };
     let world = World::new(behaviour, faults, 19).with_region("eu.qlikcloud.com", "eu-client", SENTINEL);
     let fleet = Fleet::new(world).await;
+    let collector = Collector::start().await;
+    let endpoint = &collector.endpoint;
     let extra = format!(
         r#"
         log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
         qlik.settle = "1s"
         retry.base = "100ms"
         retry.cap = "500ms"
+        traces.endpoint = "{endpoint}"
         [[regions]]
         name = "eu"
         hosts = ["*.eu.qlikcloud.com"]
@@ -84,6 +88,9 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     std::fs::write(home.path("dump.sql"), &dump.stdout).unwrap();
     assert!(daemon.terminate().await.success());
+    let traced = collector.bodies();
+    assert!(holds(&traced, b"customer-20") && holds(&traced, b"tenant ready"), "traces are on");
+    std::fs::write(home.path("traces"), traced).unwrap();
 
     let log = std::fs::metadata(home.path("daemon.log")).unwrap().len();
     assert!(log > 10_000, "the log at trace has only {log} bytes");
