@@ -15,17 +15,9 @@ use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use super::session::{self, Claimed, Entered};
-
-/// A token, kept as its SHA-256 digest only, and whose it is.
-#[derive(Clone)]
-pub struct Token {
-    pub(super) name: Option<String>,
-    pub(super) digest: [u8; 32],
-}
+use super::token::{Right, Token, digest};
 
 /// Where a token stands, asked at every request.
 #[derive(Clone)]
@@ -46,15 +38,6 @@ pub struct Door {
     pub acts: Option<TokenSource>,
 }
 
-/// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// To read.
-    Look,
-    /// To change something.
-    Act,
-}
-
 /// Who came in, by the name of the token; `None` where it has none, or none was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor(pub Option<String>);
@@ -72,25 +55,6 @@ pub enum Refusal {
     Unreadable,
     /// No token is asked for, and the name that was asked is none of this machine's own.
     WrongHost,
-}
-
-impl Token {
-    /// Takes a token, and the name of whose it is.
-    #[must_use]
-    pub fn new(text: &SecretString, name: Option<String>) -> Self {
-        Self { name, digest: digest(text.expose_secret()) }
-    }
-
-    fn is(&self, other: &[u8; 32]) -> bool {
-        // No early end: every byte is looked at.
-        self.digest.iter().zip(other).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
 }
 
 impl TokenSource {
@@ -226,10 +190,6 @@ async fn in_time<T: Send + 'static>(
     judge: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(judge).await.unwrap_or(Err(Refusal::Unreadable))
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
 }
 
 /// The scheme's name is case-insensitive (RFC 9110, section 11.1).

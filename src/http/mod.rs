@@ -10,12 +10,14 @@ mod room;
 mod routes;
 mod serve;
 mod session;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Door, Refusal, Right, Token, TokenSource, Visitor};
+pub use auth::{Door, Refusal, TokenSource, Visitor};
 pub use readiness::{Check, Readiness, Report};
 pub use routes::{API, Pages, STATUS};
 pub use serve::serve;
 pub use session::Entered;
+pub use token::{Right, Token};

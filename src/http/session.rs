@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::auth::{Right, Token};
+use super::token::{Right, Token};
 
 /// What separates the codes of cookies from those of forms.
 const OF_COOKIES: &str = "tenantd session";

@@ -16,13 +16,17 @@ use chrono::{DateTime, Utc};
 use maud::Markup;
 use sha2::{Digest, Sha256};
 
+use super::attention as needs;
+use super::calendar as days;
 use super::frame::{Frame, Here};
 use super::guard;
 use super::guest::Guest;
+use super::overview as glance;
 use super::sign_in::SignIn;
 use super::state::Page;
+use super::tenant as one;
+use super::tenants as list;
 use super::trouble::{self, Trouble};
-use super::{attention as needs, calendar as days, overview as glance, tenant as one, tenants as list};
 use crate::answers::attempts::Attempt;
 use crate::answers::attention::Attention;
 use crate::answers::calendar::Calendar;
