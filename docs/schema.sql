@@ -85,7 +85,7 @@ CREATE TABLE tenantd.tenants (
     client_name           text,                                               -- Overrides the profile's client name, 1 to 512 characters.
     redirect_uris         text[],                                             -- Overrides the profile's redirect URIs: at most 5 different ones, https, 256 characters each.
     desired_state         text NOT NULL DEFAULT 'present',                    -- present: the tenant should have a credential. absent: it should not.
-    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret. Lowering is ignored.
+    desired_version       integer NOT NULL DEFAULT 1,                         -- Raise it to rotate the secret; a raise below the next number is lifted to it. Lowering is ignored.
     priority              integer NOT NULL DEFAULT 0,                         -- -100 to 100: each point is worth a minute of waiting.
     not_before            timestamptz,                                        -- Nothing is sent before this instant.
     labels                jsonb NOT NULL DEFAULT '{}'::jsonb,                 -- A JSON object for the pipeline's own use, at most 16 KiB and 64 levels, shown in tenantd.status.
@@ -120,7 +120,7 @@ CREATE TABLE tenantd.tenants (
     updated_at            timestamptz NOT NULL DEFAULT tenantd.clock(),       -- When the row was last written.
     must_look             boolean NOT NULL DEFAULT false,                     -- What the row says of Qlik may be out of date (a new life, or a restored backup): look before acting on it.
     version_gap           integer NOT NULL DEFAULT 0,                         -- How many numbers the next version skips: after a restore, those that consumers may have seen and the backup forgot.
-    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris and the client does not follow yet.
+    edited_at             timestamptz,                                        -- When the owner last changed profile, client_name or redirect_uris since the client was last known to follow. Tells of an edit where applied_wants is null, and to the version before.
     retire_at             timestamptz,                                        -- When the next previous secret is to be deleted.
     audit_at              timestamptz,                                        -- When the client is to be compared with Qlik; null until planned, or when audits are off.
     audited_at            timestamptz,                                        -- When that was last done.
@@ -142,6 +142,10 @@ CREATE TABLE tenantd.tenants (
     spent                 bigint[] NOT NULL DEFAULT '{0,0,0,0,0}'::bigint[],  -- Microseconds from the insert to the first ready that went to queue, limit, remote, backoff and human; what is left of ready_at - created_at is our own.
     rested_at             timestamptz DEFAULT tenantd.clock(),                -- Since when nobody works on it; NULL while somebody does.
     rests_for             text,                                               -- Whose the time is until it is due: queue, limit, remote, backoff or human; NULL for its not_before. From then on it is the queue's.
+    last_version          integer,                                            -- The highest version that a secret of this row was ever given, in whatever life. Null before the first, and where the version before gave it: then current_version.
+    served_version        integer,                                            -- The desired_version that was served: a higher one asks for a rotation. Null where the version before served it: then all up to current_version.
+    aged_version          integer,                                            -- The version whose secret is to be renewed for its age, since a rollout let it through. Of any other than the current one it says nothing.
+    applied_wants         bytea,                                              -- Digest of profile, client_name and redirect_uris as they were last applied to the client, or found applied by an audit: another one is an edit. Null where none is known: then edited_at tells.
     rejoin_epoch          integer NOT NULL DEFAULT COALESCE(NULLIF(current_setting('tenantd.rejoin_epoch', true), '')::integer, 0),  -- The rejoin since which the row is looked at before it is acted on. Below that of the installation nobody works on it, unless nobody ever has.
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT external_id_is_unique UNIQUE (external_id),
@@ -455,6 +459,7 @@ DECLARE
                            IS DISTINCT FROM (OLD.profile, OLD.client_name, OLD.redirect_uris);
     was_early    CONSTANT boolean := OLD.phase = 'pending' AND coalesce(OLD.not_before > tenantd.clock(), false);
     is_early     CONSTANT boolean := OLD.phase = 'pending' AND coalesce(NEW.not_before > tenantd.clock(), false);
+    last         CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     IF NEW.external_id <> OLD.external_id THEN
         RAISE EXCEPTION 'external_id of tenant % never changes', OLD.external_id
@@ -498,7 +503,10 @@ BEGIN
     END IF;
     IF NEW.desired_version > OLD.desired_version THEN
         PERFORM tenantd.check_version(OLD.external_id, NEW.desired_version,
-                                     CASE WHEN OLD.desired_version <= OLD.current_version THEN OLD.current_version ELSE 0 END);
+                                     CASE WHEN OLD.desired_version <= coalesce(OLD.served_version, OLD.current_version)
+                                          THEN last ELSE 0 END);
+        -- Whoever asks for more gets more, and is told no less than what comes.
+        NEW.desired_version := greatest(NEW.desired_version, tenantd.version_after(last));
     END IF;
     IF NEW.desired_version < OLD.desired_version THEN
         NEW.desired_version := OLD.desired_version;  -- Lowering is ignored.
@@ -596,22 +604,6 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION tenantd.follow_version()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-DECLARE
-    least_desired CONSTANT integer :=
-        coalesce(NEW.current_version, OLD.current_version + (OLD.current_version < 2147483647)::integer);
-BEGIN
-    IF NEW.desired_version < least_desired THEN
-        UPDATE tenantd.tenants SET desired_version = least_desired WHERE tenant_id = NEW.tenant_id;
-    END IF;
-    RETURN NULL;
-END
-$function$;
-
 -- Where we are: the cluster, the database in it, the timeline that is written now (null on a standby), and how far.
 CREATE FUNCTION tenantd.place(OUT system_identifier text, OUT database_id text, OUT timeline integer, OUT written_to pg_lsn)
  RETURNS record
@@ -658,11 +650,11 @@ CREATE FUNCTION tenantd.remember_versions()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
 BEGIN
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    VALUES (OLD.external_id,
-            greatest(OLD.desired_version,
-                     CASE WHEN OLD.current_version < 2147483647 THEN OLD.current_version + 1 ELSE OLD.current_version END))
+    VALUES (OLD.external_id, greatest(OLD.desired_version, last + (last < 2147483647)::integer))
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -757,7 +749,10 @@ BEGIN
                   HINT = 'Set desired_state = ''absent'' and wait for phase removed. A test cleaner must leave the schema tenantd alone.';
     END IF;
     INSERT INTO tenantd.former_tenants AS f (external_id, next_version)
-    SELECT t.external_id, t.desired_version FROM tenantd.tenants AS t WHERE t.desired_version > 1
+    SELECT t.external_id,
+           greatest(t.desired_version, t.last_version + (t.last_version < 2147483647)::integer)
+      FROM tenantd.tenants AS t
+     WHERE t.desired_version > 1 OR t.last_version IS NOT NULL
     ON CONFLICT (external_id) DO UPDATE
        SET next_version = greatest(f.next_version, excluded.next_version), deleted_at = excluded.deleted_at;
     RETURN NULL;
@@ -1072,7 +1067,7 @@ $function$;
 CREATE FUNCTION tenantd.is_lease_extended(tenant_id uuid, lease_epoch bigint)
  RETURNS boolean
  LANGUAGE sql
- STABLE
+ STABLE PARALLEL SAFE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (EXISTS (SELECT FROM tenantd.lease_extensions e WHERE ((e.tenant_id = is_lease_extended.tenant_id) AND (e.lease_epoch = is_lease_extended.lease_epoch) AND (e.expires_at > tenantd.clock()))));
 
@@ -1105,6 +1100,44 @@ BEGIN
     RETURN NULL;
 END
 $function$;
+
+CREATE FUNCTION tenantd.number_for_previous()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    last CONSTANT integer := greatest(OLD.last_version, OLD.current_version);
+BEGIN
+    IF NEW.current_version IS NOT NULL THEN
+        NEW.served_version := NEW.desired_version;
+    END IF;
+    IF OLD.current_version IS NULL THEN
+        -- Its first number of a new life it takes from desired_version alone.
+        NEW.current_version := greatest(NEW.current_version, last + (last < 2147483647)::integer);
+    END IF;
+    NEW.last_version := greatest(last, NEW.current_version);
+    RETURN NEW;
+END
+$function$;
+
+CREATE FUNCTION tenantd.unknow_applied()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    NEW.applied_wants := NULL;
+    RETURN NEW;
+END
+$function$;
+
+-- Whether somebody works on the row: its lease, or an extension of it, has not run out.
+CREATE FUNCTION tenantd.is_leased(t tenantd.tenants)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (((t).lease_expires_at IS NOT NULL) AND (((t).lease_expires_at > tenantd.clock()) OR tenantd.is_lease_extended((t).tenant_id, (t).lease_epoch)));
 
 -- True on the database that was recognised; raises TD001 anywhere else.
 CREATE FUNCTION tenantd.assert_place()
@@ -1209,11 +1242,19 @@ CREATE VIEW tenantd.status AS
             WHEN t.phase = 'removed' AND t.recheck_at IS NULL THEN NULL::timestamptz
             WHEN o.is_paused AND t.paused_until IS NULL THEN NULL::timestamptz
             WHEN p.paused_at IS NOT NULL AND p.paused_until IS NULL THEN NULL::timestamptz
-            ELSE GREATEST(t.due_at, t.backoff_at, b.probe_at,
+            ELSE GREATEST(t.due_at, b.probe_at, p.paused_until,
+            CASE
+                WHEN r.is_early THEN t.not_before
+                ELSE NULL::timestamptz
+            END,
+            CASE
+                WHEN r.is_backing_off THEN t.backoff_at
+                ELSE NULL::timestamptz
+            END,
             CASE
                 WHEN o.is_paused THEN t.paused_until
                 ELSE NULL::timestamptz
-            END, p.paused_until)
+            END)
         END AS next_attempt_at,
     t.failures,
     t.client_id,
@@ -1227,6 +1268,7 @@ CREATE VIEW tenantd.status AS
     t.audited_at
    FROM tenantd.tenants t
      LEFT JOIN tenantd.regions b ON b.region = t.region
+     LEFT JOIN tenantd.lease_extensions e ON e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch AND t.lease_holder IS NOT NULL
      LEFT JOIN LATERAL ( SELECT min(x.paused_at) AS paused_at,
                 CASE
                     WHEN bool_and(x.paused_until IS NOT NULL) THEN max(x.paused_until)
@@ -1249,7 +1291,8 @@ CREATE VIEW tenantd.status AS
             t.desired_state = 'absent' AND t.removal_admitted_at IS NULL AND (t.phase NOT IN ('removing', 'removed')) AS awaits_budget,
             p.paused_at IS NOT NULL OR o.is_paused AS is_paused,
             t.phase = 'pending' AND COALESCE(t.not_before > tenantd.clock(), false) AS is_early,
-            COALESCE(t.lease_expires_at > tenantd.clock(), false) AS is_held) r;
+            t.backoff_at > tenantd.clock() AND (t.desired_state = 'present' OR t.removal_admitted_at IS NULL OR (t.phase IN ('removing', 'removed'))) AS is_backing_off,
+            COALESCE(GREATEST(t.lease_expires_at, e.expires_at) > tenantd.clock(), false) AS is_held) r;
 
 -- Proven credentials, sealed. Nothing from the moment a tenant is desired absent.
 --   tenant_id    Whose it is.
@@ -1315,8 +1358,6 @@ CREATE TRIGGER count_inserted AFTER INSERT ON tenantd.tenants REFERENCING NEW TA
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_rows();
 CREATE TRIGGER count_truncated AFTER TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.count_none();
-CREATE TRIGGER follow_version AFTER UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version) EXECUTE FUNCTION tenantd.follow_version();
 CREATE TRIGGER look_back BEFORE INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.look_back();
 CREATE TRIGGER note_edit BEFORE UPDATE OF priority, labels ON tenantd.tenants
@@ -1325,6 +1366,8 @@ CREATE TRIGGER notify_event AFTER UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.phase = 'ready' AND old.phase <> 'ready' OR new.phase = 'removed' AND old.phase <> 'removed' OR new.parked_reason IS NOT NULL AND old.parked_reason IS DISTINCT FROM new.parked_reason) EXECUTE FUNCTION tenantd.notify_event();
 CREATE TRIGGER notify_work_of_insert AFTER INSERT ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.notify_work();
+CREATE TRIGGER number_for_previous BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.current_version IS DISTINCT FROM old.current_version AND NOT new.last_version IS DISTINCT FROM old.last_version) EXECUTE FUNCTION tenantd.number_for_previous();
 CREATE TRIGGER refuse_delete BEFORE DELETE ON tenantd.tenants
     FOR EACH ROW WHEN (old.phase <> 'removed' OR old.recheck_at IS NOT NULL) EXECUTE FUNCTION tenantd.refuse_delete();
 CREATE TRIGGER refuse_forgotten_versions AFTER INSERT ON tenantd.tenants REFERENCING NEW TABLE AS inserted
@@ -1336,13 +1379,15 @@ CREATE TRIGGER refuse_host_of_removed_on_update BEFORE UPDATE OF host ON tenantd
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON tenantd.tenants
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_truncate();
 CREATE TRIGGER remember_versions AFTER DELETE ON tenantd.tenants
-    FOR EACH ROW WHEN (old.desired_version > 1) EXECUTE FUNCTION tenantd.remember_versions();
+    FOR EACH ROW WHEN (old.desired_version > 1 OR old.last_version IS NOT NULL) EXECUTE FUNCTION tenantd.remember_versions();
 CREATE TRIGGER turn_under_way_of_insert BEFORE INSERT ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
 CREATE TRIGGER turn_under_way_of_update BEFORE UPDATE ON tenantd.tenants
     FOR EACH ROW WHEN (new.is_under_way IS DISTINCT FROM (new.parked_reason IS NOT NULL OR (new.phase <> 'ready' OR new.desired_state <> 'present') AND (new.phase <> 'removed' OR new.recheck_at IS NOT NULL))) EXECUTE FUNCTION tenantd.turn_under_way();
+CREATE TRIGGER unknow_applied BEFORE UPDATE ON tenantd.tenants
+    FOR EACH ROW WHEN (new.applied_wants = old.applied_wants AND (old.edited_at IS NOT NULL AND new.edited_at IS NULL OR new.client_id IS DISTINCT FROM old.client_id)) EXECUTE FUNCTION tenantd.unknow_applied();
 CREATE TRIGGER wake BEFORE UPDATE ON tenantd.tenants
-    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
+    FOR EACH ROW WHEN (new.generation IS DISTINCT FROM old.generation OR new.host IS DISTINCT FROM old.host OR new.profile IS DISTINCT FROM old.profile OR new.client_name IS DISTINCT FROM old.client_name OR new.redirect_uris IS DISTINCT FROM old.redirect_uris OR new.desired_state IS DISTINCT FROM old.desired_state OR new.not_before IS DISTINCT FROM old.not_before OR new.acknowledged_version IS DISTINCT FROM old.acknowledged_version OR new.removal_admitted_at IS DISTINCT FROM old.removal_admitted_at OR new.paused_at IS DISTINCT FROM old.paused_at OR new.paused_until IS DISTINCT FROM old.paused_until OR new.desired_version <> old.desired_version AND new.phase <> 'removed' AND new.desired_version IS DISTINCT FROM new.current_version OR new.aged_version IS DISTINCT FROM old.aged_version OR new.repair_scope IS NOT NULL AND new.repair_scope IS DISTINCT FROM old.repair_scope) EXECUTE FUNCTION tenantd.wake();
 
 CREATE TRIGGER refuse_to_empty BEFORE TRUNCATE ON tenantd.secrets
     FOR EACH STATEMENT EXECUTE FUNCTION tenantd.refuse_to_empty();

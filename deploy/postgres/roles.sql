@@ -74,8 +74,9 @@ GRANT EXECUTE ON FUNCTION
 -- Where the database runs, and whether it was recognised there: every claim asks.
 GRANT EXECUTE ON FUNCTION tenantd.place(), tenantd.assert_place(), tenantd.assert_recognised(), tenantd.epoch_of(timestamptz) TO tenantd_daemon;
 
--- Whether a lease goes on beside its row: asked by claims, and by whoever explains them.
-GRANT EXECUTE ON FUNCTION tenantd.is_lease_extended(uuid, bigint) TO tenantd_daemon, tenantd_operator;
+-- Whether somebody works on a row, and whether a lease goes on beside its row.
+GRANT EXECUTE ON FUNCTION tenantd.is_leased(tenantd.tenants), tenantd.is_lease_extended(uuid, bigint)
+    TO tenantd_daemon, tenantd_operator;
 
 -- What a rollout leaves out.
 GRANT EXECUTE ON FUNCTION tenantd.is_region_stopped(text), tenantd.stopped_regions() TO tenantd_daemon;
@@ -130,15 +131,15 @@ GRANT UPDATE (system_identifier, database_id, timeline, rejoined_at, deletions_h
 -- The row is the state machine: the daemon writes its own columns.
 GRANT SELECT ON tenantd.tenants TO tenantd_daemon;
 GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopted, is_minted_afresh, current_version,
-              acknowledged_version, left_clients, must_look, version_gap, edited_at, retire_at, audit_at,
+              last_version, served_version, aged_version, acknowledged_version, left_clients, must_look, version_gap, applied_wants, edited_at, retire_at, audit_at,
               audited_at, drift, drifted_at,
               repair_scope, removal_admitted_at, generation, backoff_at, spent, rested_at, rests_for, paused_at, paused_until, pause_reason,
               region, due_at, recheck_at, wait_reason, parked_reason, message, reason_since, failures, progress_at,
               proof_refused_at, client_missing_at, credential_refused_at, awaits_right, right_refused_at,
               lease_holder, lease_epoch, lease_step, leased_at, lease_expires_at, rejoin_epoch, ready_at, updated_at)
     ON tenantd.tenants TO tenantd_daemon;
--- And two of the owner's: a secret that is renewed for its age takes the next version, and
--- `tenantd tenant rotate`, `remove` and `forget` write what a pipeline would.
+-- And two of the owner's: `tenantd tenant rotate`, `remove` and `forget` write what a pipeline
+-- would. The daemon writes neither.
 GRANT UPDATE (desired_version, desired_state) ON tenantd.tenants TO tenantd_daemon;
 -- For `tenantd tenant add`, which inserts as a pipeline does.
 GRANT INSERT (external_id, host, profile, client_name, redirect_uris, priority) ON tenantd.tenants TO tenantd_daemon;

@@ -1,7 +1,7 @@
 //! Where a tenant stands, what is next, and what keeps it, in words.
 //!
-//! The rule: the database says which of the claim's own conditions are not met. This file
-//! only puts them into words.
+//! The rule: the core says what keeps it ([`crate::domain::waiting`]), and this file only puts
+//! that into words.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::rollout::Bounds;
+use crate::domain::tenant::Unanswered;
 use crate::domain::text::count;
-use crate::postgres::operator::explain::{Blocker, BlockerKind, Explained};
+use crate::domain::waiting::{Blocker, BlockerKind, looks_first};
+use crate::postgres::operator::explain::Explained;
 use crate::postgres::operator::fleet::Removals;
 use crate::postgres::operator::tenants::Status;
 use crate::postgres::work::claim::ClaimTerms;
@@ -64,15 +66,15 @@ impl Explanation {
         bounds: &Bounds,
         store: &Store,
     ) -> Result<Option<Self>, StoreError> {
-        let now = store.now().await?;
         let Some(explained) = store.explain(&status.external_id, terms).await? else { return Ok(None) };
         let places = Places::of(&store.removals().await?, bounds, &explained);
+        let blockers = explained.blockers();
         Ok(Some(Self {
             next: next(&explained),
-            next_at: next_at(&explained, now),
-            blockers: explained.blockers.iter().map(|blocker| shown(blocker, &places)).collect(),
+            next_at: next_at(&blockers, explained.facts.now),
+            blockers: blockers.iter().map(|blocker| shown(blocker, &places)).collect(),
             external_id: status.external_id.clone(),
-            phase: explained.phase,
+            phase: explained.facts.row.phase,
             ready: status.ready,
             reason: status.reason.clone(),
             message: status.message.clone(),
@@ -98,8 +100,8 @@ impl Places {
 }
 
 /// When everything in its way has ended by itself; `None` where something does not.
-fn next_at(explained: &Explained, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    explained.blockers.iter().try_fold(now, |latest, blocker| Some(latest.max(blocker.until?)))
+fn next_at(blockers: &[Blocker], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    blockers.iter().try_fold(now, |latest, blocker| Some(latest.max(blocker.until?)))
 }
 
 fn shown(blocker: &Blocker, places: &Places) -> BlockerShown {
@@ -154,27 +156,28 @@ fn words(blocker: &Blocker, places: &Places) -> String {
 
 /// What a daemon does when it takes the tenant.
 fn next(explained: &Explained) -> String {
-    let Some(phase) = Phase::parse(&explained.phase) else {
+    let (row, fleet) = (&explained.facts.row, &explained.facts.fleet);
+    let Some(phase) = row.known_phase() else {
         return "a newer version knows".to_owned();
     };
     if phase == Phase::Removed {
-        return if explained.recheck_at.is_some() {
+        return if row.recheck.is_some() {
             "looks once more for a client of ours".to_owned()
         } else {
             "nothing: delete the row, or set desired_state to present for a new life".to_owned()
         };
     }
-    if explained.is_unwanted || phase == Phase::Removing {
+    if !row.is_present || phase == Phase::Removing {
         return removal(explained);
     }
     match phase {
-        Phase::Pending if explained.allowed_region.is_none() => {
+        Phase::Pending if fleet.region_of(row).is_none() => {
             "is parked as HostNotAllowed: no region allows its host".to_owned()
         }
-        Phase::Pending if !explained.is_profile_known => {
-            format!("is parked as UnknownProfile: there is no [profiles.{}]", explained.profile)
+        Phase::Pending if !fleet.has_profile_of(row) => {
+            format!("is parked as UnknownProfile: there is no [profiles.{}]", row.profile)
         }
-        Phase::Pending if explained.must_look => {
+        Phase::Pending if looks_first(row, fleet) => {
             "looks for an earlier client of ours, then creates one".to_owned()
         }
         Phase::Pending => "creates its client".to_owned(),
@@ -182,24 +185,26 @@ fn next(explained: &Explained) -> String {
         Phase::Created => "sets the client's consent to trusted".to_owned(),
         Phase::Trusted => "gets a token with the new credential".to_owned(),
         Phase::Ready => upkeep(explained),
-        Phase::Rotating => format!("mints the secret of version {}", explained.next_version),
+        Phase::Rotating => format!("mints the secret of version {}", explained.next_version()),
         Phase::Proving => {
-            format!("gets a token with the new secret, which becomes version {}", explained.next_version)
+            format!("gets a token with the new secret, which becomes version {}", explained.next_version())
         }
         Phase::Removing | Phase::Removed => removal(explained),
     }
 }
 
 fn creation(explained: &Explained) -> String {
-    match (&explained.client_id, explained.unanswered.as_deref()) {
-        (None, Some(_)) => "looks whether the create that went unanswered made its client".to_owned(),
+    match (&explained.client_id, explained.facts.row.unanswered) {
+        (None, Some(Unanswered::Create | Unanswered::Mint)) => {
+            "looks whether the create that went unanswered made its client".to_owned()
+        }
         (None, None) => "looks for a client of ours, adopts it or creates one".to_owned(),
         (Some(_), _) => "mints a secret for its client".to_owned(),
     }
 }
 
 fn removal(explained: &Explained) -> String {
-    let held = match explained.hold {
+    let held = match explained.facts.fleet.hold {
         None => "",
         Some(Hold::Deletions) => ", once deletions at Qlik are no longer held",
         Some(Hold::Changes) => ", once somebody has said that this is the real database",
@@ -214,14 +219,15 @@ fn removal(explained: &Explained) -> String {
 
 /// The first of what a ready tenant is planned for.
 fn upkeep(explained: &Explained) -> String {
-    if explained.must_look || explained.is_change_due {
+    let row = &explained.facts.row;
+    if row.must_look || explained.is_edited || explained.repair.is_some() {
         return "compares the client with Qlik and applies what was changed".to_owned();
     }
-    if Some(explained.desired_version) > explained.current_version {
-        return format!("rotates its secret to version {}", explained.next_version);
+    if explained.versions.is_another_asked_for() {
+        return format!("rotates its secret to version {}", explained.next_version());
     }
     let planned = [
-        (explained.recheck_at, "looks for a second client of ours"),
+        (row.recheck, "looks for a second client of ours"),
         (explained.retire_at, "deletes the previous secret"),
         (explained.audit_at, "compares the client with Qlik"),
     ];

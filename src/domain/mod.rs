@@ -48,5 +48,7 @@ pub mod tenant;
 pub mod text;
 pub mod token;
 pub mod trace;
+pub mod waiting;
+pub mod wants;
 pub mod when;
 pub mod why;

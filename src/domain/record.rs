@@ -11,13 +11,15 @@
 
 mod columns;
 mod due;
+mod edits;
 mod progress;
 mod secrets;
 mod spent;
 mod stand;
+mod versions;
 
 pub use columns::{Record, Seen, Tried, Unreadable};
-pub use secrets::VersionsUsedUp;
+pub use versions::{Versions, VersionsUsedUp};
 
 use chrono::{DateTime, Utc};
 
@@ -28,6 +30,7 @@ use super::mark::Mark;
 use super::phase::Phase;
 use super::retry::Policy;
 use super::tenant::{Due, State, Tenant};
+use super::waiting::Awaited;
 use super::when::{When, earliest};
 
 impl Record {
@@ -48,7 +51,7 @@ impl Record {
             must_look: self.must_look,
             due: Due {
                 recheck: self.recheck.is_some_and(|when| when.is_over(now)),
-                edit: self.edited.is_some(),
+                edit: self.is_edit_due(seen),
                 repair: self.repair,
                 rotation: self.is_rotation_due(seen),
                 audit: self.audit.is_some_and(|when| when.is_over(now)),
@@ -97,6 +100,8 @@ impl Record {
         } else {
             self.version
         };
+        let served_version =
+            if is_promoted { Some(seen.desired_version) } else { self.served_version.or(self.version) };
         let stored = secrets::kept(&tenant.stored, version, &decision.secret);
         let retirement = earliest(stored.iter().map(|secret| secret.retires), now);
         // A life that ended while its owner wanted another begins that one.
@@ -113,6 +118,8 @@ impl Record {
             left: tenant.left.clone(),
             stored,
             version,
+            last_version: self.last_given().max(version),
+            served_version,
             ready: if is_over { None } else { self.ready.or(is_promoted.then_some(When::NOW)) },
             failures: tenant.failures,
             retirement,
@@ -122,6 +129,7 @@ impl Record {
         };
         record.note_progress(self, decision, tried);
         record.note_reason(self, decision, seen);
+        record.note_applied(self, decision, tried, seen);
         record.note_schedule(self, decision, seen, policy);
         record.note_spent(self, decision, tried, seen);
         Ok(record)
@@ -132,17 +140,17 @@ impl Record {
         let awaited = due::awaited(self, seen);
         // After a pause it has its whole patience; whoever ends one early says so.
         let progress = match awaited {
-            Some(due::Awaited::Pause(Some(until))) => When::At(until),
+            Some(Awaited::Pause(Some(until))) => When::At(until),
             Some(
-                due::Awaited::Pause(None)
-                | due::Awaited::Somebody
-                | due::Awaited::Budget
-                | due::Awaited::Start(_)
-                | due::Awaited::Backoff(_),
+                Awaited::Pause(None)
+                | Awaited::Somebody
+                | Awaited::Budget
+                | Awaited::Start(_)
+                | Awaited::Backoff(_),
             )
             | None => self.progress,
         };
-        Self { progress, due: awaited.and_then(due::Awaited::until), ..self.rest_on(awaited, seen) }
+        Self { progress, due: awaited.and_then(Awaited::until), ..self.rest_on(awaited, seen) }
     }
 
     /// The same once it was written at `now`. `sealed` is the number under which a new secret

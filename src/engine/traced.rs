@@ -94,14 +94,22 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Tells of a visit that has ended, and of the whole way where it ended that, too.
-    pub(super) fn trace_end(&self, visit: Box<Visit>, held: &Held) {
-        visit.end(self.clock.elapsed(), held);
+    pub(super) fn trace_end(&self, visit: Option<Box<Visit>>, held: &Held) {
+        if let Some(visit) = visit {
+            visit.end(self.clock.elapsed(), held);
+        }
+    }
+}
+
+/// Whoever wants to know of this visit is told that it rests so.
+pub(super) fn rests(visit: &mut Option<Box<Visit>>, rest: &Rest) {
+    if let Some(visit) = visit {
+        visit.rests(rest);
     }
 }
 
 impl Visit {
-    /// It is to rest so.
-    pub(super) fn rests(&mut self, rest: &Rest) {
+    fn rests(&mut self, rest: &Rest) {
         self.rest = match rest {
             Rest::Hold => return,
             Rest::Requeue => Some(("due", None)),

@@ -42,7 +42,7 @@ const WAITING: [(&str, &str); 17] = [
     ("DeletionsHeld", "what is next deletes something, and deletions are held"),
     ("ChangesHeld", "what is next changes something, and changes are held"),
     ("Queued", "it is due, and no daemon has it yet"),
-    ("Working", "somebody has its lease"),
+    ("Working", "somebody has its lease, or an extension of it"),
     ("NotBefore", "its `not_before` has not come"),
     ("Paused", "it, its region or the fleet is paused"),
     ("BreakerOpen", "the breaker of its region is open"),

@@ -43,6 +43,15 @@ impl Instant {
     }
 }
 
+/// The same out of JSON, in which Postgres writes what every calendar has as RFC 3339 does.
+pub(super) fn json_instant(text: &str) -> DateTime<Utc> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(instant) => instant.to_utc(),
+        Err(_) if text.starts_with('-') => DateTime::<Utc>::MIN_UTC,
+        Err(_) => DateTime::<Utc>::MAX_UTC,
+    }
+}
+
 /// A secret's row.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct SecretRow {
@@ -100,5 +109,8 @@ mod tests {
         assert_eq!(Instant::since_2000(-1).0.to_rfc3339(), "1999-12-31T23:59:59.999999+00:00");
         assert_eq!(Instant::since_2000(i64::MAX).0, DateTime::<Utc>::MAX_UTC);
         assert_eq!(Instant::since_2000(i64::MIN).0, DateTime::<Utc>::MIN_UTC);
+        assert_eq!(json_instant("2000-01-01T01:00:00.5+01:00").to_rfc3339(), "2000-01-01T00:00:00.500+00:00");
+        assert_eq!(json_instant("infinity"), DateTime::<Utc>::MAX_UTC);
+        assert_eq!(json_instant("-infinity"), DateTime::<Utc>::MIN_UTC);
     }
 }

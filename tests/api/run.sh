@@ -63,8 +63,8 @@ said() {
 simulator=$!
 qlik=$(said "$work/simulator.log" 'listening on ')
 "$tenantd" keys generate --out "$work/keyring.json" >/dev/null
-printf 'reads\n' >"$work/looks"
-printf 'schemathesis acts\n' >"$work/acts"
+printf 'looks-at-it-only\n' >"$work/looks"
+printf 'schemathesis acts-on-all-tenants\n' >"$work/acts"
 cat >"$work/tenantd.toml" <<EOF
 vault.keyring_file = "$work/keyring.json"
 qlik.connect_to = "$qlik"
@@ -87,6 +87,6 @@ address=$(said "$work/daemon.log" 'http://')
 
 began=$(date +%s)
 "$API_DIR/venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "http://$address/api/v1/openapi.json" \
-    --header 'Authorization: Bearer acts' --seed 1 --no-color "$@" || { cat "$work/daemon.log" >&2; exit 1; }
+    --header 'Authorization: Bearer acts-on-all-tenants' --seed 1 --no-color "$@" || { cat "$work/daemon.log" >&2; exit 1; }
 ! grep -E 'ERROR|panicked|could not answer' "$work/daemon.log" || exit 1
 echo "api-test: held against its document in $(($(date +%s) - began)) s"

@@ -20,6 +20,7 @@ mod removal;
 mod roles;
 mod rotation;
 mod status;
+mod versions;
 mod wants;
 
 use sqlx::PgPool;

@@ -14,8 +14,8 @@ use tenantd::domain::phase::Phase;
 use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::domain::retry::RetryClass;
 use tenantd::domain::rollout::{Kind, Stage};
+use tenantd::domain::waiting::BlockerKind;
 use tenantd::postgres::fleet::schedules::Job;
-use tenantd::postgres::operator::explain::BlockerKind;
 use tenantd::postgres::work::commit::DONE;
 use tenantd::telemetry::metrics;
 

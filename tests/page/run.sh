@@ -73,7 +73,7 @@ for number in 1 2 3; do
 done
 "$tenantd" keys generate --out "$work/keyring.json" >/dev/null
 printf 'looks-at-it-only\n' >"$work/looks"
-printf 'alice acts-on-tenants\n' >"$work/acts"
+printf 'alice acts-on-all-tenants\n' >"$work/acts"
 cat >"$work/tenantd.toml" <<TOML
 vault.keyring_file = "$work/keyring.json"
 qlik.connect_to = "$qlik"
@@ -104,7 +104,7 @@ address=$(said "$work/daemon.log" 'http://')
 sql <"$here/weeks.sql"
 
 export CHROMIUM PSQL
-PAGE_URL=http://$address PAGE_LOOKS=looks-at-it-only PAGE_ACTS=acts-on-tenants PAGE_PICTURE=${PAGE_PICTURE:-} \
+PAGE_URL=http://$address PAGE_LOOKS=looks-at-it-only PAGE_ACTS=acts-on-all-tenants PAGE_PICTURE=${PAGE_PICTURE:-} \
     PAGE_REPOSITORY=$repository node --test --test-reporter spec "$PAGE_DIR/page.test.mjs" "$@" || {
     tail -n 40 "$work/daemon.log" >&2
     exit 1

@@ -1,7 +1,6 @@
 //! `tenantd tenant explain`: where a tenant stands, what is next, and what keeps it.
 //!
-//! The rule: the database says which of the claim's own conditions are not met. This file
-//! only shows what [`Explanation`] says of them.
+//! The rule: this file only shows what [`Explanation`] says.
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use crate::domain::blame::{Blame, Spent};
 use crate::domain::phase::Phase;
 use crate::domain::record::{Record, Seen};
 use crate::domain::rights::MissingRights;
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 
 pub(in crate::domain) fn now() -> DateTime<Utc> {
@@ -21,7 +22,9 @@ pub(in crate::domain) fn seen() -> Seen {
         generation: 0,
         is_present: true,
         is_admitted: false,
+        wants: WantsDigest::of("default", None, None),
         desired_version: 1,
+        aged_version: None,
         version_floor: 1,
         not_before: None,
         paused: None,
@@ -44,6 +47,8 @@ pub(in crate::domain) fn inserted() -> Record {
         left: vec![],
         stored: vec![],
         version: None,
+        last_version: None,
+        served_version: None,
         ready: None,
         failures: 0,
         progress: When::At(now()),
@@ -58,6 +63,7 @@ pub(in crate::domain) fn inserted() -> Record {
         audited: None,
         drift: vec![],
         drifted: None,
+        applied: None,
         edited: None,
         repair: None,
         wait_reason: None,

@@ -15,6 +15,7 @@ use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
 use crate::domain::rights::MissingRights;
 use crate::domain::tenant::{RepairScope, Unanswered};
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 
 /// The core's columns of a tenant, and its secrets.
@@ -42,6 +43,11 @@ pub struct Record {
     pub stored: Vec<StoredSecret>,
     /// The number of the current secret.
     pub version: Option<i32>,
+    /// The highest number that a secret of this row was ever given, in whatever life.
+    pub last_version: Option<i32>,
+    /// The desired version that was served; `None` where the version before wrote the row: then all
+    /// up to the current number.
+    pub served_version: Option<i32>,
     /// When it was first ready in this life.
     pub ready: Option<When>,
     /// Failures since the last progress.
@@ -70,7 +76,10 @@ pub struct Record {
     pub drift: Vec<DriftKind>,
     /// Since when it is known to differ.
     pub drifted: Option<When>,
-    /// Its owner's edit, until the client follows.
+    /// What its owner wanted of the client when that was last made or found so; `None` where it is
+    /// not known.
+    pub applied: Option<WantsDigest>,
+    /// When its owner wrote what is wanted of the client, until that follows.
     pub edited: Option<When>,
     /// What of its drift may be mended now.
     pub repair: Option<RepairScope>,
@@ -108,8 +117,12 @@ pub struct Seen {
     pub is_present: bool,
     /// Its removal was let through.
     pub is_admitted: bool,
+    /// What its owner wants of the client.
+    pub wants: WantsDigest,
     /// The version that its owner asks for, at least.
     pub desired_version: i32,
+    /// The version that is to be renewed for its age. Of any other than the current one it says nothing.
+    pub aged_version: Option<i32>,
     /// No secret gets a lower number.
     pub version_floor: i32,
     /// Nothing is sent before.

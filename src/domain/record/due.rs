@@ -13,61 +13,33 @@ use super::super::machine::{AuditChange, Decision, RecheckChange, Rest, SecretCh
 use super::super::mark::Mark;
 use super::super::phase::Phase;
 use super::super::retry::Policy;
+use super::super::waiting::{Awaited, Waits, is_going};
 use super::super::when::{When, earliest, latest};
 use super::columns::{Record, Seen};
 
 /// How often a ready tenant looks whether deletions were agreed to. The agreement wakes it.
 const HELD_EVERY: Duration = Duration::from_mins(15);
 
-/// Whether a removal that was let through has yet to begin.
-pub(super) fn may_be_removed(phase: Phase, seen: &Seen) -> bool {
-    !seen.is_present && seen.is_admitted && !is_going(phase)
-}
-
-fn is_going(phase: Phase) -> bool {
-    matches!(phase, Phase::Removing | Phase::Removed)
-}
-
-/// What a tenant waits for before anything else is asked, and until when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Awaited {
-    /// Somebody who acts: it is parked.
-    Somebody,
-    /// The end of its pause; `None` for until further notice.
-    Pause(Option<DateTime<Utc>>),
-    /// A place in the budget of removals.
-    Budget,
-    /// Its owner's `not_before`.
-    Start(DateTime<Utc>),
-    /// The end of its backoff.
-    Backoff(When),
-}
-
-impl Awaited {
-    /// When it ends by itself.
-    #[must_use]
-    pub(super) fn until(self) -> Option<When> {
-        match self {
-            Self::Somebody | Self::Budget => None,
-            Self::Pause(until) => until.map(When::At),
-            Self::Start(instant) => Some(When::At(instant)),
-            Self::Backoff(when) => Some(when),
-        }
-    }
-}
-
 /// What the record waits for, if anything does not let it go on now.
 pub(super) fn awaited(record: &Record, seen: &Seen) -> Option<Awaited> {
-    let is_early = record.phase == Phase::Pending;
-    let early = seen.not_before.filter(|instant| is_early && *instant > seen.now).map(Awaited::Start);
-    let budget = !seen.is_present && !seen.is_admitted && !is_going(record.phase);
-    let backoff = record.backoff.filter(|when| !when.is_over(seen.now));
-    let parked = record.parked_reason.as_ref().map(|_| Awaited::Somebody);
-    parked
-        .or(seen.paused.map(Awaited::Pause))
-        .or(budget.then_some(Awaited::Budget))
-        .or(early)
-        .or(backoff.map(Awaited::Backoff))
+    waits(record, seen).first(seen.now)
+}
+
+/// Whether a removal that was let through has yet to begin.
+pub(super) fn may_be_removed(record: &Record, seen: &Seen) -> bool {
+    waits(record, seen).may_be_removed()
+}
+
+fn waits(record: &Record, seen: &Seen) -> Waits {
+    Waits {
+        phase: Some(record.phase),
+        is_present: seen.is_present,
+        is_admitted: seen.is_admitted,
+        is_parked: record.parked_reason.is_some(),
+        paused: seen.paused,
+        not_before: seen.not_before,
+        backoff: record.backoff,
+    }
 }
 
 impl Record {
@@ -87,7 +59,7 @@ impl Record {
             self.audit = policy.audit_every.map(first);
         }
         if decision.audit != AuditChange::Keep || decision.secret == SecretChange::Shred {
-            (self.edited, self.repair) = (None, None);
+            self.repair = None;
         }
         self.backoff = match &decision.rest {
             Rest::Wait { reason, due, .. } if reason.outlasts_a_wake() => Some(When::After(*due)),
@@ -104,7 +76,7 @@ impl Record {
 
 /// When the record is due that a decision made of the one before.
 fn of(before: &Record, record: &Record, decision: &Decision, seen: &Seen) -> Option<When> {
-    if may_be_removed(record.phase, seen) {
+    if may_be_removed(record, seen) {
         return Some(When::NOW);
     }
     // The removal budget wakes it.
@@ -147,8 +119,10 @@ fn not_before(instant: Option<DateTime<Utc>>, now: DateTime<Utc>) -> When {
 
 /// Whether somebody wants more of a ready tenant.
 fn wanted(record: &Record, seen: &Seen) -> Option<When> {
-    let is_older = record.version.is_some_and(|version| seen.desired_version > version);
-    let is_any = record.must_look || is_older || record.edited.is_some() || record.repair.is_some();
+    let is_any = record.must_look
+        || record.is_another_asked_for(seen)
+        || record.is_edit_due(seen)
+        || record.repair.is_some();
     is_any.then_some(When::NOW)
 }
 

@@ -68,7 +68,7 @@ impl Record {
             Rest::Wait { reason, message, .. } => (text(reason.as_str()), None, Some(message.clone())),
             Rest::Park { reason, message } => {
                 // What may go now goes, whatever stood in its way.
-                let is_going = due::may_be_removed(self.phase, seen);
+                let is_going = due::may_be_removed(self, seen);
                 (None, text(reason.as_str()).filter(|_| !is_going), Some(message.clone()))
             }
         };

@@ -8,14 +8,7 @@ use super::super::machine::SecretChange;
 use super::super::reason::WaitReason;
 use super::super::when::When;
 use super::columns::{Record, Seen};
-
-/// There is no number left for a further secret of this tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the versions of this tenant are used up: {} is the last there is; remove the tenant, and insert it anew under another external_id",
-    i32::MAX
-)]
-pub struct VersionsUsedUp;
+use super::versions::{Versions, VersionsUsedUp};
 
 impl Record {
     /// The secrets, and whether the time of each is over.
@@ -38,15 +31,33 @@ impl Record {
 
     pub(super) fn is_rotation_due(&self, seen: &Seen) -> bool {
         let is_retirement_over = self.stored.iter().any(|secret| is_over(secret, seen));
-        self.version.is_some_and(|version| {
-            seen.desired_version > version || is_retirement_over && self.keeps_previous(seen)
-        })
+        let is_kept_too_long = self.version.is_some() && is_retirement_over && self.keeps_previous(seen);
+        is_kept_too_long || self.is_another_asked_for(seen)
     }
 
-    /// Numbers never go back, and none is given twice.
+    /// Whether its owner, or its age, asks for another secret than the current one.
+    pub(super) fn is_another_asked_for(&self, seen: &Seen) -> bool {
+        self.versions(seen).is_another_asked_for()
+    }
+
     pub(super) fn next_version(&self, seen: &Seen) -> Result<i32, VersionsUsedUp> {
-        let next = self.version.map_or(Ok(1), |version| version.checked_add(1).ok_or(VersionsUsedUp))?;
-        Ok(next.max(seen.desired_version).max(seen.version_floor))
+        self.versions(seen).next()
+    }
+
+    fn versions(&self, seen: &Seen) -> Versions {
+        Versions {
+            current: self.version,
+            last: self.last_version,
+            served: self.served_version,
+            desired: seen.desired_version,
+            aged: seen.aged_version,
+            floor: seen.version_floor,
+        }
+    }
+
+    /// The version before notes no last number.
+    pub(super) fn last_given(&self) -> Option<i32> {
+        self.last_version.max(self.version)
     }
 }
 
@@ -87,3 +98,6 @@ pub(super) fn kept(
 fn is_over(secret: &StoredSecret, seen: &Seen) -> bool {
     secret.standing == Standing::Previous && secret.retires.is_some_and(|when| when.is_over(seen.now))
 }
+
+#[cfg(test)]
+mod tests;

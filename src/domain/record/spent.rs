@@ -10,9 +10,9 @@ use super::super::blame::{Blame, Spent};
 use super::super::machine::{Decision, Rest};
 use super::super::phase::Phase;
 use super::super::reason::WaitReason;
+use super::super::waiting::Awaited;
 use super::super::when::When;
 use super::columns::{Record, Seen, Tried};
-use super::due::Awaited;
 
 impl Record {
     /// Adds what passed before this decision, and says what the record rests for from now on.

@@ -251,19 +251,19 @@ impl Store {
                 SELECT begun.round, coalesce(
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NULL
-                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[1]
+                           AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[1]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NOT NULL AND t.credential_refused_at IS NOT NULL
-                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[2]
+                           AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[2]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NULL AND t.is_under_way
-                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[3]
+                           AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[3]
                          ORDER BY t.tenant_id LIMIT 1),
                        (SELECT t.tenant_id FROM tenantd.tenants AS t
                          WHERE t.region = $1 AND t.ready_at IS NULL AND t.credential_refused_at IS NOT NULL
-                           AND tenantd.may_be_probed(t) AND t.tenant_id > begun.after[4]
+                           AND tenantd.may_be_probed(t) AND NOT tenantd.is_leased(t) AND t.tenant_id > begun.after[4]
                          ORDER BY t.tenant_id LIMIT 1)) AS tenant_id
                   FROM begun
             ), next AS (

@@ -137,7 +137,7 @@ impl Store {
                  WHERE t.region = lacking.region AND t.awaits_right = $2
                    -- Who was under way when it became known spent something too.
                    AND (t.wait_reason = 'RightMissing' AND t.failures > 0 OR t.parked_reason = 'GaveUp')
-                   AND (t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock())
+                   AND NOT tenantd.is_leased(t)
             )
             SELECT count(*) AS "count!" FROM noted
             "#,
@@ -189,7 +189,7 @@ impl Store {
                   LEFT JOIN tenantd.tenants AS last ON last.tenant_id = turn.asked_tenant_id
                  WHERE t.wait_reason = 'RightMissing'
                    AND t.due_at IS NOT NULL
-                   AND (t.lease_expires_at IS NULL OR t.lease_expires_at <= tenantd.clock())
+                   AND NOT tenantd.is_leased(t)
                    AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
                  ORDER BY last.tenant_id IS NOT NULL
                           AND (t.right_refused_at IS NOT NULL, t.tenant_id) <= (last.right_refused_at IS NOT NULL, last.tenant_id),

@@ -103,6 +103,10 @@ impl Store {
             Rollout::Rotation { every } => admit_rotations(&mut transaction, every, room).await?,
             Rollout::Repair { scope } => admit_repairs(&mut transaction, scope, room).await?,
         };
+        match rollout {
+            Rollout::Rotation { .. } => wake_unheard(&mut transaction).await?,
+            Rollout::Repair { .. } => {}
+        }
         transaction.commit().await?;
         Ok(Turned { stage, before, admitted, message })
     }
@@ -310,7 +314,8 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
                          AND (SELECT true FROM tenantd.tenants AS t
                                WHERE t.tenant_id = s.tenant_id
                                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                                 AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                                 AND t.desired_version <= coalesce(t.served_version, t.current_version)
+                                 AND t.aged_version IS DISTINCT FROM t.current_version AND t.current_version < 2147483647
                                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
                        LIMIT 1) AS due) AS "is_due!"
         "#,
@@ -320,7 +325,7 @@ async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool,
     .await
 }
 
-/// Asks for another version of the oldest secrets.
+/// Says of the oldest secrets that their time has come.
 async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> Result<u64, sqlx::Error> {
     let admitted = sqlx::query!(
         r#"
@@ -338,7 +343,8 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
                       AND (SELECT true FROM tenantd.tenants AS t
                             WHERE t.tenant_id = s.tenant_id
                               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                              AND t.desired_version <= t.current_version AND t.current_version < 2147483647
+                              AND t.desired_version <= coalesce(t.served_version, t.current_version)
+                              AND t.aged_version IS DISTINCT FROM t.current_version AND t.current_version < 2147483647
                               AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
                     ORDER BY s.proven_at
                     LIMIT $2::bigint / 32 + 8) AS due
@@ -348,19 +354,20 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
               JOIN tenantd.tenants AS t ON t.tenant_id = oldest.tenant_id
              -- As it is once its lock is had.
              WHERE t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.desired_version <= t.current_version
+               AND t.desired_version <= coalesce(t.served_version, t.current_version)
+               AND t.aged_version IS DISTINCT FROM t.current_version
              ORDER BY oldest.proven_at
              LIMIT $2::bigint
                FOR NO KEY UPDATE OF t SKIP LOCKED
         ), admitted AS (
             UPDATE tenantd.tenants AS t
-               SET desired_version = t.current_version + 1
+               SET aged_version = t.current_version
               FROM next
              WHERE t.tenant_id = next.tenant_id
-            RETURNING t.tenant_id, t.desired_version
+            RETURNING t.tenant_id, t.current_version + 1 AS target_version
         )
         INSERT INTO tenantd.changes (kind, tenant_id, target_version)
-        SELECT 'rotation', tenant_id, desired_version FROM admitted
+        SELECT 'rotation', tenant_id, target_version FROM admitted
         "#,
         interval(every),
         room
@@ -368,6 +375,33 @@ async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> R
     .execute(connection)
     .await?;
     Ok(admitted.rows_affected())
+}
+
+/// Wakes those that were let through and put to rest by a daemon of the version before, which does
+/// not know of it: whoever knows rests for a reason that stands in the row.
+async fn wake_unheard(connection: &mut Link) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        -- rotations.wake
+        WITH unheard AS (
+            SELECT t.tenant_id
+              FROM tenantd.changes AS c
+              JOIN tenantd.tenants AS t ON t.tenant_id = c.tenant_id
+             WHERE c.kind = 'rotation' AND c.ended_at IS NULL
+               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.aged_version = t.current_version
+               AND t.lease_holder IS NULL AND t.parked_reason IS NULL AND t.wait_reason IS NULL
+               AND t.paused_at IS NULL AND coalesce(t.due_at > tenantd.clock(), true)
+               FOR NO KEY UPDATE OF t SKIP LOCKED
+        )
+        UPDATE tenantd.tenants AS t
+           SET generation = t.generation + 1
+          FROM unheard
+         WHERE t.tenant_id = unheard.tenant_id
+        "#
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool, sqlx::Error> {

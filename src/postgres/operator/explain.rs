@@ -1,451 +1,263 @@
-//! Why a row is not claimed: each condition of the claim, judged on one row.
+//! A row and what is around it, for whoever asks why it is not claimed.
 //!
-//! The rule: **no blocker means that the next claim takes the row, and the other way
-//! round.** The conditions stand twice, here and in [`crate::postgres::work::claim`], because only the
-//! claim's own form is served by its index; a test holds the two against each other.
+//! The rule: **columns, and nothing judged.** What they mean is said by
+//! [`crate::domain::waiting`]; the claim says the same once more, because only its own form is
+//! served by its index, and a test holds the two against each other.
 
 use chrono::{DateTime, Utc};
+use sqlx::types::{Json, Uuid};
 
-use crate::domain::phase::Phase;
 use crate::domain::place::Hold;
+use crate::domain::record::Versions;
+use crate::domain::tenant::{RepairScope, Unanswered};
+use crate::domain::waiting::{Blocker, Breaker, Facts, Fleet, Lease, Pause, Row};
+use crate::domain::wants::{self, WantsDigest};
+use crate::postgres::rows::{Instant, json_instant};
 use crate::postgres::work::claim::ClaimTerms;
 use crate::postgres::{Store, StoreError};
 
-/// What keeps a row from being claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockerKind {
-    /// It waits for somebody to act.
-    Parked,
-    /// Its removal waits for the budget.
-    AwaitingBudget,
-    /// Its removal waits until an operator agrees to deletions.
-    DeletionsHeld,
-    /// It waits until an operator says that this is the real database.
-    ChangesHeld,
-    /// Nothing is to be done.
-    NothingDue,
-    /// Its `not_before` has not come.
-    NotBefore,
-    /// It rests until its `due_at`.
-    NotDue,
-    /// Somebody works on it.
-    Working,
-    /// It was not woken yet since the database came out of a backup.
-    Rejoining,
-    /// It is paused.
-    Paused,
-    /// Its region is paused.
-    RegionPaused,
-    /// The fleet is paused.
-    FleetPaused,
-    /// Its region's credential is refused.
-    BreakerOpen,
-    /// Its region is no longer in the configuration.
-    RegionNotConfigured,
-    /// Its phase is of a newer version.
-    UnknownPhase,
-}
-
-/// One of the things that keep a row from being claimed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocker {
-    /// Which.
-    pub kind: BlockerKind,
-    /// Since when, where that is known.
-    pub since: Option<DateTime<Utc>>,
-    /// When it ends by itself, where it does.
-    pub until: Option<DateTime<Utc>>,
-    /// The operator's reason, the region, or what the row waits for.
-    pub detail: Option<String>,
-}
-
 /// A row, what it waits for, and what it is due for.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
 pub struct Explained {
-    /// Its phase.
-    pub phase: String,
-    /// When it is due.
-    pub due_at: Option<DateTime<Utc>>,
-    /// Which region's pattern allows its host.
-    pub allowed_region: Option<String>,
-    /// Its profile.
-    pub profile: String,
-    /// Whether the configuration has that profile.
-    pub is_profile_known: bool,
-    /// Whether it should have no client.
-    pub is_unwanted: bool,
-    /// How many removals wait before this one.
-    pub removals_ahead: i64,
+    /// What decides whether it is claimed.
+    pub facts: Facts,
     /// Its client.
     pub client_id: Option<String>,
-    /// A request may have been sent: `create` or `mint`.
-    pub unanswered: Option<String>,
-    /// It is looked for before anything is done.
-    pub must_look: bool,
-    /// The version that is asked for.
-    pub desired_version: i32,
-    /// The version that the next secret gets.
-    pub next_version: i32,
-    /// The version that serves.
-    pub current_version: Option<i32>,
-    /// When it is looked at for a second client of ours.
-    pub recheck_at: Option<DateTime<Utc>>,
+    /// The numbers of its secrets.
+    pub versions: Versions,
     /// When it is compared with Qlik.
     pub audit_at: Option<DateTime<Utc>>,
     /// When a previous secret is deleted.
     pub retire_at: Option<DateTime<Utc>>,
-    /// The owner's edit, or a repair, is to be applied.
-    pub is_change_due: bool,
-    /// What waits for an operator since the database was last recognised.
-    pub hold: Option<Hold>,
-    /// What keeps it from being claimed now.
-    pub blockers: Vec<Blocker>,
+    /// Its client is to follow an edit.
+    pub is_edited: bool,
+    /// What of its drift may be mended now.
+    pub repair: Option<RepairScope>,
+    /// How many removals wait before this one.
+    pub removals_ahead: i64,
 }
 
-impl BlockerKind {
-    /// Every kind.
-    pub const ALL: [Self; 15] = [
-        Self::Parked,
-        Self::AwaitingBudget,
-        Self::DeletionsHeld,
-        Self::ChangesHeld,
-        Self::NothingDue,
-        Self::NotBefore,
-        Self::NotDue,
-        Self::Working,
-        Self::Rejoining,
-        Self::Paused,
-        Self::RegionPaused,
-        Self::FleetPaused,
-        Self::BreakerOpen,
-        Self::RegionNotConfigured,
-        Self::UnknownPhase,
-    ];
-
-    /// The spelling in JSON and tables.
+impl Explained {
+    /// What keeps it from being claimed now.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Parked => "Parked",
-            Self::AwaitingBudget => "AwaitingBudget",
-            Self::DeletionsHeld => "DeletionsHeld",
-            Self::ChangesHeld => "ChangesHeld",
-            Self::NothingDue => "NothingDue",
-            Self::NotBefore => "NotBefore",
-            Self::NotDue => "NotDue",
-            Self::Working => "Working",
-            Self::Rejoining => "Rejoining",
-            Self::Paused => "Paused",
-            Self::RegionPaused => "RegionPaused",
-            Self::FleetPaused => "FleetPaused",
-            Self::BreakerOpen => "BreakerOpen",
-            Self::RegionNotConfigured => "RegionNotConfigured",
-            Self::UnknownPhase => "UnknownPhase",
-        }
+    pub fn blockers(&self) -> Vec<Blocker> {
+        self.facts.blockers()
+    }
+
+    /// The version that the next secret gets; the last one where there is none left.
+    #[must_use]
+    pub fn next_version(&self) -> i32 {
+        self.versions.next().unwrap_or(i32::MAX)
     }
 }
 
 impl Store {
-    /// Judges a row by the conditions of a claim with these terms. `None` where there is
+    /// A row, and what the conditions of a claim with these terms ask. `None` where there is
     /// no such tenant.
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`].
-    #[expect(clippy::too_many_lines, reason = "one statement, and its columns")]
     pub async fn explain(
         &self,
         external_id: &str,
         terms: &ClaimTerms,
     ) -> Result<Option<Explained>, StoreError> {
-        let (patterns, pattern_regions) = terms.patterns();
         let row = sqlx::query_as!(
-            Row,
+            ExplainRow,
             r#"
             -- tenants.explain
-            SELECT t.phase, t.region, t.profile, t.client_id, t.unanswered, t.must_look,
-                   t.desired_version, t.current_version,
-                   greatest(t.desired_version, t.current_version + (t.current_version < 2147483647)::integer,
-                            (SELECT i.version_floor FROM tenantd.installation AS i)) AS "next_version!",
-                   t.recheck_at, t.audit_at, t.retire_at,
-                   t.edited_at IS NOT NULL OR t.repair_scope IS NOT NULL AS "is_change_due!",
-                   t.profile = ANY ($5::text[]) AS "is_profile_known!",
-                   t.desired_state = 'absent' AS "is_unwanted!",
-                   (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'
-                                WHEN i.deletions_held_at IS NOT NULL THEN 'deletions' END
-                      FROM tenantd.installation AS i) AS hold,
-                   matched.region AS "allowed_region?",
-                   -- closed, in the words of the claim
-                   t.region = '' OR t.region = ANY ($2::text[]) AS "is_configured!",
-                   breaker.region AS "breaker_region?", breaker.opened_at AS "breaker_opened_at?",
-                   fleet.reason AS "fleet_reason?", fleet.paused_at AS "fleet_paused_at?",
-                   fleet.paused_until AS "fleet_paused_until?",
-                   paused.region AS "paused_region?", paused.reason AS "region_reason?",
-                   paused.paused_at AS "region_paused_at?", paused.paused_until AS "region_paused_until?",
-                   -- due
-                   t.due_at, coalesce(t.due_at <= tenantd.clock(), false) AS "is_due!",
-                   t.phase = 'pending' AND coalesce(t.not_before > tenantd.clock(), false) AS "is_early!",
-                   t.not_before,
-                   t.parked_reason, t.wait_reason, t.message, t.reason_since,
-                   t.desired_state = 'absent' AND t.removal_admitted_at IS NULL
-                       AND t.phase NOT IN ('removing', 'removed') AS "awaits_budget!",
-                   CASE WHEN t.desired_state = 'absent' THEN
+            SELECT tenantd.clock() AS "now!: Instant", t.phase, t.desired_state, t.host, t.region, t.profile,
+                   t.client_id, t.unanswered, t.must_look, t.desired_version, t.current_version, t.last_version,
+                   t.served_version, t.aged_version, t.repair_scope, t.client_name, t.redirect_uris, t.applied_wants,
+                   t.removal_admitted_at AS "removal_admitted_at: Instant", t.due_at AS "due_at: Instant",
+                   t.not_before AS "not_before: Instant", t.backoff_at AS "backoff_at: Instant",
+                   t.settles_at AS "settles_at: Instant", t.recheck_at AS "recheck_at: Instant",
+                   t.audit_at AS "audit_at: Instant", t.retire_at AS "retire_at: Instant",
+                   t.edited_at IS NOT NULL AS "is_edit_noted!", t.parked_reason, t.wait_reason, t.message,
+                   t.reason_since AS "reason_since: Instant", t.pause_reason, t.paused_at AS "paused_at: Instant",
+                   t.paused_until AS "paused_until: Instant", t.lease_holder, t.leased_at AS "leased_at: Instant",
+                   t.lease_expires_at AS "lease_expires_at: Instant", e.expires_at AS "extended_until?: Instant",
+                   t.lease_epoch, t.rejoin_epoch, i.rejoin_epoch AS fleet_rejoin_epoch,
+                   i.version_floor, i.deletions_held_at AS "deletions_held_at: Instant",
+                   i.changes_held_at AS "changes_held_at: Instant", i.rejoined_at AS "rejoined_at: Instant",
+                   (SELECT jsonb_agg(jsonb_build_array(b.region, b.opened_at, b.probe_at))
+                      FROM tenantd.regions AS b WHERE b.opened_at IS NOT NULL) AS "breakers: Json<Vec<BreakerRow>>",
+                   (SELECT jsonb_agg(jsonb_build_array(p.region, p.paused_at, p.paused_until, p.reason))
+                      FROM tenantd.pauses AS p) AS "pauses: Json<Vec<PauseRow>>",
                    (SELECT count(*) FROM tenantd.tenants AS a
-                     WHERE a.desired_state = 'absent' AND a.removal_admitted_at IS NULL
-                       AND a.phase NOT IN ('removing', 'removed')
-                       AND a.turned_at < t.turned_at) ELSE 0 END AS "removals_ahead!",
-                   t.phase = ANY ($6::text[]) AS "is_phase_known!",
-                   NOT coalesce(t.paused_at IS NULL OR t.paused_until <= tenantd.clock(), false) AS "is_paused!",
-                   t.paused_at, t.paused_until, t.pause_reason,
-                   NOT coalesce(t.lease_expires_at IS NULL
-                                OR t.lease_expires_at <= tenantd.clock()
-                                   AND NOT tenantd.is_lease_extended(t.tenant_id, t.lease_epoch), false)
-                       AS "is_leased!",
-                   t.rejoin_epoch <> (SELECT i.rejoin_epoch FROM tenantd.installation AS i) AND t.lease_epoch <> 0
-                       AS "is_rejoining!",
-                   t.leased_at,
-                   greatest(t.lease_expires_at,
-                            (SELECT e.expires_at FROM tenantd.lease_extensions AS e
-                              WHERE e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch))
-                       AS lease_expires_at,
-                   t.lease_holder
+                     WHERE t.desired_state = 'absent' AND a.desired_state = 'absent' AND a.removal_admitted_at IS NULL
+                       AND a.phase NOT IN ('removing', 'removed') AND a.turned_at < t.turned_at) AS "removals_ahead!"
               FROM tenantd.tenants AS t
-              LEFT JOIN LATERAL (
-                   SELECT p.region
-                     FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS p (pattern, region, place)
-                    WHERE p.pattern IN (t.host, '*' || substr(t.host, strpos(t.host, '.')))
-                    ORDER BY p.place
-                    LIMIT 1) AS matched ON true
-              LEFT JOIN LATERAL (
-                   SELECT b.region, b.opened_at
-                     FROM tenantd.regions AS b
-                    WHERE b.region IN (t.region, matched.region) AND b.opened_at IS NOT NULL
-                    ORDER BY b.opened_at
-                    LIMIT 1) AS breaker ON true
-              LEFT JOIN tenantd.pauses AS fleet
-                ON fleet.region = '*' AND (fleet.paused_until IS NULL OR fleet.paused_until > tenantd.clock())
-              LEFT JOIN LATERAL (
-                   SELECT p.region, p.reason, p.paused_at, p.paused_until
-                     FROM tenantd.pauses AS p
-                    WHERE p.region IN (t.region, matched.region)
-                      AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock())
-                    ORDER BY p.paused_until DESC NULLS FIRST
-                    LIMIT 1) AS paused ON true
+             CROSS JOIN tenantd.installation AS i
+              LEFT JOIN tenantd.lease_extensions AS e ON e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch
              WHERE t.external_id = $1
             "#,
             external_id,
-            terms.regions(),
-            patterns,
-            pattern_regions,
-            terms.profiles(),
-            &Phase::ALL.map(|phase| phase.as_str().to_owned()) as &[String],
         )
         .fetch_optional(&self.connections)
         .await?;
-        Ok(row.map(Row::explained))
+        Ok(row.map(|row| row.explained(terms)))
     }
 }
 
+/// Region, since when it is open, when it is probed.
+type BreakerRow = (String, String, Option<String>);
+/// Region, since when, until when, why.
+type PauseRow = (String, String, Option<String>, String);
+
+/// The row as it was read. Names are the table's.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "columns, as they are")]
-struct Row {
+struct ExplainRow {
+    now: Instant,
     phase: String,
+    desired_state: String,
+    host: String,
     region: String,
     profile: String,
     client_id: Option<String>,
     unanswered: Option<String>,
     must_look: bool,
     desired_version: i32,
-    next_version: i32,
     current_version: Option<i32>,
-    recheck_at: Option<DateTime<Utc>>,
-    audit_at: Option<DateTime<Utc>>,
-    retire_at: Option<DateTime<Utc>>,
-    is_change_due: bool,
-    is_profile_known: bool,
-    is_unwanted: bool,
-    hold: Option<String>,
-    allowed_region: Option<String>,
-    is_configured: bool,
-    breaker_region: Option<String>,
-    breaker_opened_at: Option<DateTime<Utc>>,
-    fleet_reason: Option<String>,
-    fleet_paused_at: Option<DateTime<Utc>>,
-    fleet_paused_until: Option<DateTime<Utc>>,
-    paused_region: Option<String>,
-    region_reason: Option<String>,
-    region_paused_at: Option<DateTime<Utc>>,
-    region_paused_until: Option<DateTime<Utc>>,
-    due_at: Option<DateTime<Utc>>,
-    is_due: bool,
-    is_early: bool,
-    not_before: Option<DateTime<Utc>>,
+    last_version: Option<i32>,
+    served_version: Option<i32>,
+    aged_version: Option<i32>,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    applied_wants: Option<Vec<u8>>,
+    repair_scope: Option<String>,
+    removal_admitted_at: Option<Instant>,
+    due_at: Option<Instant>,
+    not_before: Option<Instant>,
+    backoff_at: Option<Instant>,
+    settles_at: Option<Instant>,
+    recheck_at: Option<Instant>,
+    audit_at: Option<Instant>,
+    retire_at: Option<Instant>,
+    is_edit_noted: bool,
     parked_reason: Option<String>,
     wait_reason: Option<String>,
     message: Option<String>,
-    reason_since: DateTime<Utc>,
-    awaits_budget: bool,
-    removals_ahead: i64,
-    is_phase_known: bool,
-    is_paused: bool,
-    paused_at: Option<DateTime<Utc>>,
-    paused_until: Option<DateTime<Utc>>,
+    reason_since: Instant,
     pause_reason: Option<String>,
-    is_leased: bool,
-    is_rejoining: bool,
-    leased_at: Option<DateTime<Utc>>,
-    lease_expires_at: Option<DateTime<Utc>>,
-    lease_holder: Option<sqlx::types::Uuid>,
+    paused_at: Option<Instant>,
+    paused_until: Option<Instant>,
+    lease_holder: Option<Uuid>,
+    leased_at: Option<Instant>,
+    lease_expires_at: Option<Instant>,
+    extended_until: Option<Instant>,
+    lease_epoch: i64,
+    rejoin_epoch: i32,
+    fleet_rejoin_epoch: i32,
+    version_floor: i32,
+    deletions_held_at: Option<Instant>,
+    changes_held_at: Option<Instant>,
+    rejoined_at: Option<Instant>,
+    breakers: Option<Json<Vec<BreakerRow>>>,
+    pauses: Option<Json<Vec<PauseRow>>>,
+    removals_ahead: i64,
 }
 
-impl Row {
-    fn explained(self) -> Explained {
-        let (blockers, hold) = (self.blockers(), self.hold());
+impl ExplainRow {
+    fn explained(mut self, terms: &ClaimTerms) -> Explained {
         Explained {
-            phase: self.phase,
-            due_at: self.due_at,
-            allowed_region: self.allowed_region,
-            profile: self.profile,
-            is_profile_known: self.is_profile_known,
-            is_unwanted: self.is_unwanted,
+            client_id: self.client_id.take(),
+            versions: self.versions(),
+            is_edited: self.is_edited(),
+            audit_at: at(self.audit_at),
+            retire_at: at(self.retire_at),
+            repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
             removals_ahead: self.removals_ahead,
-            client_id: self.client_id,
-            unanswered: self.unanswered,
-            must_look: self.must_look,
-            desired_version: self.desired_version,
-            next_version: self.next_version,
-            current_version: self.current_version,
-            recheck_at: self.recheck_at,
-            audit_at: self.audit_at,
-            retire_at: self.retire_at,
-            is_change_due: self.is_change_due,
-            hold,
-            blockers,
+            facts: Facts { now: self.now.0, fleet: self.fleet(terms), row: self.row() },
         }
     }
 
-    fn hold(&self) -> Option<Hold> {
-        self.hold.as_deref().and_then(Hold::parse)
+    fn versions(&self) -> Versions {
+        Versions {
+            current: self.current_version,
+            last: self.last_version,
+            served: self.served_version,
+            desired: self.desired_version,
+            aged: self.aged_version,
+            floor: self.version_floor,
+        }
     }
 
-    /// In the order in which they are worth reading: first what a human must end.
-    fn blockers(&self) -> Vec<Blocker> {
-        let on_the_row =
-            [self.not_due(), self.pause(), self.lease(), self.rejoin(), self.phase_of_a_newer_version()];
-        let on_the_region = [self.region(), self.breaker(), self.region_pause(), self.fleet_pause()];
-        on_the_row.into_iter().chain(on_the_region).flatten().collect()
+    fn is_edited(&self) -> bool {
+        let wanted =
+            WantsDigest::of(&self.profile, self.client_name.as_deref(), self.redirect_uris.as_deref());
+        let applied = self.applied_wants.as_deref().and_then(WantsDigest::stored);
+        wants::is_edited(applied, self.is_edit_noted, wanted)
     }
 
-    fn not_due(&self) -> Option<Blocker> {
-        let kind = match self.due_at {
-            // Also while it is due, for as long as it takes to look.
-            _ if self.parked_reason.is_some() => BlockerKind::Parked,
-            _ if self.awaits_budget => match self.hold() {
-                None => BlockerKind::AwaitingBudget,
-                Some(Hold::Deletions) => BlockerKind::DeletionsHeld,
-                Some(Hold::Changes) => BlockerKind::ChangesHeld,
-            },
-            Some(_) if self.is_early => BlockerKind::NotBefore,
-            _ if self.is_due || self.is_paused => return None,
-            Some(_) => BlockerKind::NotDue,
-            None => BlockerKind::NothingDue,
-        };
-        let reason = self.parked_reason.as_ref().or(self.wait_reason.as_ref());
-        let detail = match (reason, &self.message) {
-            (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
-            (reason, message) => reason.or(message.as_ref()).cloned(),
-        };
-        let until = match kind {
-            BlockerKind::NotBefore => self.not_before.max(self.due_at),
-            BlockerKind::NotDue => self.due_at,
-            // Somebody ends it.
-            BlockerKind::Parked
-            | BlockerKind::AwaitingBudget
-            | BlockerKind::DeletionsHeld
-            | BlockerKind::ChangesHeld
-            | BlockerKind::NothingDue
-            | BlockerKind::Paused
-            | BlockerKind::Working
-            | BlockerKind::Rejoining
-            | BlockerKind::UnknownPhase
-            | BlockerKind::RegionNotConfigured
-            | BlockerKind::BreakerOpen
-            | BlockerKind::RegionPaused
-            | BlockerKind::FleetPaused => None,
-        };
-        Some(Blocker { kind, since: Some(self.reason_since), until, detail })
+    fn fleet(&mut self, terms: &ClaimTerms) -> Fleet {
+        let breakers = self.breakers.take().map(|breakers| breakers.0).unwrap_or_default();
+        let pauses = self.pauses.take().map(|pauses| pauses.0).unwrap_or_default();
+        Fleet {
+            configured: Some(terms.configured().clone()),
+            breakers: breakers.into_iter().map(breaker).collect(),
+            pauses: pauses.into_iter().map(pause).collect(),
+            hold: self
+                .changes_held_at
+                .map(|_| Hold::Changes)
+                .or(self.deletions_held_at.map(|_| Hold::Deletions)),
+            rejoined: at(self.rejoined_at),
+            rejoin_epoch: self.fleet_rejoin_epoch,
+        }
     }
 
-    fn pause(&self) -> Option<Blocker> {
-        self.is_paused.then(|| Blocker {
-            kind: BlockerKind::Paused,
-            since: self.paused_at,
-            until: self.paused_until,
-            detail: self.pause_reason.clone(),
+    fn row(self) -> Row {
+        Row {
+            pause: self.pause(),
+            lease: self.lease(),
+            lease_epoch: self.lease_epoch,
+            rejoin_epoch: self.rejoin_epoch,
+            phase: self.phase,
+            is_present: self.desired_state == "present",
+            is_admitted: self.removal_admitted_at.is_some(),
+            host: self.host,
+            region: self.region,
+            profile: self.profile,
+            due: at(self.due_at),
+            not_before: at(self.not_before),
+            backoff: at(self.backoff_at),
+            wait_reason: self.wait_reason,
+            parked_reason: self.parked_reason,
+            message: self.message,
+            reason_since: self.reason_since.0,
+            unanswered: self.unanswered.as_deref().and_then(Unanswered::parse),
+            settles: at(self.settles_at),
+            recheck: at(self.recheck_at),
+            must_look: self.must_look,
+            version: self.current_version,
+        }
+    }
+
+    fn pause(&self) -> Option<Pause> {
+        let reason = self.pause_reason.clone().unwrap_or_default();
+        Some(Pause { since: self.paused_at?.0, until: at(self.paused_until), reason })
+    }
+
+    fn lease(&self) -> Option<Lease> {
+        Some(Lease {
+            holder: self.lease_holder?.to_string(),
+            since: self.leased_at?.0,
+            expires: self.lease_expires_at?.0,
+            extended: at(self.extended_until),
         })
     }
+}
 
-    fn lease(&self) -> Option<Blocker> {
-        self.is_leased.then(|| Blocker {
-            kind: BlockerKind::Working,
-            since: self.leased_at,
-            until: self.lease_expires_at,
-            detail: self.lease_holder.map(|holder| holder.to_string()),
-        })
-    }
+fn at(instant: Option<Instant>) -> Option<DateTime<Utc>> {
+    instant.map(|instant| instant.0)
+}
 
-    fn rejoin(&self) -> Option<Blocker> {
-        self.is_rejoining.then_some(Blocker {
-            kind: BlockerKind::Rejoining,
-            since: None,
-            until: None,
-            detail: None,
-        })
-    }
+fn breaker((region, opened, probe): BreakerRow) -> Breaker {
+    Breaker { region, opened: json_instant(&opened), probe: probe.as_deref().map(json_instant) }
+}
 
-    fn phase_of_a_newer_version(&self) -> Option<Blocker> {
-        (!self.is_phase_known).then(|| Blocker {
-            kind: BlockerKind::UnknownPhase,
-            since: Some(self.reason_since),
-            until: None,
-            detail: Some(self.phase.clone()),
-        })
-    }
-
-    fn region(&self) -> Option<Blocker> {
-        (!self.is_configured).then(|| Blocker {
-            kind: BlockerKind::RegionNotConfigured,
-            since: None,
-            until: None,
-            detail: Some(self.region.clone()),
-        })
-    }
-
-    fn breaker(&self) -> Option<Blocker> {
-        self.breaker_region.as_ref().map(|region| Blocker {
-            kind: BlockerKind::BreakerOpen,
-            since: self.breaker_opened_at,
-            until: None,
-            detail: Some(region.clone()),
-        })
-    }
-
-    fn region_pause(&self) -> Option<Blocker> {
-        self.paused_region.as_ref().map(|region| Blocker {
-            kind: BlockerKind::RegionPaused,
-            since: self.region_paused_at,
-            until: self.region_paused_until,
-            detail: Some(format!("{region}: {}", self.region_reason.as_deref().unwrap_or_default())),
-        })
-    }
-
-    fn fleet_pause(&self) -> Option<Blocker> {
-        self.fleet_reason.as_ref().map(|reason| Blocker {
-            kind: BlockerKind::FleetPaused,
-            since: self.fleet_paused_at,
-            until: self.fleet_paused_until,
-            detail: Some(reason.clone()),
-        })
-    }
+fn pause((region, since, until, reason): PauseRow) -> (String, Pause) {
+    let until = until.as_deref().map(json_instant);
+    (region, Pause { since: json_instant(&since), until, reason })
 }

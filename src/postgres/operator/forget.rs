@@ -102,7 +102,7 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                is_minted_afresh = false,
                must_look = true,
                -- Numbers never go back, also not in a new life.
-               desired_version = greatest(desired_version, current_version + (current_version < 2147483647)::integer),
+               last_version = greatest(last_version, current_version),
                current_version = NULL,
                acknowledged_version = NULL,
                ready_at = NULL,
@@ -110,6 +110,7 @@ async fn end(connection: &mut Link, tenant: TenantId, reason: &str) -> Result<()
                spent = ARRAY[0, 0, 0, 0, extract(epoch FROM tenantd.clock() - created_at) * 1000000]::bigint[],
                rested_at = tenantd.clock(),
                rests_for = 'human',
+               applied_wants = NULL,
                edited_at = NULL,
                retire_at = NULL,
                audit_at = NULL,

@@ -60,9 +60,8 @@ pub(super) async fn lock(connection: &mut Link, external_id: &str) -> Result<Opt
         -- tenants.lock
         SELECT tenant_id, phase, parked_reason,
                desired_state = 'present' AS "is_wanted!",
-               coalesce(lease_expires_at > tenantd.clock() OR tenantd.is_lease_extended(tenant_id, lease_epoch), false)
-                   AS "is_leased!"
-          FROM tenantd.tenants
+               tenantd.is_leased(t) AS "is_leased!"
+          FROM tenantd.tenants AS t
          WHERE external_id = $1
            FOR UPDATE
         "#,
@@ -88,7 +87,7 @@ pub(super) async fn rotate<'c>(
         r#"
         -- tenants.rotate
         UPDATE tenantd.tenants
-           SET desired_version = tenantd.version_after(greatest(desired_version, current_version))
+           SET desired_version = tenantd.version_after(greatest(desired_version, last_version, current_version))
          WHERE external_id = $1
            AND desired_state = 'present'
            AND current_version IS NOT NULL

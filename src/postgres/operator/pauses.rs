@@ -11,10 +11,11 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 use utoipa::ToSchema;
 
+use crate::domain::waiting::Fleet;
 use crate::postgres::{Store, StoreError, interval};
 
 /// What stands for the whole fleet where a region is named.
-pub const FLEET: &str = "*";
+pub const FLEET: &str = Fleet::ALL;
 
 /// When a pause ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

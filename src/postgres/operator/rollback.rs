@@ -83,6 +83,7 @@ fn refusal(row: &Locked) -> Option<Rollback> {
 }
 
 /// Needs the row's lock. Whoever let its lease run out is fenced out.
+#[expect(clippy::too_many_lines, reason = "one statement, column by column")]
 async fn turn(
     connection: &mut Link,
     tenant: TenantId,
@@ -100,8 +101,10 @@ async fn turn(
              LIMIT 1
         ), turned AS (
             UPDATE tenantd.tenants AS t
-               SET desired_version = greatest(tenantd.version_after(greatest(t.desired_version, t.current_version)), i.version_floor),
-                   current_version = greatest(tenantd.version_after(greatest(t.desired_version, t.current_version)), i.version_floor),
+               SET current_version = n.version,
+                   last_version = n.version,
+                   -- Whoever asked for another version has one.
+                   served_version = t.desired_version,
                    acknowledged_version = NULL,
                    retire_at = r.retire_at,
                    generation = t.generation + 1,
@@ -111,7 +114,11 @@ async fn turn(
                    leased_at = NULL,
                    lease_expires_at = NULL,
                    updated_at = tenantd.clock()
-              FROM chosen, tenantd.installation AS i,
+              FROM chosen,
+                   (SELECT greatest(tenantd.version_after(greatest(x.desired_version, x.last_version, x.current_version)),
+                                    i.version_floor) AS version
+                      FROM tenantd.tenants AS x, tenantd.installation AS i
+                     WHERE x.tenant_id = $1) AS n,
                    LATERAL (SELECT least(min(s.retire_at), tenantd.clock() + $2::interval) AS retire_at
                               FROM tenantd.secrets AS s
                              WHERE s.tenant_id = $1 AND s.standing = 'previous'

@@ -206,14 +206,14 @@ impl Store {
             SELECT (extract(epoch FROM tenantd.clock() - min(d.due_at)) * 1000)::bigint AS oldest_ms
               FROM (SELECT '' AS region UNION ALL SELECT region FROM tenantd.regions) AS r
              CROSS JOIN LATERAL (
-                   SELECT due_at, lease_expires_at, paused_at, paused_until
-                     FROM tenantd.tenants
+                   SELECT due_at, tenantd.is_leased(t) AS is_leased, paused_at, paused_until
+                     FROM tenantd.tenants AS t
                     WHERE region = r.region
                       AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                       AND due_at <= tenantd.clock()
                     ORDER BY tenantd.rank_of(due_at, priority)
                     LIMIT 10000) AS d
-             WHERE (d.lease_expires_at IS NULL OR d.lease_expires_at <= tenantd.clock())
+             WHERE NOT d.is_leased
                -- Nobody falls behind on what an operator paused.
                AND (d.paused_at IS NULL OR d.paused_until <= tenantd.clock())
                AND NOT EXISTS (

@@ -24,6 +24,7 @@ use self::row::{ClaimRow, RightRow};
 use crate::domain::ids::{ProfileName, TenantId};
 use crate::domain::phase::Phase;
 use crate::domain::region::RegionMap;
+use crate::domain::waiting::Configured;
 use crate::postgres::rows::{Instant, SecretRow};
 use crate::postgres::{Store, StoreError, interval};
 
@@ -33,7 +34,7 @@ pub struct ClaimTerms {
     patterns: Vec<String>,
     pattern_regions: Vec<String>,
     regions: Vec<String>,
-    profiles: Vec<String>,
+    configured: Configured,
     /// How long the lease lasts.
     pub lease: Duration,
     /// How long an unanswered request may still land.
@@ -55,7 +56,8 @@ impl ClaimTerms {
         regions.sort();
         regions.dedup();
         let profiles = profiles.into_iter().map(ToString::to_string).collect();
-        Self { patterns, pattern_regions, regions, profiles, lease, settle }
+        let configured = Configured { regions: map.clone(), profiles, settle };
+        Self { patterns, pattern_regions, regions, configured, lease, settle }
     }
 
     /// Host patterns, and beside each its region.
@@ -68,9 +70,10 @@ impl ClaimTerms {
         &self.regions
     }
 
-    /// Every configured profile.
-    pub(in crate::postgres) fn profiles(&self) -> &[String] {
-        &self.profiles
+    /// The same, for those who judge without a database.
+    #[must_use]
+    pub fn configured(&self) -> &Configured {
+        &self.configured
     }
 }
 
@@ -142,16 +145,14 @@ impl Store {
                                           AND phase NOT IN ('removing', 'removed'))
                               OR paused_at IS NOT NULL AND coalesce(paused_until > tenantd.clock(), true)
                               OR phase = 'pending' AND not_before > tenantd.clock() IS TRUE AS is_resting
-                         FROM tenantd.tenants
+                         FROM tenantd.tenants AS candidate
                         WHERE region = closed.region
                           AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
                           -- Since a rejoin, once its slice is through; who was never claimed needs none.
                           AND (rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR lease_epoch = 0)
-                          AND (lease_expires_at IS NULL
-                               OR lease_expires_at <= tenantd.clock()
-                                  AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch))
+                          AND NOT tenantd.is_leased(candidate)
                           AND ($10::uuid IS NULL OR tenant_id = $10)
                         ORDER BY claim_rank
                         LIMIT $7
@@ -221,11 +222,13 @@ impl Store {
               FROM sorted AS s
              WHERE t.tenant_id = s.tenant_id
             RETURNING t.tenant_id, t.external_id, t.host, t.region, t.profile, t.client_name, t.redirect_uris,
-                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.generation,
+                      t.desired_state = 'present' AS "is_present!", t.desired_version, t.aged_version,
+                      t.generation,
                       t.removal_admitted_at IS NOT NULL AS "is_admitted!",
                       t.paused_at IS NOT NULL AND coalesce(t.paused_until > tenantd.clock(), true) AS "is_paused!",
                       t.phase, t.client_id, t.unanswered, t.mint_snapshot, t.is_adopted, t.is_minted_afresh,
-                      t.must_look, t.left_clients, t.current_version, t.failures, t.awaits_right, t.drift,
+                      t.must_look, t.left_clients, t.current_version, t.last_version, t.served_version,
+                      t.failures, t.awaits_right, t.drift,
                       t.repair_scope, t.wait_reason, t.parked_reason, t.message,
                       t.not_before AS "not_before: Instant", t.settles_at AS "settles_at: Instant",
                       t.ready_at AS "ready_at: Instant", t.progress_at AS "progress_at: Instant",
@@ -235,7 +238,7 @@ impl Store {
                       t.right_refused_at AS "right_refused_at: Instant", t.recheck_at AS "recheck_at: Instant",
                       t.retire_at AS "retire_at: Instant", t.audit_at AS "audit_at: Instant",
                       t.audited_at AS "audited_at: Instant", t.drifted_at AS "drifted_at: Instant",
-                      t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
+                      t.applied_wants, t.edited_at AS "edited_at: Instant", t.reason_since AS "reason_since: Instant",
                       t.backoff_at AS "backoff_at: Instant", t.due_at AS "due_at: Instant",
                       t.spent, t.rests_for, t.rested_at AS "rested_at: Instant",
                       t.created_at AS "created_at: Instant", t.paused_until AS "paused_until: Instant",
@@ -259,7 +262,7 @@ impl Store {
             &terms.regions,
             &terms.patterns,
             &terms.pattern_regions,
-            &terms.profiles,
+            &terms.configured.profiles,
             interval(terms.lease),
             interval(terms.settle),
             i64::try_from(limit).unwrap_or(i64::MAX),

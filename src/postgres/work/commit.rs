@@ -141,7 +141,8 @@ impl Store {
                        is_intent boolean, is_held boolean, keeps_lease boolean,
                        phase text, client_id text, unanswered text, settles_at timestamptz, settles_after bigint,
                        mint_snapshot text[], is_adopted boolean, is_minted_afresh boolean, must_look boolean,
-                       left_clients text[], current_version integer, ready_at timestamptz, ready_after bigint,
+                       left_clients text[], current_version integer,
+                       last_version integer, served_version integer, ready_at timestamptz, ready_after bigint,
                        drift text[], drifted_at timestamptz, drifted_after bigint,
                        failures integer, progress_at timestamptz, progress_after bigint,
                        proof_refused_at timestamptz, proof_refused_after bigint,
@@ -154,7 +155,7 @@ impl Store {
                        spent bigint[], rested_at timestamptz, rested_after bigint, rests_for text,
                        recheck_at timestamptz, recheck_after bigint, retire_at timestamptz, retire_after bigint,
                        audit_at timestamptz, audit_after bigint, audited_at timestamptz, audited_after bigint,
-                       edited_at timestamptz, edited_after bigint, repair_scope text,
+                       applied_wants bytea, edited_at timestamptz, edited_after bigint, repair_scope text,
                        due_at timestamptz, due_after bigint, secrets json, attempts json)
                  -- Asked once, before anything is locked.
                  WHERE tenantd.assert_place()
@@ -188,6 +189,9 @@ impl Store {
                        must_look = d.must_look,
                        left_clients = d.left_clients,
                        current_version = d.current_version,
+                       last_version = d.last_version,
+                       applied_wants = d.applied_wants,
+                       served_version = d.served_version,
                        ready_at = coalesce(d.ready_at, tenantd.clock() + d.ready_after * interval '1 microsecond'),
                        drift = d.drift,
                        drifted_at = coalesce(d.drifted_at, tenantd.clock() + d.drifted_after * interval '1 microsecond'),

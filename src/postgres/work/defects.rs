@@ -31,7 +31,7 @@ impl Store {
         let done = sqlx::query!(
             r#"
             -- tenants.park_defect
-            UPDATE tenantd.tenants
+            UPDATE tenantd.tenants AS t
                SET parked_reason = 'Defect',
                    message = $3,
                    wait_reason = NULL,
@@ -47,9 +47,7 @@ impl Store {
              WHERE tenant_id = $1
                -- One that is parked and was woken is laid to rest again.
                AND (parked_reason IS NULL OR due_at IS NOT NULL)
-               AND CASE WHEN $2::bigint IS NULL THEN lease_expires_at IS NULL
-                                                     OR lease_expires_at <= tenantd.clock()
-                                                        AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch)
+               AND CASE WHEN $2::bigint IS NULL THEN NOT tenantd.is_leased(t)
                         ELSE lease_epoch = $2
                              AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) END
             "#,
@@ -85,9 +83,7 @@ impl Store {
                AND t.due_at <= tenantd.clock()
                AND t.phase = ANY ($3::text[])
                AND (t.rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i) OR t.lease_epoch = 0)
-               AND (t.lease_expires_at IS NULL
-                    OR t.lease_expires_at <= tenantd.clock()
-                       AND NOT tenantd.is_lease_extended(t.tenant_id, t.lease_epoch))
+               AND NOT tenantd.is_leased(t)
              ORDER BY t.due_at
              LIMIT $1
             "#,

@@ -43,12 +43,14 @@ impl Store {
             LeaseHolder,
             r#"
             -- leases.holders
-            SELECT lease_holder AS "holder!", count(*) AS "tenants!",
-                   min(leased_at) AS leased_at, min(lease_expires_at) AS lease_expires_at
-              FROM tenantd.tenants
-             WHERE lease_holder IS NOT NULL AND lease_expires_at > tenantd.clock()
-             GROUP BY lease_holder
-             ORDER BY count(*) DESC, lease_holder
+            SELECT t.lease_holder AS "holder!", count(*) AS "tenants!", min(t.leased_at) AS leased_at,
+                   min(greatest(t.lease_expires_at, e.expires_at)) AS lease_expires_at
+              FROM tenantd.tenants AS t
+              LEFT JOIN tenantd.lease_extensions AS e
+                ON e.tenant_id = t.tenant_id AND e.lease_epoch = t.lease_epoch
+             WHERE t.lease_holder IS NOT NULL AND tenantd.is_leased(t)
+             GROUP BY t.lease_holder
+             ORDER BY count(*) DESC, t.lease_holder
              LIMIT 1000
             "#
         )
@@ -153,9 +155,8 @@ impl Store {
              WHERE tenant_id = $1
                AND tenantd.assert_place()
                AND (t.rejoin_epoch = i.rejoin_epoch OR t.lease_epoch = 0)
-               AND (lease_holder IS NULL
-                    OR lease_expires_at <= tenantd.clock() AND NOT tenantd.is_lease_extended(tenant_id, lease_epoch)
-                       AND (unanswered IS NULL OR settles_at IS NOT NULL))
+               AND NOT tenantd.is_leased(t)
+               AND (lease_holder IS NULL OR unanswered IS NULL OR settles_at IS NOT NULL)
             RETURNING lease_epoch
             "#,
             tenant.0,

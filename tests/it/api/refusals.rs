@@ -153,7 +153,7 @@ async fn a_database_that_does_not_answer_is_a_problem_in_time_and_probes_go_on()
 }
 
 /// How many statements of the API wait for a lock.
-async fn waiting(served: &Served) -> i64 {
+pub(super) async fn waiting(served: &Served) -> i64 {
     let statement = "SELECT count(*) FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
     sqlx::query_scalar(statement).fetch_one(&served.db.pool).await.unwrap()

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use super::refusals::waiting;
 use super::{ACTS, LOOKS, Reply, Served};
 
 impl Served {
@@ -382,7 +383,8 @@ async fn what_is_refused_keeps_its_connection() {
     let served = Served::new().await;
     served.given_tenants(["a"]).await;
     let pids = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' ORDER BY 1";
-    served.act("a/rotate", "k0", &json!({"reason": "x"})).await.assert_problem(409, "impossible", None);
+    // What refuses is on the same connection, since one asks after the other.
+    served.act("a/pause", "k0", &json!({"reason": "x"})).await;
     let before = served.texts(pids).await;
 
     for number in 1..5 {
@@ -391,4 +393,29 @@ async fn what_is_refused_keeps_its_connection() {
     }
 
     assert_eq!(served.texts(pids).await, before);
+}
+
+#[tokio::test]
+async fn who_matches_no_longer_once_its_row_is_locked_is_passed_by() {
+    let served = Served::new().await;
+    given_parked(&served).await;
+    let mut edit = served.db.pool.begin().await.unwrap();
+    sqlx::query("UPDATE tenantd.tenants SET parked_reason = NULL, due_at = now() WHERE external_id = 'a'")
+        .execute(&mut *edit)
+        .await
+        .unwrap();
+    let body = json!({"filter": "parked:yes", "expect": 3, "reason": "x"});
+
+    let removing = served.act_on_all("remove", "k", &body);
+    let editing = async {
+        while waiting(&served).await < 1 {
+            tokio::task::yield_now().await;
+        }
+        edit.commit().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(removing, editing);
+
+    assert_eq!((&reply.json()["done"], &reply.json()["unchanged"]), (&json!(2), &json!(1)), "{reply:?}");
+    let kept = "SELECT external_id FROM tenantd.tenants WHERE desired_state = 'present' ORDER BY 1";
+    assert_eq!(served.texts(kept).await, ["a", "d"]);
 }

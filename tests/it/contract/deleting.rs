@@ -178,7 +178,7 @@ async fn a_tenant_that_never_had_a_secret_begins_at_the_number_that_was_asked_fo
     let desired = "SELECT desired_version::text FROM tenantd.tenants";
     let terms = replica.terms.claim_terms();
 
-    assert_eq!(replica.store.explain("acme", &terms).await.unwrap().unwrap().next_version, 1);
+    assert_eq!(replica.store.explain("acme", &terms).await.unwrap().unwrap().next_version(), 1);
     said(
         rig.pool(),
         "UPDATE tenantd.tenants SET phase = 'created', client_id = 'c', parked_reason = 'ClientMissing', message = 'm',

@@ -7,6 +7,7 @@ use tenantd::domain::reason::{ParkReason, WaitReason};
 use tenantd::ports::Clock;
 use tenantd::simulator::{Endpoint, Fault, RetryAfter, TenantStatus};
 
+use crate::support::postgres::test_db;
 use crate::support::rig::{LEASE, Replica, Rig, SETTLE};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -254,4 +255,30 @@ async fn the_version_the_drift_and_the_last_audit_are_shown() {
         (true, None),
         "what differs is told, and nothing is touched unasked"
     );
+}
+
+/// Above `jit_above_cost` Postgres compiles the plan before it runs it, for a second of every page.
+#[tokio::test]
+async fn a_page_of_the_view_is_planned_as_a_page() {
+    let db = test_db().await;
+    db.write(
+        "SET session_replication_role = replica;
+         INSERT INTO tenantd.tenants (external_id, host, phase, client_id, current_version, ready_at, due_at)
+         SELECT 'n' || n, 'n' || n || '.us.qlikcloud.com', 'ready', 'c', 1, now(), NULL FROM generate_series(1, 20000) AS n;
+         SET session_replication_role = origin;
+         ANALYZE tenantd.tenants",
+    )
+    .await;
+
+    let plan: serde_json::Value = sqlx::query_scalar(
+        "EXPLAIN (FORMAT JSON)
+         SELECT s.* FROM (SELECT tenant_id FROM tenantd.tenants WHERE external_id > 'n3' ORDER BY external_id LIMIT 100) AS t
+                    JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+
+    let cost = plan[0]["Plan"]["Total Cost"].as_f64().unwrap();
+    assert!(cost < 50_000.0, "{cost}");
 }

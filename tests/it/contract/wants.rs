@@ -175,7 +175,7 @@ async fn no_commit_of_the_daemon_fires_the_check() {
     .unwrap();
 
     rig.work_until_quiet(&replica).await;
-    // As a renewal by age does: what is desired follows, and is the owner's column.
+    // As a renewal by age does.
     run(rig.pool(), "UPDATE tenantd.tenants SET current_version = 3").await.unwrap();
     replica.store.rotate("acme").await.unwrap().unwrap();
     rig.work_until_quiet(&replica).await;

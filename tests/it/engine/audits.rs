@@ -276,3 +276,87 @@ async fn an_owners_edit_is_applied_at_once_and_is_no_drift() {
     assert_eq!(drifts(&rig).await, BTreeMap::new());
     assert_eq!(work_due(&rig, &replica).await, 0, "and applied once");
 }
+
+/// Calls of this endpoint that were answered well.
+fn calls(rig: &Rig, endpoint: Endpoint) -> u64 {
+    ledger(rig).calls_of(endpoint, Some(200))
+}
+
+#[tokio::test]
+async fn an_edit_that_is_taken_back_before_it_was_applied_costs_no_call() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    let before = calls(&rig, Endpoint::ListClients);
+    rig.write("UPDATE tenantd.tenants SET client_name = 'acme portal', profile = 'later'").await;
+    rig.write("UPDATE tenantd.tenants SET client_name = NULL, profile = 'default'").await;
+    let explained = replica.store.explain("acme", &replica.terms.claim_terms()).await.unwrap().unwrap();
+    assert!(!explained.is_edited);
+
+    assert_eq!(work_due(&rig, &replica).await, 1, "it is looked at");
+
+    assert_eq!(calls(&rig, Endpoint::ListClients), before, "and Qlik is not asked");
+    let is_noted: bool = sqlx::query_scalar("SELECT edited_at IS NOT NULL FROM tenantd.tenants")
+        .fetch_one(rig.pool())
+        .await
+        .unwrap();
+    assert!(!is_noted);
+    // The next one is known as one all the same.
+    rig.write("UPDATE tenantd.tenants SET client_name = 'acme portal'").await;
+    work_due(&rig, &replica).await;
+    assert_eq!(calls(&rig, Endpoint::ListClients), before + 1);
+    assert_eq!(drifts(&rig).await, BTreeMap::new());
+}
+
+/// It speaks of all clients alike, and no owner asked for it.
+#[tokio::test]
+async fn a_profile_that_changes_in_the_configuration_is_drift_and_no_edit() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let host = rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    let mut changed = terms();
+    for profile in changed.profiles.values_mut() {
+        profile.scopes.push("admin_classic".into());
+    }
+    let replica = rig.replica_with(changed, KeyKind::Symmetric).await;
+
+    rig.write("UPDATE tenantd.tenants SET audit_at = tenantd.clock(), due_at = tenantd.clock()").await;
+    work_due(&rig, &replica).await;
+
+    let scopes = |rig: &Rig| ledger(rig).live_clients_of(&host).next().unwrap().draft.allowed_scopes.clone();
+    assert_eq!(scopes(&rig), ["user_default"]);
+    assert_eq!(drifts(&rig).await, BTreeMap::from([("acme".to_owned(), vec!["scopes".to_owned()])]));
+    rig.write("UPDATE tenantd.tenants SET client_name = 'acme portal'").await;
+    work_due(&rig, &replica).await;
+    assert_eq!(scopes(&rig), ["user_default", "admin_classic"], "an edit brings the profile's, too");
+}
+
+/// The version before clears what the owner's trigger noted once it has applied it.
+#[tokio::test]
+async fn an_edit_that_the_version_before_applied_is_applied_by_nobody_else() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    let host = rig.given_tenant("acme").await;
+    work_due(&rig, &replica).await;
+    let before = calls(&rig, Endpoint::ListClients);
+    rig.write("UPDATE tenantd.tenants SET client_name = 'acme portal'").await;
+    let client = ledger(&rig).live_clients_of(&host).next().unwrap().client_id.clone();
+    let mut world = rig.world.at(rig.clock.now());
+    world
+        .console(&host, "previous")
+        .unwrap()
+        .edit(&client, |d| d.client_name = "acme portal".into())
+        .unwrap();
+    drop(world);
+    rig.write("UPDATE tenantd.tenants SET edited_at = NULL").await;
+
+    work_due(&rig, &replica).await;
+    assert_eq!(calls(&rig, Endpoint::ListClients), before);
+    rig.write("UPDATE tenantd.tenants SET client_name = NULL").await;
+    work_due(&rig, &replica).await;
+
+    let ledger = ledger(&rig);
+    assert_eq!(ledger.live_clients_of(&host).next().unwrap().draft.client_name, "portal");
+}

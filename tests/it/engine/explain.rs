@@ -1,11 +1,11 @@
 //! `explain` says no blocker exactly where the claim takes the row.
 
 use sqlx::{AssertSqlSafe, Executor};
-use tenantd::postgres::operator::explain::BlockerKind::{
+use tenantd::domain::waiting::BlockerKind::{
     AwaitingBudget, BreakerOpen, FleetPaused, NotBefore, NotDue, NothingDue, Parked, Paused,
     RegionNotConfigured, RegionPaused, Rejoining, UnknownPhase, Working,
 };
-use tenantd::postgres::operator::explain::{Blocker, BlockerKind};
+use tenantd::domain::waiting::{Blocker, BlockerKind};
 
 use super::rig;
 use crate::support::rig::{Replica, Rig};
@@ -186,7 +186,7 @@ async fn given(rig: &Rig, case: &Case) {
 }
 
 async fn blockers(replica: &Replica, name: &str) -> Vec<Blocker> {
-    replica.store.explain(name, &replica.terms.claim_terms()).await.unwrap().unwrap().blockers
+    replica.store.explain(name, &replica.terms.claim_terms()).await.unwrap().unwrap().blockers()
 }
 
 async fn is_claimed(replica: &Replica, name: &str) -> bool {

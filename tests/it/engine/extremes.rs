@@ -68,9 +68,9 @@ async fn renewals_by_age_pass_over_a_tenant_that_has_no_next_version() {
     }
 
     let expected = [
-        standing("a", "ready", Some(2), 2),
+        standing("a", "ready", Some(2), 1),
         standing("m", "ready", Some(LAST), LAST),
-        standing("z", "ready", Some(2), 2),
+        standing("z", "ready", Some(2), 1),
     ];
     assert_eq!(standings(&rig).await, expected);
 }

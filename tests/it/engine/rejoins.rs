@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 use tenantd::domain::machine::Next;
-use tenantd::postgres::operator::explain::BlockerKind;
+use tenantd::domain::waiting::BlockerKind;
 use tenantd::postgres::work::commit::Answer;
 
 use super::rig;
@@ -51,7 +51,7 @@ async fn a_rejoin_is_part_of_every_fence_before_any_row_is_woken() {
     assert_eq!(replica.store.due_ids(&replica.terms.claim_terms(), 10).await.unwrap(), []);
     assert_eq!(replica.store.lease_one(tenant, LEASE).await.unwrap(), None);
     let explained = replica.store.explain("acme", &replica.terms.claim_terms()).await.unwrap().unwrap();
-    assert!(explained.blockers.iter().any(|blocker| blocker.kind == BlockerKind::Rejoining));
+    assert!(explained.blockers().iter().any(|blocker| blocker.kind == BlockerKind::Rejoining));
     let rejoining = replica.store.rejoining().await.unwrap();
     assert_eq!((rejoining.to_wake, rejoining.to_look_at), (1, 1), "an agreement is refused");
 

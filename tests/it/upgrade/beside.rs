@@ -76,7 +76,8 @@ async fn load(fleet: &Fleet, waves: std::ops::Range<u32>) {
 async fn assert_all_is_served(fleet: &Fleet, tenants: u32) {
     let rests = "phase = 'removed' AND desired_state = 'absent' AND recheck_at IS NULL
                  OR phase = 'ready' AND desired_state = 'present' AND current_version >= desired_version
-                    AND drift = '{}' AND lease_holder IS NULL AND due_at > tenantd.clock() + interval '10 min'";
+                    AND drift = '{}' AND lease_holder IS NULL
+                    AND (due_at > tenantd.clock() + interval '10 min' OR due_at = audit_at)";
     until_rows(fleet.pool(), i64::from(tenants), rests).await;
     fleet
         .db

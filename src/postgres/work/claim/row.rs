@@ -18,6 +18,7 @@ use crate::domain::record::{Record, Seen, Unreadable};
 use crate::domain::rights::{MissingRights, Withheld};
 use crate::domain::tenant::{RepairScope, Unanswered};
 use crate::domain::trace::TraceParent;
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 use crate::postgres::rows::{Instant, SecretRow, inconsistent, stored_secrets};
 use crate::postgres::{Store, StoreError};
@@ -38,6 +39,7 @@ pub(super) struct ClaimRow {
     pub(super) redirect_uris: Option<Vec<String>>,
     pub(super) is_present: bool,
     pub(super) desired_version: i32,
+    pub(super) aged_version: Option<i32>,
     pub(super) not_before: Option<Instant>,
     pub(super) generation: i64,
     pub(super) is_admitted: bool,
@@ -51,6 +53,8 @@ pub(super) struct ClaimRow {
     pub(super) must_look: bool,
     pub(super) left_clients: Vec<String>,
     pub(super) current_version: Option<i32>,
+    pub(super) last_version: Option<i32>,
+    pub(super) served_version: Option<i32>,
     pub(super) ready_at: Option<Instant>,
     pub(super) failures: i32,
     pub(super) progress_at: Instant,
@@ -65,6 +69,7 @@ pub(super) struct ClaimRow {
     pub(super) audited_at: Option<Instant>,
     pub(super) drift: Vec<String>,
     pub(super) drifted_at: Option<Instant>,
+    pub(super) applied_wants: Option<Vec<u8>>,
     pub(super) edited_at: Option<Instant>,
     pub(super) repair_scope: Option<String>,
     pub(super) wait_reason: Option<String>,
@@ -132,7 +137,9 @@ impl ClaimRow {
             generation: self.generation,
             is_present: self.is_present,
             is_admitted: self.is_admitted,
+            wants: WantsDigest::of(&self.profile, self.client_name.as_deref(), self.redirect_uris.as_deref()),
             desired_version: self.desired_version,
+            aged_version: self.aged_version,
             version_floor: self.version_floor,
             not_before: self.not_before.map(|instant| instant.0),
             paused: self.is_paused.then_some(self.paused_until.map(|instant| instant.0)),
@@ -164,6 +171,8 @@ impl ClaimRow {
             left: take(&mut self.left_clients).map(ClientId::new).collect(),
             stored: stored_secrets(tenant, self.secrets.take())?,
             version: self.current_version,
+            last_version: self.last_version,
+            served_version: self.served_version,
             ready: at(self.ready_at),
             failures: u32::try_from(self.failures).unwrap_or(0),
             progress: When::At(self.progress_at.0),
@@ -178,6 +187,7 @@ impl ClaimRow {
             audited: at(self.audited_at),
             drift: take(&mut self.drift).filter_map(|kind| DriftKind::parse(&kind)).collect(),
             drifted: at(self.drifted_at),
+            applied: self.applied_wants.as_deref().and_then(WantsDigest::stored),
             edited: at(self.edited_at),
             repair: self.repair_scope.as_deref().and_then(RepairScope::parse),
             wait_reason: self.wait_reason.take(),

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Attempt, Write};
 use crate::domain::hints::StoredSecret;
+use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 
 impl Serialize for Write {
@@ -69,6 +70,8 @@ impl<M: SerializeMap> Columns<M> {
         self.set("must_look", Some(record.must_look))?;
         self.texts("left_clients", &record.left)?;
         self.set("current_version", record.version)?;
+        self.set("last_version", record.last_version)?;
+        self.set("served_version", record.served_version)?;
         self.when("ready_at", "ready_after", record.ready)?;
         self.texts("drift", &record.drift)?;
         self.when("drifted_at", "drifted_after", record.drifted)
@@ -102,6 +105,7 @@ impl<M: SerializeMap> Columns<M> {
         self.when("retire_at", "retire_after", record.retirement)?;
         self.when("audit_at", "audit_after", record.audit)?;
         self.when("audited_at", "audited_after", record.audited)?;
+        self.set("applied_wants", record.applied.map(WantsDigest::to_sql))?;
         self.when("edited_at", "edited_after", record.edited)?;
         self.set("repair_scope", record.repair.map(crate::domain::tenant::RepairScope::as_str))?;
         self.when("due_at", "due_after", record.due)
