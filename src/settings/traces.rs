@@ -23,10 +23,11 @@ pub(super) fn traces(from: &mut Reader<'_>) -> Read<Traces> {
     let has_headers = !headers.is_empty();
     match &endpoint {
         None if has_headers => from.warn(HEADERS, "is given, but no traces.endpoint: nothing is sent"),
-        Some(url) if has_headers && is_readable_on_the_way(url) => {
+        Some(url) if is_readable_on_the_way(url) => {
+            let read = if has_headers { " and traces.headers" } else { "" };
             from.warn(
                 ENDPOINT,
-                "is http:// to another machine: whoever stands in between reads traces.headers",
+                format!("is http:// to another machine: whoever stands in between reads which tenants there are{read}"),
             );
         }
         Some(_) | None => {}

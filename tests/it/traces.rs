@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tenantd::domain::blame::Blame;
+use tenantd::domain::ids::Holder;
+use tenantd::domain::trace::TraceParent;
 use tenantd::ports::Clock;
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, World};
 use tenantd::system::SystemClock;
+use tenantd::telemetry::traces::span::{Parent, Span};
 use tenantd::telemetry::traces::{self, Traces};
 use tenantd::vault::KeyKind;
+use uuid::Uuid;
 
 use crate::support::collector::{Collector, Heard};
 use crate::support::fleet::Fleet;
@@ -37,6 +42,39 @@ async fn label(rig: &Rig, traceparent: &str) {
         "UPDATE tenantd.tenants SET labels = jsonb_build_object('plan', 'gold', 'traceparent', '{traceparent}')"
     ))
     .await;
+}
+
+/// What a scrape says of spans with this outcome.
+fn counted(scrape: &str, outcome: &str) -> u64 {
+    let line = format!("tenantd_trace_spans_total{{outcome=\"{outcome}\"}} ");
+    scrape.lines().find_map(|it| it.strip_prefix(&line)).map_or(0, |it| it.trim().parse().unwrap())
+}
+
+/// Tenants become ready and the daemon ends, while their collector is like that: so many spans
+/// were sent, and so many dropped.
+async fn sent_and_dropped(collector: &Collector) -> (u64, u64) {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let scrape: PrometheusHandle = recorder.handle();
+    // For this thread, where all tasks of the test run.
+    let _recorded = metrics::set_default_local_recorder(&recorder);
+    let rig = Rig::plain().await;
+    let replica = traced(&rig, collector, 1.0).await;
+    for name in ["a", "b", "c"] {
+        rig.given_tenant(name).await;
+    }
+    rig.work_until_quiet(&replica).await;
+    replica.traces.finish().await;
+
+    assert_eq!(ready(&rig).await, 3);
+    let scrape = scrape.render();
+    (counted(&scrape, "sent"), counted(&scrape, "dropped"))
+}
+
+async fn ready(rig: &Rig) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM tenantd.tenants WHERE phase = 'ready'")
+        .fetch_one(rig.pool())
+        .await
+        .unwrap()
 }
 
 fn named<'a>(spans: &'a [Heard], name: &str) -> Vec<&'a Heard> {
@@ -77,6 +115,9 @@ async fn the_way_of_a_tenant_is_one_trace_whoever_took_it_on() {
     }
     assert_eq!((visits[0].get("tenantd.rest"), visits[0].get("tenantd.reason")), ("waits", "Retrying"));
 
+    let acts: Vec<&str> =
+        spans.iter().filter(|it| !it.get("tenantd.effect").is_empty()).map(|it| it.name.as_str()).collect();
+    assert_eq!(acts, ["create", "trust", "trust", "prove"]);
     let [failed, done] = named(&spans, "trust")[..] else { panic!("{spans:#?}") };
     let kept: (Option<i16>, Option<String>) =
         sqlx::query_as("SELECT http_status, trace_id FROM tenantd.attempts WHERE outcome = 'transient'")
@@ -148,6 +189,40 @@ async fn who_began_the_trace_and_the_ratio_say_what_is_sent() {
     assert!(malformed.len() == 1 && !malformed.contains(TRACE), "{malformed:?}");
 }
 
+/// A label is whatever somebody wrote into it.
+#[tokio::test]
+async fn a_label_that_is_no_traceparent_is_as_none() {
+    let (rig, collector) = (Rig::plain().await, Collector::start().await);
+    let replica = traced(&rig, &collector, 1.0).await;
+    let labels = [
+        String::from("null"),
+        "17".into(),
+        format!(r#"["00-{TRACE}-{PARENT}-01"]"#),
+        format!(r#"{{"00-{TRACE}-{PARENT}-01": {{}}}}"#),
+        format!(r#""00-{TRACE}-{PARENT}-01\r\nauthorization: x""#),
+        format!(r#""00-{TRACE}-{PARENT}-\u00e9""#),
+        format!(r#""{}""#, "00-".repeat(5000)),
+        r#""'; DROP TABLE tenantd.tenants; --""#.into(),
+    ];
+    for (number, label) in labels.iter().enumerate() {
+        rig.given_tenant(&format!("t{number}")).await;
+        let label = label.replace('\'', "''");
+        rig.write(format!(
+            "UPDATE tenantd.tenants SET labels = '{{\"traceparent\": {label}}}' WHERE external_id = 't{number}'"
+        ))
+        .await;
+    }
+
+    rig.work_until_quiet(&replica).await;
+    replica.traces.finish().await;
+
+    let spans = collector.spans();
+    let roots = named(&spans, "tenant ready");
+    assert!(roots.iter().all(|root| root.parent.is_empty() && root.trace != TRACE), "{roots:#?}");
+    let traces: BTreeSet<&str> = roots.iter().map(|root| root.trace.as_str()).collect();
+    assert_eq!(traces.len(), labels.len());
+}
+
 #[tokio::test]
 async fn a_duty_is_a_trace_of_its_own_and_a_quiet_audit_is_none() {
     let (rig, collector) = (Rig::plain().await, Collector::start().await);
@@ -204,13 +279,95 @@ async fn a_collector_that_never_answers_holds_up_nobody() {
     replica.traces.finish().await;
     let ended = clock.elapsed();
 
-    let ready: i64 = sqlx::query_scalar("SELECT count(*) FROM tenantd.tenants WHERE phase = 'ready'")
-        .fetch_one(rig.pool())
-        .await
-        .unwrap();
-    assert_eq!(ready, 20);
+    assert_eq!(ready(&rig).await, 20);
     assert!(worked < Duration::from_secs(10), "one request to it alone may take ten: {worked:?}");
     assert!(ended - worked < Duration::from_secs(8), "{:?}", ended - worked);
+}
+
+#[tokio::test]
+async fn spans_that_a_collector_takes_not_are_counted_and_harm_no_tenant() {
+    let collector = Collector::start().await;
+    let (sent, dropped) = sent_and_dropped(&collector).await;
+    assert_eq!((sent, dropped), (collector.spans().len() as u64, 0));
+
+    for answer in [503, 400] {
+        collector.answers(answer);
+        assert_eq!(sent_and_dropped(&collector).await, (0, sent), "it answers {answer}");
+    }
+    assert_eq!(sent_and_dropped(&Collector::gone().await).await, (0, sent), "nobody listens");
+}
+
+#[tokio::test]
+async fn what_a_collector_takes_not_now_is_sent_again() {
+    let (rig, collector) = (Rig::plain().await, Collector::start().await);
+    collector.answers(503);
+    let replica = traced(&rig, &collector, 1.0).await;
+    rig.given_tenant("acme").await;
+
+    rig.work_until_quiet(&replica).await;
+    let limit = Duration::from_secs(20);
+    eventually("it is asked", limit, || async { collector.asked() > 0 }).await;
+    collector.answers(200);
+
+    let is_told = || async { !named(&collector.spans(), "tenant ready").is_empty() };
+    eventually("it is asked again", limit, is_told).await;
+}
+
+/// More than the queue holds, and the one who gives them waits for nobody.
+#[tokio::test]
+async fn spans_that_find_the_queue_full_are_dropped_and_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recorded = metrics::set_default_local_recorder(&recorder);
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let collector = Collector::start().await;
+    let to = traces::Collector::new(&collector.endpoint, &[]).unwrap();
+    let traces = Traces::start(to, 1.0, Holder(Uuid::nil()));
+    let owner = TraceParent::parse(&format!("00-{TRACE}-{PARENT}-01")).unwrap();
+    let began = SystemClock::start().now();
+    let span = Span {
+        trace: owner.trace,
+        id: owner.span,
+        parent: Parent::None,
+        link: None,
+        name: "visit",
+        is_call: false,
+        began,
+        ended: began,
+        attributes: vec![],
+        failure: None,
+    };
+
+    // No other task of this thread runs meanwhile.
+    (0..5000).for_each(|_| traces.send(span.clone()));
+    traces.finish().await;
+
+    let scrape = recorder.handle().render();
+    assert_eq!((counted(&scrape, "sent"), counted(&scrape, "dropped")), (4096, 904));
+    assert_eq!(collector.spans().len(), 4096);
+}
+
+/// Also not where somebody told all programs of the machine of a collector.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_an_endpoint_sends_nothing() {
+    let collector = Collector::start().await;
+    let fleet = Fleet::new(World::new(Behaviour::default(), FaultPlan::none(), 3)).await;
+    let home = Home::for_fleet(&fleet, "untraced", "traces.ratio = 1.0");
+    let mut command = home.command(&["run"]);
+    let base = collector.endpoint.strip_suffix("/v1/traces").unwrap();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", base)
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &collector.endpoint);
+    let daemon = home.daemon_by(command, "daemon.log");
+    let address = home.address("daemon.log").await;
+
+    fleet.given_tenants(3).await;
+    eventually("all quiet", Duration::from_secs(30), || fleet.is_quiet()).await;
+    let scrape = page(&address, "/metrics").await;
+    assert!(daemon.terminate().await.success());
+
+    assert_eq!(collector.asked(), 0);
+    assert!(scrape.contains("tenantd_trace_spans_total"), "{scrape}");
+    assert_eq!((counted(&scrape, "sent"), counted(&scrape, "dropped")), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,11 +382,7 @@ async fn a_daemon_counts_what_a_collector_refuses_and_says_so_once() {
     let home = Home::for_fleet(&fleet, "traces", &extra);
     let daemon = home.daemon("daemon.log");
     let address = home.address("daemon.log").await;
-    let count = async |outcome: &str| {
-        let line = format!("tenantd_trace_spans_total{{outcome=\"{outcome}\"}} ");
-        let text = page(&address, "/metrics").await;
-        text.lines().find_map(|it| it.strip_prefix(&line)).map_or(0, |it| it.trim().parse::<u64>().unwrap())
-    };
+    let count = async |outcome: &str| counted(&page(&address, "/metrics").await, outcome);
 
     fleet.given_tenants(5).await;
     eventually("spans are dropped", Duration::from_secs(30), || async { count("dropped").await > 0 }).await;

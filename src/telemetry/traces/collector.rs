@@ -117,16 +117,12 @@ impl Collector {
                     }
                     return;
                 }
-                Answer::NotNow(problem) => {
-                    tell(is_told, &problem);
-                    if pause <= PAUSES.1 && !stop.is_cancelled() {
-                        stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-                        pause *= 2;
-                        continue;
-                    }
-                    problem
+                Answer::NotNow(_) if pause <= PAUSES.1 && !stop.is_cancelled() => {
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                    pause *= 2;
+                    continue;
                 }
-                Answer::Refused(problem) => problem,
+                Answer::NotNow(problem) | Answer::Refused(problem) => problem,
             };
             tell(is_told, &problem);
             count(DROPPED, all);

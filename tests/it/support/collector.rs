@@ -1,7 +1,7 @@
 //! A collector of traces on loopback, which reads what it gets with OpenTelemetry's own types.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -45,6 +45,7 @@ struct Ear {
     authorization: Mutex<Option<String>>,
     /// What it answers; 0 for nothing at all.
     answer: AtomicU16,
+    asked: AtomicU64,
 }
 
 pub(crate) struct Collector {
@@ -64,9 +65,21 @@ impl Collector {
         Self { ear, endpoint }
     }
 
+    /// One that was there and is no more.
+    pub(crate) async fn gone() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        Self { ear: Arc::default(), endpoint }
+    }
+
     /// From now on it answers so; 0 for nothing at all.
     pub(crate) fn answers(&self, status: u16) {
         self.ear.answer.store(status, Ordering::SeqCst);
+    }
+
+    /// So often it was asked, whatever it answered.
+    pub(crate) fn asked(&self) -> u64 {
+        self.ear.asked.load(Ordering::SeqCst)
     }
 
     /// What it took, in the order of their beginning.
@@ -87,6 +100,7 @@ impl Collector {
 }
 
 async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    ear.asked.fetch_add(1, Ordering::SeqCst);
     let status = ear.answer.load(Ordering::SeqCst);
     if status == 0 {
         return std::future::pending().await;
