@@ -43,22 +43,7 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let world = World::new(behaviour, faults, 19).with_region("eu.qlikcloud.com", "eu-client", SENTINEL);
     let fleet = Fleet::new(world).await;
     let collector = Collector::start().await;
-    let endpoint = &collector.endpoint;
-    let extra = format!(
-        r#"
-        log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
-        qlik.settle = "1s"
-        retry.base = "100ms"
-        retry.cap = "500ms"
-        traces.endpoint = "{endpoint}"
-        [[regions]]
-        name = "eu"
-        hosts = ["*.eu.qlikcloud.com"]
-        client_id = "eu-client"
-        client_secret = "{SENTINEL}"
-        "#
-    );
-    let home = Home::for_fleet(&fleet, "plaintext", &extra);
+    let home = Home::for_fleet(&fleet, "plaintext", &settings(&collector));
     fleet.given_tenants(20).await;
 
     let daemon = home.daemon("daemon.log");
@@ -104,4 +89,23 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let mut found = files_holding(&home.directory, SENTINEL.as_bytes());
     found.sort();
     assert_eq!(found, [home.path("planted"), home.path("tenantd.toml")], "the search finds what is there");
+}
+
+/// Of a daemon that logs all it can, is hasty, and sends traces.
+fn settings(collector: &Collector) -> String {
+    let endpoint = &collector.endpoint;
+    format!(
+        r#"
+        log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
+        qlik.settle = "1s"
+        retry.base = "100ms"
+        retry.cap = "500ms"
+        traces.endpoint = "{endpoint}"
+        [[regions]]
+        name = "eu"
+        hosts = ["*.eu.qlikcloud.com"]
+        client_id = "eu-client"
+        client_secret = "{SENTINEL}"
+        "#
+    )
 }

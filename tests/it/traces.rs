@@ -276,12 +276,13 @@ async fn a_collector_that_never_answers_holds_up_nobody() {
 
     rig.work_until_quiet(&replica).await;
     let worked = clock.elapsed();
+    let ending = SystemClock::start();
     replica.traces.finish().await;
-    let ended = clock.elapsed();
+    let ended = ending.elapsed();
 
     assert_eq!(ready(&rig).await, 20);
     assert!(worked < Duration::from_secs(10), "one request to it alone may take ten: {worked:?}");
-    assert!(ended - worked < Duration::from_secs(8), "{:?}", ended - worked);
+    assert!(ended < Duration::from_secs(8), "{ended:?}");
 }
 
 #[tokio::test]

@@ -137,14 +137,16 @@ fn heard(span: &Span, sender: &str) -> Heard {
 }
 
 fn attributes(all: &[KeyValue]) -> BTreeMap<String, String> {
-    let text = |value: &KeyValue| match value.value.as_ref()?.value.as_ref()? {
-        any_value::Value::StringValue(text) => Some(text.clone()),
-        any_value::Value::IntValue(number) => Some(number.to_string()),
-        other => panic!("{other:?}"),
+    let text = |value: &KeyValue| {
+        let value = value.value.as_ref()?.value.as_ref()?;
+        if let any_value::Value::IntValue(number) = value {
+            return Some(number.to_string());
+        }
+        if let any_value::Value::StringValue(text) = value { Some(text.clone()) } else { None }
     };
     all.iter().map(|it| (it.key.clone(), text(it).unwrap())).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
