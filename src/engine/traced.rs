@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use super::Engine;
 use super::held::Held;
 use super::judged::Judged;
-use super::work::Work;
 use crate::domain::host::Host;
 use crate::domain::ids::{ExternalId, Holder, RegionName, TenantId};
 use crate::domain::machine::Rest;
+use crate::domain::tenant::Tenant;
 use crate::domain::trace::{Journey, Trace};
 use crate::ports::QlikApi;
 use crate::postgres::work::claim::Claimed;
@@ -83,8 +83,8 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Tells of an act that was just judged.
-    pub(super) fn trace_act(&self, work: &mut Work, judged: &Judged) {
-        let Work { visit: Some(visit), tenant, .. } = work else { return };
+    pub(super) fn trace_act(&self, visit: Option<&mut Visit>, tenant: &Tenant, judged: &Judged) {
+        let Some(visit) = visit else { return };
         let is_news = judged.attempt.effect.is_change()
             || judged.attempt.outcome != DONE
             || judged.record.drift != tenant.drift;

@@ -103,7 +103,7 @@ impl<Q: QlikApi> Engine<Q> {
                 return Turn::End;
             }
         };
-        self.trace_act(work, &judged);
+        self.trace_act(work.visit.as_deref_mut(), &work.tenant, &judged);
         if judged.decision.may_ride() {
             note(&judged, work);
             self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
