@@ -199,6 +199,7 @@ CREATE INDEX tenants_parked ON tenantd.tenants USING btree (external_id) INCLUDE
 CREATE INDEX tenants_absent ON tenantd.tenants USING btree (external_id) WHERE desired_state = 'absent';
 CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE drift <> '{}'::text[];
 CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX tenants_due_late ON tenantd.tenants USING btree (due_at) WHERE priority < 0 AND due_at IS NOT NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -230,7 +231,7 @@ CREATE TABLE tenantd.attempts (
     tenant_id   uuid NOT NULL,                                 -- For which tenant.
     attempt_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- Orders the attempts of a tenant.
     phase       text NOT NULL,                                 -- The phase after the attempt.
-    effect      text NOT NULL,                                 -- Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget. Over HTTP: retry, pause, resume, rotate, remove.
+    effect      text NOT NULL,                                 -- Of the daemon: create, look, compare, mint, tidy, trust, prove, recheck, dedupe, audit, amend, delete, revoke, delete_bot. Of commands: reveal, adopt, drop_secret, revoke, census, rollback, recreate, forget. Asked for over HTTP, or by commands with a filter: retry, pause, resume, rotate, remove.
     outcome     text NOT NULL,                                 -- done, or the retry class of the failure.
     http_status smallint,                                      -- Status of Qlik's answer, where there was one.
     error_code  text,                                          -- The first errors[].code of Qlik's answer.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::problem::{Kind, Problem};
+use super::kind::Kind;
+use super::problem::Problem;
 use super::tenants::place;
 use crate::domain::filter::Filter;
 use crate::domain::why::{EXPECTED, why};

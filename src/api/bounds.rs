@@ -13,7 +13,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
-use super::problem::{Kind, Problem};
+use super::kind::Kind;
+use super::problem::Problem;
 
 /// Longest time of an answer, the wait for room included. The statement below it may take less.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -64,6 +65,8 @@ pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request,
 
 /// In the words of the API.
 pub(super) fn late(seconds: u64) -> Response {
-    let detail = format!("there was no answer within {seconds} s: ask again, for less");
+    let detail = format!(
+        "there was no answer within {seconds} s: whoever looks asks again, for less; whether a verb was done is told to whoever asks again with the same key"
+    );
     Problem::new(Kind::Busy, detail).into_response()
 }

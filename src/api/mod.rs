@@ -13,6 +13,7 @@ mod bounds;
 mod document;
 mod fleet;
 mod guard;
+mod kind;
 mod problem;
 mod query;
 mod reply;
@@ -23,6 +24,6 @@ mod verbs;
 
 pub use bounds::{Late, Room, bounded};
 pub use document::document;
-pub use problem::Kind;
+pub use kind::Kind;
 pub use routes::{ROUTES, router};
 pub use state::{Api, Parts};

@@ -5,7 +5,8 @@
 
 use axum::http::Uri;
 
-use super::problem::{Kind, Problem};
+use super::kind::Kind;
+use super::problem::Problem;
 use crate::domain::filter::Filter;
 
 /// The parameters of a request that nobody has read yet.

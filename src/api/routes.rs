@@ -8,7 +8,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::bounds::{self, Late};
-use super::problem::{Kind, Problem};
+use super::kind::Kind;
+use super::problem::Problem;
 use super::state::Api;
 use super::{document, fleet, guard, tenants, verbs};
 

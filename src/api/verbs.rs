@@ -9,17 +9,19 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use chrono::SecondsFormat;
-use sha2::{Digest, Sha256};
 
 use super::asked::{Asked, AskedOfAll, Meant, bad_field, end_of, read, reason_of};
-use super::problem::{Answered, Details, Kind, Problem};
+use super::kind::Kind;
+use super::problem::{Answered, Details, Problem};
 use super::query::Query;
 use super::reply::json;
 use super::state::Api;
 use super::tenants::{cursor, storable_key};
+use crate::domain::digest;
 use crate::http::Visitor;
+use crate::postgres::operator::orders::{Carried, Deed, Deeds, Matching, Order, Whom};
 use crate::postgres::operator::pauses::End;
-use crate::postgres::operator::verbs::{Carried, Deed, Deeds, Matching, Order, Task, Verb, Whom};
+use crate::postgres::operator::verbs::{Task, Verb};
 
 /// Longest key.
 const LONGEST_KEY: usize = 200;
@@ -111,7 +113,7 @@ impl Named {
     fn digest(&self, whom: &[&str]) -> [u8; 32] {
         let end = written(self.end);
         let task = [self.verb.as_str(), self.reason.as_str(), &end, &self.name];
-        digest(&[whom, &task].concat())
+        digest::of(&[whom, &task].concat())
     }
 }
 
@@ -178,16 +180,6 @@ fn key_of(headers: &HeaderMap) -> Result<&str, Problem> {
         (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
     };
     key.to_str().ok().filter(is_plain).ok_or_else(|| bad("cannot be kept"))
-}
-
-/// Parts of any length, told apart.
-fn digest(parts: &[&str]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(part.as_bytes());
-    }
-    digest.finalize().into()
 }
 
 #[cfg(test)]

@@ -171,6 +171,71 @@ mod tests {
         check(&Cli::command(), "tenantd");
     }
 
+    /// Every file below, of these kinds.
+    fn files(path: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.extension().and_then(std::ffi::OsStr::to_str) {
+                _ if entry.is_dir() => files(&entry, found),
+                Some("rs" | "md" | "yaml" | "yml" | "toml" | "service") => found.push(entry),
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// The long options that stand behind a command, up to the end of what shows it, and what is
+    /// wrong with it.
+    fn misfit(shown: &str) -> Option<String> {
+        let (mut command, mut words) = (Cli::command(), shown.split_whitespace().peekable());
+        while let Some(below) = words.peek().and_then(|word| command.find_subcommand(word)).cloned() {
+            command = below;
+            words.next();
+        }
+        if command.has_subcommands()
+            && words.peek().is_some_and(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+        {
+            return Some(format!("{} is no command", words.next().unwrap_or_default()));
+        }
+        let options = words.filter_map(|word| word.strip_prefix("--")).map(|option| {
+            option.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default()
+        });
+        let common = ["help", "version", "config"];
+        let known: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).chain(common).collect();
+        options
+            .into_iter()
+            .find(|option| !known.contains(option))
+            .map(|option| format!("--{option} is no option"))
+    }
+
+    #[test]
+    fn every_command_that_is_shown_anywhere_exists() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut paths = vec![root.join("README.md")];
+        for room in ["src", "docs", "deploy", "config", "examples"] {
+            files(&root.join(room), &mut paths);
+        }
+        let (mut seen, mut wrong) = (0, Vec::new());
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // In backquotes, or by itself on a line of an example or a page.
+            for shown in text.match_indices("tenantd ").map(|(at, name)| &text[at + name.len()..]) {
+                let Some(shown) = shown.split(['`', '\n', '"', '|', ';', ')']).next() else { continue };
+                let is_built = !shown.starts_with("keys rekey");
+                if is_built && shown.starts_with(|c: char| c.is_ascii_lowercase()) {
+                    seen += 1;
+                    let subcommand = shown.split_whitespace().next().unwrap_or_default();
+                    if Cli::command().find_subcommand(subcommand).is_some()
+                        && let Some(what) = misfit(shown)
+                    {
+                        wrong.push(format!("{}: tenantd {shown}: {what}", path.display()));
+                    }
+                }
+            }
+        }
+
+        assert!(seen > 100, "only {seen} commands are shown");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn every_command_says_what_it_is_for() {
         let mut stack = vec![Cli::command()];

@@ -18,6 +18,7 @@ pub mod ages;
 pub mod blame;
 pub mod census;
 pub mod choices;
+pub mod digest;
 pub mod drift;
 pub mod failure;
 pub mod field;

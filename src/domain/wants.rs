@@ -4,7 +4,7 @@
 //! The rule: **of the row's own columns alone.** What its profile holds stands in the configuration,
 //! and a change there is drift, which a rollout lets through.
 
-use sha2::{Digest as _, Sha256};
+use super::digest;
 
 /// A digest of `profile`, `client_name` and `redirect_uris`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,23 +14,18 @@ impl WantsDigest {
     /// Of these columns. The order of URIs says nothing.
     #[must_use]
     pub fn of(profile: &str, client_name: Option<&str>, redirect_uris: Option<&[String]>) -> Self {
-        let mut digest = Sha256::new();
-        // Each with its length before it, so that no two rows say the same otherwise.
-        let mut add = |text: &str| {
-            digest.update((text.len() as u64).to_be_bytes());
-            digest.update(text);
-        };
-        add(profile);
-        add(if client_name.is_some() { "its own" } else { "the profile's" });
-        add(client_name.unwrap_or_default());
-        add(if redirect_uris.is_some() { "its own" } else { "the profile's" });
-        let mut uris: Vec<_> = redirect_uris.unwrap_or_default().iter().collect();
+        let whose = |is_own| if is_own { "its own" } else { "the profile's" };
+        let mut parts = vec![
+            profile,
+            whose(client_name.is_some()),
+            client_name.unwrap_or_default(),
+            whose(redirect_uris.is_some()),
+        ];
+        let mut uris: Vec<&str> = redirect_uris.unwrap_or_default().iter().map(String::as_str).collect();
         uris.sort_unstable();
-        for uri in uris {
-            add(uri);
-        }
+        parts.append(&mut uris);
         let mut short = [0; 16];
-        short.copy_from_slice(&digest.finalize()[..16]);
+        short.copy_from_slice(&digest::of(&parts)[..16]);
         Self(short)
     }
 

@@ -13,7 +13,7 @@ use crate::answers::attention::{Attention, Group};
 use crate::answers::regions::RegionStatus;
 use crate::domain::text::plain;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
-use crate::postgres::operator::verbs::MOST_AT_ONCE;
+use crate::postgres::operator::orders::MOST_AT_ONCE;
 
 /// One thing that waits for somebody.
 pub(super) struct Need {
@@ -199,7 +199,7 @@ impl Retry<'_> {
                     }
                 }
                 p { "For scripts:" }
-                (command(&format!("tenantd tenant retry --all-parked --reason {}", plain(reason))))
+                (command(&format!("tenantd tenant retry --filter 'parked:yes reason:{}' --reason 'it is mended'", plain(reason))))
             }
         }
     }

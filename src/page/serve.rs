@@ -38,8 +38,9 @@ use crate::domain::ids::TenantId;
 use crate::domain::reason::ParkReason;
 use crate::domain::text::plain;
 use crate::http::Refusal;
+use crate::postgres::operator::orders::{Carried, Matching, Order, Whom};
 use crate::postgres::operator::pauses::End;
-use crate::postgres::operator::verbs::{Carried, Matching, Order, Task, Verb, Whom};
+use crate::postgres::operator::verbs::{Task, Verb};
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of a page.

@@ -20,8 +20,8 @@ use crate::domain::region::AllowedHost;
 use crate::engine::Terms;
 use crate::engine::acts::look_closely;
 use crate::ports::QlikApi;
+use crate::postgres::operator::inspect::Allowed;
 use crate::postgres::operator::inspect::{Inspected, Target};
-use crate::postgres::operator::tenants::Allowed;
 use crate::postgres::{Store, StoreError};
 
 /// Most tenants visited at once.

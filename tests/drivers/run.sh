@@ -5,21 +5,9 @@
 # Needs node, npm, python3 with venv, PostgreSQL's programs (make install-postgres), and the
 # registries for the first run. DRIVERS_DIR keeps the installed libraries from run to run;
 # without it they live in a temporary directory. The database is a throw-away one.
-set -eu
-umask 077
+. "$(dirname "$0")/../stage.sh"
 
-here=$(cd "$(dirname "$0")" && pwd)
-repository=$(cd "$here/../.." && pwd)
-if [ -z "${DRIVERS_SERVER:-}" ]; then
-    # Runs this script again, beside a server that ends with it.
-    exec "$repository/scripts/with-postgres" \
-        sh -c 'DRIVERS_SERVER=$DATABASE_URL && export DRIVERS_SERVER && unset DATABASE_URL && exec "$0"' "$here/run.sh"
-fi
-
-if [ -z "${DRIVERS_DIR:-}" ]; then
-    DRIVERS_DIR=$(mktemp -d)
-    trap 'rm -rf "$DRIVERS_DIR"' EXIT
-fi
+DRIVERS_DIR=${DRIVERS_DIR:-$work/installed}
 mkdir -p "$DRIVERS_DIR"
 cp "$here"/drivers* "$here"/package*.json "$here"/requirements.txt "$DRIVERS_DIR"
 cd "$DRIVERS_DIR"
@@ -36,21 +24,12 @@ if ! cmp -s requirements.txt installed-python; then
 fi
 rm -rf npm-cache
 
-# The server's own database has the schema but not the migrator's table, which roles.sql names.
-case $DRIVERS_SERVER in
-*/tenantd\?*) ours=${DRIVERS_SERVER%%/tenantd\?*}/drivers?${DRIVERS_SERVER#*\?} ;;
-*) echo "drivers: an address that with-postgres never made" >&2 && exit 1 ;;
-esac
-psql=$("$repository/scripts/find-postgres")/psql
-[ -x "$psql" ] || psql=psql
-sql() { "$psql" -X -q -v ON_ERROR_STOP=1 "$@"; }
-sql -c 'CREATE DATABASE drivers' "$DRIVERS_SERVER"
-TENANTD_DATABASE__URL=$ours SQLX_OFFLINE=true \
-    cargo run --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd -- migrate
-sql -f "$repository/deploy/postgres/roles.sql" "$ours"
-sql -c 'CREATE ROLE onboarding LOGIN' -c 'GRANT tenantd_pipeline TO onboarding' "$ours"
+build
+database drivers
+sql -f "$repository/deploy/postgres/roles.sql"
+sql -c 'CREATE ROLE onboarding LOGIN' -c 'GRANT tenantd_pipeline TO onboarding'
 
-PGHOST=${DRIVERS_SERVER#*host=} PGUSER=onboarding PGDATABASE=drivers
+PGHOST=${STAGE_SERVER#*host=} PGUSER=onboarding PGDATABASE=drivers
 export PGHOST PGUSER PGDATABASE
 venv/bin/python drivers.py
 venv/bin/python drivers_django.py

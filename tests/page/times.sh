@@ -4,66 +4,25 @@
 #
 # Needs curl and PostgreSQL's programs (make install-postgres). TENANTD is the program to measure,
 # by default a release build.
-set -eu
-umask 077
+. "$(dirname "$0")/../stage.sh"
 
-here=$(cd "$(dirname "$0")" && pwd)
-repository=$(cd "$here/../.." && pwd)
-if [ -z "${PAGE_SERVER:-}" ]; then
-    exec "$repository/scripts/with-postgres" \
-        sh -c 'PAGE_SERVER=$DATABASE_URL && export PAGE_SERVER && unset DATABASE_URL && exec "$0" "$@"' "$here/times.sh" "$@"
-fi
-
-work=$(mktemp -d)
-daemon=''
-end() {
-    for process in $daemon; do kill "$process" 2>/dev/null && wait "$process" || true; done
-    rm -rf "$work"
-}
-trap end EXIT
-cd "$repository"
-if [ -z "${TENANTD:-}" ]; then
-    SQLX_OFFLINE=true cargo build --quiet --locked --release --bin tenantd
-    TENANTD=${CARGO_TARGET_DIR:-$repository/target}/release/tenantd
-fi
-
-case $PAGE_SERVER in
-*/tenantd\?*) TENANTD_DATABASE__URL=${PAGE_SERVER%%/tenantd\?*}/times?${PAGE_SERVER#*\?} ;;
-*) echo "page-times: an address that with-postgres never made" >&2 && exit 1 ;;
-esac
-export TENANTD_DATABASE__URL
-PSQL=$(scripts/find-postgres)/psql
-[ -x "$PSQL" ] || PSQL=psql
-"$PSQL" -X -q -c 'CREATE DATABASE times' "$PAGE_SERVER"
-"$TENANTD" migrate >/dev/null
-"$PSQL" -X -q -v ON_ERROR_STOP=1 -f "$here/fleet.sql" "$TENANTD_DATABASE__URL"
-"$TENANTD" keys generate --out "$work/keyring.json" >/dev/null
+if [ -n "${TENANTD:-}" ]; then tenantd=$TENANTD; else build --release; fi
+database times
+sql -f "$here/fleet.sql"
+"$tenantd" keys generate --out "$work/keyring.json" >/dev/null
 cat >"$work/tenantd.toml" <<TOML
 vault.keyring_file = "$work/keyring.json"
 http.listen = "127.0.0.1:0"
 rotation.every = "45d"
 # Nobody is asked anything: the fleet is paused, and nothing listens there.
 qlik.connect_to = "127.0.0.1:9"
-[[regions]]
-name = "eu"
-hosts = ["*.eu.qlikcloud.com"]
-client_id = "region-client"
-client_secret = "region-secret"
-[[regions]]
-name = "us"
-hosts = ["*.us.qlikcloud.com"]
-client_id = "region-client"
-client_secret = "region-secret"
+$(regions eu us)
 TOML
-"$TENANTD" fleet pause --reason 'pages are measured' --config "$work/tenantd.toml" >/dev/null
-"$TENANTD" run --config "$work/tenantd.toml" >"$work/daemon.log" 2>&1 &
-daemon=$!
-for _ in $(seq 300); do
-    grep -q 'ready: claiming' "$work/daemon.log" && break
-    sleep 0.2
-done
-address=$(grep -m 1 'http://' "$work/daemon.log" | sed 's|.*http://||; s|[^0-9.:].*||')
-peak() { sed -n 's/^VmHWM: *//p' "/proc/$daemon/status"; }
+"$tenantd" fleet pause --reason 'pages are measured' --config "$work/tenantd.toml" >/dev/null
+start daemon "$tenantd" run --config "$work/tenantd.toml"
+said daemon 'ready: claiming' >/dev/null
+address=$(said daemon 'http://')
+peak() { sed -n 's/^VmHWM: *//p' "/proc/$(cat "$work/daemon.pid")/status"; }
 
 echo "idle: $(peak) at most"
 slow=''

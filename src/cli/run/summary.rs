@@ -10,7 +10,7 @@ use crate::cli::output::count;
 use crate::domain::ages::relative;
 use crate::engine::dispatch::Left;
 use crate::engine::shutdown::Stop;
-use crate::postgres::operator::tenants::Rest;
+use crate::postgres::operator::backlog::Rest;
 use crate::postgres::{Store, StoreError};
 
 /// How long a daemon that breaks off still asks what it leaves behind.

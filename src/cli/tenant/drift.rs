@@ -14,9 +14,10 @@ use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg, or_dash};
 use crate::cli::source::Source;
 use crate::domain::drift::{Drift, DriftKind, ForPeople, Value};
+use crate::domain::filter::{About, Term};
 use crate::domain::phase::Phase;
+use crate::postgres::operator::inspect::Allowed;
 use crate::postgres::operator::inspect::Target;
-use crate::postgres::operator::tenants::Allowed;
 use crate::postgres::{Store, StoreError};
 use crate::visits::inspect::{Audited, NotDone};
 
@@ -70,6 +71,9 @@ struct Tenant {
     not_asked: Option<String>,
 }
 
+/// Of whom there is something to compare.
+const READY_BEFORE: [Phase; 3] = [Phase::Ready, Phase::Rotating, Phase::Proving];
+
 type Visit = (Target, Result<Audited, NotDone>);
 
 pub(super) async fn run(args: &DriftArgs, source: &Source) -> anyhow::Result<Code> {
@@ -99,12 +103,15 @@ pub(super) async fn run(args: &DriftArgs, source: &Source) -> anyhow::Result<Cod
 /// The tenants to be asked, and what is wrong with a key that is unknown.
 async fn targets(args: &DriftArgs, store: &Store) -> anyhow::Result<(Vec<Target>, Option<anyhow::Error>)> {
     if args.all {
-        let all = store.targets(&[Phase::Ready, Phase::Rotating, Phase::Proving]).await?;
+        let all = store.targets(&READY_BEFORE).await?;
         return Ok((all, None));
     }
     // Whoever only looks need not be asked.
     let matching = match args.matching.read()? {
-        Some(filter) => keys(store, &filter, "repair", args.yes || !args.repair).await?,
+        Some(of) => {
+            let of = of.and(Term::new(false, About::Phase(READY_BEFORE.to_vec())));
+            keys(store, &of, "repair", args.yes || !args.repair).await?
+        }
         None => Vec::new(),
     };
     let (mut targets, mut problem) = (Vec::new(), None);

@@ -7,11 +7,11 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
 
-use crate::cli::exit::{Code, NoFilter, Unconfirmed};
+use crate::cli::exit::{Code, Misuse, NoFilter, Unconfirmed};
 use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::cli::pause::reason;
-use crate::domain::filter::Filter;
+use crate::domain::filter::{Filter, Term};
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::operator::pauses::End;
@@ -49,6 +49,15 @@ pub(super) struct MatchingArg {
     /// All tenants that match, such as 'phase:creating since:15m'
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     filter: Option<String>,
+    /// With --filter: only those behind this key, to go on where a run was broken off
+    #[arg(long, value_name = "EXTERNAL_ID", requires = "filter")]
+    after: Option<String>,
+}
+
+/// Who match a filter, behind a key.
+pub(super) struct Matching {
+    filter: Filter,
+    after: String,
 }
 
 /// Why, where it is done to many.
@@ -59,10 +68,23 @@ pub(super) struct Why {
     pub(super) reason: Option<String>,
 }
 
+impl Matching {
+    /// Those of them of whom this holds too.
+    pub(super) fn and(self, term: Term) -> Self {
+        Self { filter: self.filter.and(term), ..self }
+    }
+}
+
 impl MatchingArg {
-    /// Whom it means, where it is given.
-    pub(super) fn read(&self) -> anyhow::Result<Option<Filter>> {
-        Ok(self.filter.as_deref().map(read).transpose()?)
+    /// Whom it means, where it is given. Nothing, such as a variable that is not set, means nobody.
+    pub(super) fn read(&self) -> anyhow::Result<Option<Matching>> {
+        let Some(text) = &self.filter else { return Ok(None) };
+        let filter = read(text)?;
+        if filter.is_empty() {
+            let all = "an empty --filter names nobody: say who is meant; every tenant is since:0s";
+            return Err(Misuse(all.to_owned()).into());
+        }
+        Ok(Some(Matching { filter, after: self.after.clone().unwrap_or_default() }))
     }
 }
 
@@ -72,20 +94,25 @@ pub(super) fn read(text: &str) -> Result<Filter, NoFilter> {
 }
 
 /// Shows how many match, and goes on where they are meant; returns how many.
-pub(super) async fn agreed(store: &Store, filter: &Filter, verb: &str, yes: bool) -> anyhow::Result<u64> {
-    let count = store.count(filter).await?;
+async fn agreed(store: &Store, of: &Matching, verb: &str, yes: bool) -> anyhow::Result<u64> {
+    let count = store.count_behind(&of.filter, &of.after).await?;
     let tenants = tenants(count);
     if count == 0 || yes {
         output::note(&format!("{tenants} match"));
         return Ok(count);
     }
-    if io::stdin().is_terminal() && io::stderr().is_terminal() && is_meant(&format!("{verb} {tenants}?"))? {
-        return Ok(count);
-    }
-    let mut to = store.keys(filter, "", NAMED).await?;
+    let mut to = store.keys(&of.filter, &of.after, NAMED).await?;
     let named = u64::try_from(to.len()).unwrap_or(u64::MAX);
     if count > named {
         to.push(format!("and {} more", count - named));
+    }
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        for external_id in &to {
+            output::note(external_id);
+        }
+        if is_meant(&format!("{verb} {tenants}?"))? {
+            return Ok(count);
+        }
     }
     let warning = format!("this would {verb} {tenants}; add --yes if you mean it");
     Err(Unconfirmed { warning, to }.into())
@@ -108,18 +135,18 @@ pub(super) struct ToAll<'a> {
 
 impl ToAll<'_> {
     /// Does it, and says to how many.
-    pub(super) async fn run(&self, store: &Store, filter: &Filter) -> anyhow::Result<Code> {
-        let count = agreed(store, filter, self.verb.as_str(), self.yes).await?;
+    pub(super) async fn run(&self, store: &Store, of: &Matching) -> anyhow::Result<Code> {
+        let count = agreed(store, of, self.verb.as_str(), self.yes).await?;
         let by = os_user();
         let task = Task { verb: self.verb, end: self.end, reason: self.reason, by: &by };
         let (mut seen, mut done, mut unchanged, mut refused) = (0, 0, 0, 0_u64);
-        let mut after = String::new();
+        let mut after = of.after.clone();
         while seen < count {
             let most = u32::try_from(SLICE.min(count - seen)).unwrap_or(u32::MAX);
-            let slice = store.act_on_matching(filter, &after, most, &task).await.inspect_err(|_| {
-                output::note(&format!("{} done before this; run it again for the others", tenants(done)));
+            let slice = store.act_on_matching(&of.filter, &after, most, &task).await.inspect_err(|_| {
+                output::note(&format!("{} done before this{}", tenants(done), go_on(&after)));
             })?;
-            seen += slice.len();
+            seen += slice.seen();
             done += slice.done;
             unchanged += slice.unchanged;
             for external_id in &slice.refused {
@@ -139,17 +166,12 @@ impl ToAll<'_> {
 }
 
 /// The keys of all who match, once that many are agreed to.
-pub(super) async fn keys(
-    store: &Store,
-    filter: &Filter,
-    verb: &str,
-    yes: bool,
-) -> anyhow::Result<Vec<String>> {
-    let count = usize::try_from(agreed(store, filter, verb, yes).await?).unwrap_or(usize::MAX);
+pub(super) async fn keys(store: &Store, of: &Matching, verb: &str, yes: bool) -> anyhow::Result<Vec<String>> {
+    let count = usize::try_from(agreed(store, of, verb, yes).await?).unwrap_or(usize::MAX);
     let mut keys: Vec<String> = Vec::new();
     while keys.len() < count {
-        let after = keys.last().cloned().unwrap_or_default();
-        let mut page = store.keys(filter, &after, PAGE).await?;
+        let after = keys.last().unwrap_or(&of.after);
+        let mut page = store.keys(&of.filter, after, PAGE).await?;
         if page.is_empty() {
             break;
         }
@@ -157,6 +179,15 @@ pub(super) async fn keys(
     }
     keys.truncate(count);
     Ok(keys)
+}
+
+/// How the same command goes on with the others.
+fn go_on(after: &str) -> String {
+    if after.is_empty() {
+        String::new()
+    } else {
+        format!(", up to {after}; --after '{after}' goes on behind it")
+    }
 }
 
 fn tenants(count: u64) -> String {

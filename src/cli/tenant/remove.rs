@@ -1,7 +1,7 @@
 //! `tenantd tenant remove`: the owner's `desired_state = 'absent'`, by hand.
 //!
-//! The rule: nothing is asked for before `--yes`, and without it every tenant is named
-//! with what would be deleted.
+//! The rule: nothing is asked for before it is agreed to, and before that every tenant that was
+//! named is told with what would be deleted; of those who match a filter, the first ten.
 
 use clap::Args;
 

@@ -9,15 +9,6 @@ use chrono::SecondsFormat;
 use super::span;
 use super::term::{About, Filter, Since, Term, Wanted};
 
-impl Filter {
-    /// The same without the terms that begin with this key, such as `phase` or `label.team`.
-    #[must_use]
-    pub fn without(mut self, key: &str) -> Self {
-        self.terms.retain(|term| term.key().as_deref() != Some(key));
-        self
-    }
-}
-
 impl Term {
     /// Its key as it is typed; a word has none.
     #[must_use]

@@ -122,15 +122,7 @@ impl Reader {
         let is_negated = self.peek() == Some('-');
         if is_negated {
             self.at += 1;
-            if self.peek().is_none_or(char::is_whitespace) {
-                let problem = "a hyphen negates the term behind it, and there is none".to_owned();
-                return Err(self.fault(
-                    from,
-                    self.at,
-                    problem,
-                    "a term such as -phase:ready, or \"-\" for the text",
-                ));
-            }
+            self.is_one_hyphen(from)?;
         }
         let Some(key) = self.key()? else {
             let words = self.values()?;
@@ -138,6 +130,22 @@ impl Reader {
         };
         let values = self.values()?;
         Ok(Term::new(is_negated, self.about(&key, values)?))
+    }
+
+    /// Whether what a hyphen negates stands behind it. Two are an option that was taken for a filter.
+    fn is_one_hyphen(&mut self, from: usize) -> Result<(), Fault> {
+        let (problem, expected) = match self.peek() {
+            Some('-') => {
+                self.up_to(|_| false);
+                ("two hyphens negate nothing", "one hyphen, and quotes where a key or host begins with one")
+            }
+            Some(c) if !c.is_whitespace() => return Ok(()),
+            Some(_) | None => (
+                "a hyphen negates the term behind it, and there is none",
+                "a term such as -phase:ready, or \"-\" for the text",
+            ),
+        };
+        Err(self.fault(from, self.at, problem.to_owned(), expected))
     }
 
     /// The key with its colon; `None` where the term is a word, of which nothing is read yet.

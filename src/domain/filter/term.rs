@@ -130,28 +130,10 @@ impl Term {
         Self::new(false, About::Reason(vec![reason]))
     }
 
-    /// That the region is this.
-    #[must_use]
-    pub fn region(region: impl Into<String>) -> Self {
-        Self::new(false, About::Region(vec![region.into()]))
-    }
-
-    /// That it is ready, or is not.
-    #[must_use]
-    pub fn ready(is: bool) -> Self {
-        Self::new(false, About::Ready(is))
-    }
-
     /// That it waits for somebody to act, or does not.
     #[must_use]
     pub fn parked(is: bool) -> Self {
         Self::new(false, About::Parked(is))
-    }
-
-    /// That a label is this.
-    #[must_use]
-    pub fn label(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::new(false, About::Label(key.into(), vec![Wanted::Text(value.into())]))
     }
 
     /// Whether it must not hold.

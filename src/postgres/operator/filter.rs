@@ -15,6 +15,9 @@ use crate::domain::filter::{About, Filter, Since, Wanted};
 use crate::domain::phase::Phase;
 use crate::postgres::{Store, StoreError, interval};
 
+/// Longest number that a label is compared with; `numeric` holds far more.
+const MOST_FIGURES: usize = 310;
+
 /// Of one column: which values may be, where some are asked for, and which may not.
 #[derive(Debug, Default)]
 struct Choice {
@@ -130,8 +133,10 @@ fn path(key: &str, wanted: &[Wanted]) -> String {
 fn scalar(text: &str) -> Option<String> {
     match serde_json::from_str(text).ok()? {
         serde_json::Value::Bool(is) => Some(is.to_string()),
-        // Not what it was rounded to.
-        serde_json::Value::Number(_) if text.len() <= 15 => Some(format!("({text})")),
+        // As it is typed, and not what it was rounded to. JSONB knows no exponents.
+        serde_json::Value::Number(_) if text.len() <= MOST_FIGURES && !text.contains(['e', 'E']) => {
+            Some(format!("({text})"))
+        }
         serde_json::Value::Number(_)
         | serde_json::Value::Null
         | serde_json::Value::String(_)
@@ -316,7 +321,16 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
-        count(&self.connections, filter, "").await
+        self.count_behind(filter, "").await
+    }
+
+    /// How many tenants match behind a key of the pipeline's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn count_behind(&self, filter: &Filter, after: &str) -> Result<u64, StoreError> {
+        count(&self.connections, filter, after).await
     }
 
     /// The first `limit` keys of those who match, behind a key and in their order.
@@ -348,6 +362,28 @@ pub(super) async fn count<'c>(
     .fetch_one(executor)
     .await?;
     Ok(u64::try_from(counted).unwrap_or_default())
+}
+
+/// Which of these keys match.
+pub(super) async fn among<'c>(
+    executor: impl PgExecutor<'c>,
+    filter: &Filter,
+    keys: &[String],
+) -> Result<Vec<String>, StoreError> {
+    Ok(matching!(
+        query_scalar!(
+            r"
+            -- status.among
+            SELECT t.external_id",
+            r"
+               AND t.external_id = ANY ($26)"
+        ),
+        &Conditions::of(filter),
+        "",
+        keys
+    )
+    .fetch_all(executor)
+    .await?)
 }
 
 /// [`Store::keys`], in a transaction or alone.

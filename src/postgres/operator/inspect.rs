@@ -9,7 +9,7 @@ use sqlx::types::{Json, Uuid};
 
 use crate::domain::census::Known;
 use crate::domain::hints::StoredSecret;
-use crate::domain::ids::{ClientId, ExternalId, ProfileName, TenantId};
+use crate::domain::ids::{ClientId, ExternalId, Fence, ProfileName, TenantId};
 use crate::domain::phase::Phase;
 use crate::postgres::rows::{SecretRow, stored_secrets};
 use crate::postgres::{Store, StoreError};
@@ -57,6 +57,15 @@ pub struct Target {
     pub external_id: String,
     /// Where it lives.
     pub host: String,
+}
+
+/// What may keep the daemon from a repair that was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Why the tenant is parked.
+    pub parked: Option<String>,
+    /// Why it is paused.
+    pub paused: Option<String>,
 }
 
 impl Store {
@@ -217,5 +226,38 @@ impl Store {
             .into_iter()
             .map(|row| (TenantId(row.tenant_id), known(row.is_removed, row.client_id)))
             .collect())
+    }
+
+    /// Lets every repair of a tenant through and makes it due, under the caller's lease:
+    /// an audit that is under way would otherwise end the permission unused. `None` when
+    /// the lease is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn allow_repair(&self, tenant: TenantId, fence: Fence) -> Result<Option<Allowed>, StoreError> {
+        Ok(sqlx::query_as!(
+            Allowed,
+            r#"
+            -- tenants.allow_repair
+            WITH allowed AS (
+                UPDATE tenantd.tenants
+                   SET repair_scope = 'all',
+                       generation = generation + 1,
+                       updated_at = tenantd.clock()
+                 WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
+                   AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
+                RETURNING parked_reason, pause_reason, paused_at, paused_until
+            )
+            SELECT parked_reason AS parked,
+                   CASE WHEN paused_until IS NULL OR paused_until > tenantd.clock() THEN pause_reason END AS paused
+              FROM allowed
+            "#,
+            tenant.0,
+            fence.epoch,
+            self.holder.0
+        )
+        .fetch_optional(&self.connections)
+        .await?)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod adopt;
 pub mod attempts;
+pub mod backlog;
 pub mod calendar;
 pub mod doctor;
 pub mod explain;
@@ -14,6 +15,7 @@ pub mod fleet;
 pub mod forget;
 pub mod inspect;
 pub mod lately;
+pub mod orders;
 pub mod owner;
 pub mod parked;
 pub mod pauses;

@@ -1,8 +1,6 @@
 //! What people and pipelines ask of the tenants: the contract's view, an insert,
 //! and the un-parking that `tenantd tenant retry` does.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -10,7 +8,7 @@ use sqlx::types::Uuid;
 use utoipa::ToSchema;
 
 use crate::domain::blame::Spent;
-use crate::domain::ids::{Fence, TenantId};
+use crate::domain::ids::TenantId;
 use crate::postgres::{Store, StoreError};
 
 /// A line of `tenantd.status`.
@@ -76,30 +74,6 @@ pub struct NewTenant {
     pub priority: i32,
 }
 
-/// What is left to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rest {
-    /// Tenants that are not ready and go on by themselves.
-    pub waiting: i64,
-    /// When the first of them does.
-    pub next_at: Option<DateTime<Utc>>,
-    /// Tenants that are not ready and wait for somebody.
-    pub parked: i64,
-    /// Tenants that have a credential and wait for nobody.
-    pub ready: i64,
-    /// All tenants.
-    pub tenants: i64,
-}
-
-/// What may keep the daemon from a repair that was let through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// Why the tenant is parked.
-    pub parked: Option<String>,
-    /// Why it is paused.
-    pub paused: Option<String>,
-}
-
 impl Store {
     /// The instant that all instants of the schema are measured by.
     ///
@@ -111,30 +85,6 @@ impl Store {
             r#"
             -- clock.read
             SELECT tenantd.clock() AS "now!"
-            "#
-        )
-        .fetch_one(&self.connections)
-        .await?)
-    }
-
-    /// What is left to do.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn rest(&self) -> Result<Rest, StoreError> {
-        Ok(sqlx::query_as!(
-            Rest,
-            r#"
-            -- status.rest
-            SELECT count(*) FILTER (WHERE NOT s.ready AND NOT s.parked AND s.next_attempt_at IS NOT NULL) AS "waiting!",
-                   min(s.next_attempt_at) FILTER (WHERE NOT s.ready AND NOT s.parked) AS next_at,
-                   count(*) FILTER (WHERE NOT s.ready AND s.parked) AS "parked!",
-                   count(*) FILTER (WHERE s.ready AND NOT s.parked) + (SELECT w.ready FROM tenantd.totals AS w) AS "ready!",
-                   (SELECT w.tenants FROM tenantd.totals AS w) AS "tenants!"
-              FROM tenantd.tenants AS t
-              JOIN tenantd.status AS s ON s.tenant_id = t.tenant_id
-             WHERE t.is_under_way
             "#
         )
         .fetch_one(&self.connections)
@@ -193,40 +143,6 @@ impl Store {
         Ok(spent.as_deref().map(Spent::from_microseconds).unwrap_or_default())
     }
 
-    /// How long the longest waiting row has been due without anybody working on it: of the
-    /// next 10,000 of each region, in the order in which they are claimed.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn oldest_due(&self) -> Result<Duration, StoreError> {
-        let oldest = sqlx::query_scalar!(
-            r#"
-            -- tenants.oldest_due
-            SELECT (extract(epoch FROM tenantd.clock() - min(d.due_at)) * 1000)::bigint AS oldest_ms
-              FROM (SELECT '' AS region UNION ALL SELECT region FROM tenantd.regions) AS r
-             CROSS JOIN LATERAL (
-                   SELECT due_at, tenantd.is_leased(t) AS is_leased, paused_at, paused_until
-                     FROM tenantd.tenants AS t
-                    WHERE region = r.region
-                      AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
-                      AND due_at <= tenantd.clock()
-                    ORDER BY tenantd.rank_of(due_at, priority)
-                    LIMIT 10000) AS d
-             WHERE NOT d.is_leased
-               -- Nobody falls behind on what an operator paused.
-               AND (d.paused_at IS NULL OR d.paused_until <= tenantd.clock())
-               AND NOT EXISTS (
-                   SELECT FROM tenantd.pauses AS p
-                    WHERE p.region IN ('*', r.region)
-                      AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
-            "#
-        )
-        .fetch_one(&self.connections)
-        .await?;
-        Ok(crate::postgres::duration(oldest.unwrap_or(0)))
-    }
-
     /// Un-parks a tenant, or brings its next attempt forward: it is due at once and
     /// its patience starts anew. Returns whether there was something to do.
     ///
@@ -238,39 +154,6 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn retry(&self, external_id: &str) -> Result<bool, StoreError> {
         retry(&self.connections, external_id).await
-    }
-
-    /// Lets every repair of a tenant through and makes it due, under the caller's lease:
-    /// an audit that is under way would otherwise end the permission unused. `None` when
-    /// the lease is lost.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn allow_repair(&self, tenant: TenantId, fence: Fence) -> Result<Option<Allowed>, StoreError> {
-        Ok(sqlx::query_as!(
-            Allowed,
-            r#"
-            -- tenants.allow_repair
-            WITH allowed AS (
-                UPDATE tenantd.tenants
-                   SET repair_scope = 'all',
-                       generation = generation + 1,
-                       updated_at = tenantd.clock()
-                 WHERE tenant_id = $1 AND lease_epoch = $2 AND lease_holder = $3
-                   AND rejoin_epoch = (SELECT i.rejoin_epoch FROM tenantd.installation AS i)
-                RETURNING parked_reason, pause_reason, paused_at, paused_until
-            )
-            SELECT parked_reason AS parked,
-                   CASE WHEN paused_until IS NULL OR paused_until > tenantd.clock() THEN pause_reason END AS paused
-              FROM allowed
-            "#,
-            tenant.0,
-            fence.epoch,
-            self.holder.0
-        )
-        .fetch_optional(&self.connections)
-        .await?)
     }
 }
 

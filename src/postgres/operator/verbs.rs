@@ -1,32 +1,21 @@
-//! What is asked for over HTTP: the verbs of the commands, each at most once by its key.
+//! What is asked of the daemon: the verbs, of one tenant or of some of those who match.
 //!
-//! The rule: **the verb, its line in the history and its key are one transaction.** Whoever asks
-//! again with the key gets the answer of the first time, whichever replica is asked; whoever
-//! asks while the first is under way waits for it. What is refused changes nothing and is not
-//! remembered.
+//! The rules: **the verb and its line in the history are one transaction**; whoever changed until
+//! its row was locked, and matches no longer, is passed by.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::filter;
-use super::owner::{self, lock};
+use super::owner;
 use super::pauses::{self, End};
-use super::tenants::{self, Status};
+use super::tenants;
 use crate::domain::filter::Filter;
 use crate::domain::ids::TenantId;
 use crate::postgres::connections::Link;
-use crate::postgres::{Store, StoreError, interval};
-
-/// How long a key is remembered.
-const REMEMBERED: Duration = Duration::from_hours(24);
-
-/// Most tenants of one request.
-pub const MOST_AT_ONCE: u32 = 500;
+use crate::postgres::{Store, StoreError};
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -74,73 +63,6 @@ pub struct Task<'a> {
     pub by: &'a str,
 }
 
-/// Whom it is to be done to.
-#[derive(Debug, Clone, Copy)]
-pub enum Whom<'a> {
-    /// The tenant of this key.
-    One(&'a str),
-    /// Those who match, as many as were seen.
-    All(&'a Matching<'a>),
-}
-
-/// Those who match a filter, behind a key.
-#[derive(Debug, Clone, Copy)]
-pub struct Matching<'a> {
-    /// Who.
-    pub filter: &'a Filter,
-    /// Behind this key of the pipeline's.
-    pub after: &'a str,
-    /// How many the caller has seen there.
-    pub expect: u64,
-    /// How a key is told as the place where it goes on.
-    pub cursor: fn(&str) -> String,
-}
-
-/// What somebody asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
-    /// The caller's.
-    pub key: &'a str,
-    /// A digest of what is asked for, and by whom: what the key stands for.
-    pub request: [u8; 32],
-    /// Of whom.
-    pub whom: Whom<'a>,
-    /// What is to be done.
-    pub task: Task<'a>,
-    /// When it is asked for.
-    pub now: DateTime<Utc>,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Deed {
-    /// What was asked for.
-    pub verb: Verb,
-    /// Whether there was something to do.
-    pub done: bool,
-    /// Of a rotation: the version that comes.
-    pub version: Option<i32>,
-    /// Where the tenant stands since.
-    pub tenant: Status,
-}
-
-/// What came of it where it was asked of all who match.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Deeds {
-    /// What was asked for.
-    pub verb: Verb,
-    /// To how many it was done.
-    pub done: u64,
-    /// With how many there was nothing to do.
-    pub unchanged: u64,
-    /// To whom it cannot be done: they have no secret, or are to have none.
-    pub refused: Vec<String>,
-    /// How many were left for another time.
-    pub left: u64,
-    /// Where they begin: what to give as `cursor` then.
-    pub next_cursor: Option<String>,
-}
-
 /// What was done to some of those who match.
 #[derive(Debug, Clone, Default)]
 pub struct Slice {
@@ -157,114 +79,12 @@ pub struct Slice {
 impl Slice {
     /// How many were looked at.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.done + self.unchanged + u64::try_from(self.refused.len()).unwrap_or(u64::MAX)
     }
-
-    /// Whether nobody was there.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.last.is_none()
-    }
-}
-
-/// How an order ended.
-#[derive(Debug)]
-pub enum Carried {
-    /// It was carried out, now or the first time.
-    Out(Value),
-    /// There is no such tenant.
-    UnknownTenant,
-    /// The pause was to end before it was asked for.
-    Past,
-    /// The key stands for another request.
-    OtherRequest,
-    /// It cannot be done to this tenant.
-    Impossible(Box<Status>),
-    /// So many match now, and not as many as were seen.
-    Differs(u64),
 }
 
 impl Store {
-    /// Carries out an order, once.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`]; whether it was carried out is then for the key to tell.
-    pub async fn carry_out(&self, order: &Order<'_>) -> Result<Carried, StoreError> {
-        let mut transaction = self.connections.begin().await?;
-        let carried = self.carried(&mut transaction, order).await?;
-        // The key goes with what was refused.
-        match &carried {
-            Carried::Out(_) => transaction.commit().await?,
-            Carried::UnknownTenant
-            | Carried::Past
-            | Carried::OtherRequest
-            | Carried::Impossible(_)
-            | Carried::Differs(_) => transaction.rollback().await?,
-        }
-        Ok(carried)
-    }
-
-    async fn carried(&self, link: &mut Link, order: &Order<'_>) -> Result<Carried, StoreError> {
-        if !keep_key(link, order).await? {
-            return Ok(answer(link, order).await?.map_or(Carried::OtherRequest, Carried::Out));
-        }
-        // Whoever asks again once the pause is over was answered above.
-        if order.task.end.is_past(order.now) {
-            return Ok(Carried::Past);
-        }
-        let told = match order.whom {
-            Whom::One(external_id) => self.to_one(link, external_id, &order.task).await?,
-            Whom::All(matching) => self.to_all(link, matching, &order.task).await?,
-        };
-        if let Carried::Out(told) = &told {
-            keep_answer(link, order, told).await?;
-        }
-        Ok(told)
-    }
-
-    async fn to_one(
-        &self,
-        link: &mut Link,
-        external_id: &str,
-        task: &Task<'_>,
-    ) -> Result<Carried, StoreError> {
-        let Some(row) = lock(link, external_id).await? else { return Ok(Carried::UnknownTenant) };
-        let did = self.act(link, external_id, row.tenant, task).await?;
-        let Some(tenant) = tenants::status_of(link, external_id).await? else {
-            return Ok(Carried::UnknownTenant);
-        };
-        let (done, version) = match did {
-            Did::Done(version) => (true, version),
-            Did::Nothing => (false, None),
-            Did::Impossible => return Ok(Carried::Impossible(Box::new(tenant))),
-        };
-        Ok(Carried::Out(told(&Deed { verb: task.verb, done, version, tenant })))
-    }
-
-    async fn to_all(
-        &self,
-        link: &mut Link,
-        of: &Matching<'_>,
-        task: &Task<'_>,
-    ) -> Result<Carried, StoreError> {
-        let count = filter::count(&mut *link, of.filter, of.after).await?;
-        if count != of.expect {
-            return Ok(Carried::Differs(count));
-        }
-        let slice = self.slice(link, of.filter, of.after, MOST_AT_ONCE, task).await?;
-        let left = count.saturating_sub(slice.len());
-        Ok(Carried::Out(told(&Deeds {
-            verb: task.verb,
-            done: slice.done,
-            unchanged: slice.unchanged,
-            refused: slice.refused,
-            left,
-            next_cursor: slice.last.filter(|_| left > 0).map(|last| (of.cursor)(&last)),
-        })))
-    }
-
     /// Does something to the first `most` of those who match behind a key.
     ///
     /// # Errors
@@ -278,13 +98,14 @@ impl Store {
         task: &Task<'_>,
     ) -> Result<Slice, StoreError> {
         let mut transaction = self.connections.begin().await?;
+        be_brief(&mut transaction).await?;
         let slice = self.slice(&mut transaction, filter, after, most, task).await?;
         transaction.commit().await?;
         Ok(slice)
     }
 
     /// Whoever changed until its row was locked, and matches no longer, is passed by.
-    async fn slice(
+    pub(super) async fn slice(
         &self,
         link: &mut Link,
         filter: &Filter,
@@ -294,8 +115,7 @@ impl Store {
     ) -> Result<Slice, StoreError> {
         let keys = filter::keys(&mut *link, filter, after, most).await?;
         let rows = lock_all(link, &keys).await?;
-        let still: HashSet<String> =
-            filter::keys(&mut *link, filter, after, most).await?.into_iter().collect();
+        let still: HashSet<String> = filter::among(&mut *link, filter, &keys).await?.into_iter().collect();
         let mut slice = Slice::default();
         for external_id in keys {
             let did = match rows.get(&external_id).filter(|_| still.contains(&external_id)) {
@@ -313,7 +133,7 @@ impl Store {
     }
 
     /// Acts on a locked row, with its line in the history.
-    async fn act(
+    pub(super) async fn act(
         &self,
         link: &mut Link,
         external_id: &str,
@@ -327,29 +147,15 @@ impl Store {
         }
         Ok(did)
     }
-
-    /// Forgets keys that nobody asks with any more; returns how many.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn prune_keys(&self) -> Result<u64, StoreError> {
-        let pruned = sqlx::query!(
-            r#"
-            -- idempotency_keys.prune
-            DELETE FROM tenantd.idempotency_keys WHERE answered_at < tenantd.clock() - $1::interval
-            "#,
-            interval(REMEMBERED)
-        )
-        .execute(&self.patient)
-        .await?;
-        Ok(pruned.rows_affected())
-    }
 }
 
-enum Did {
+/// What came of a verb for one tenant.
+pub(super) enum Did {
+    /// It was done; of a rotation, the version that comes.
     Done(Option<i32>),
+    /// There was nothing to do.
     Nothing,
+    /// It cannot be done as the tenant is.
     Impossible,
 }
 
@@ -367,9 +173,19 @@ async fn act(link: &mut Link, id: &str, task: &Task<'_>) -> Result<Did, StoreErr
     })
 }
 
-fn told(answer: &impl Serialize) -> Value {
-    // Only a map whose keys are no texts fails.
-    serde_json::to_value(answer).unwrap_or_else(|error| unreachable!("{error}"))
+/// Daemons wait for rows that are locked: whoever locks many waits for none of them for long, and
+/// keeps none while he is stopped.
+async fn be_brief(link: &mut Link) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        -- transaction.be_brief
+        SELECT set_config('lock_timeout', '4s', true) AS "lock!",
+               set_config('idle_in_transaction_session_timeout', '15s', true) AS "idle!"
+        "#
+    )
+    .fetch_one(link)
+    .await?;
+    Ok(())
 }
 
 /// Locks rows in the order of their keys, so that two who do wait for each other in turn.
@@ -384,50 +200,4 @@ async fn lock_all(link: &mut Link, keys: &[String]) -> Result<HashMap<String, Te
     .fetch_all(link)
     .await?;
     Ok(rows.into_iter().map(|row| (row.external_id, TenantId(row.tenant_id))).collect())
-}
-
-/// Whether the key is new. Waits for whoever has it in hand.
-async fn keep_key(link: &mut Link, order: &Order<'_>) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        r#"
-        -- idempotency_keys.keep
-        INSERT INTO tenantd.idempotency_keys (idempotency_key, request, answer)
-        VALUES ($1, $2, 'null')
-        ON CONFLICT DO NOTHING
-        "#,
-        order.key,
-        &order.request
-    )
-    .execute(link)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-async fn keep_answer(link: &mut Link, order: &Order<'_>, told: &Value) -> Result<(), StoreError> {
-    let done = sqlx::query!(
-        r#"
-        -- idempotency_keys.answer
-        UPDATE tenantd.idempotency_keys SET answer = $2 WHERE idempotency_key = $1
-        "#,
-        order.key,
-        told
-    )
-    .execute(link)
-    .await?;
-    // It was inserted in this transaction, which is not committed otherwise.
-    if done.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound.into()) }
-}
-
-/// What was answered before; `None` where the key stands for something else.
-async fn answer(link: &mut Link, order: &Order<'_>) -> Result<Option<Value>, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"
-        -- idempotency_keys.answered
-        SELECT answer FROM tenantd.idempotency_keys WHERE idempotency_key = $1 AND request = $2
-        "#,
-        order.key,
-        &order.request
-    )
-    .fetch_optional(link)
-    .await?)
 }

@@ -133,6 +133,11 @@ impl Store {
                           AND (p.paused_until IS NULL OR p.paused_until > tenantd.clock()))
                    -- Nothing is claimed from a database that nobody has recognised.
                    AND tenantd.assert_place()
+            ), claimed_up_to AS (
+                -- Nobody of a negative priority is due as a rule, and then no row of a later rank is.
+                SELECT tenantd.clock() + CASE WHEN EXISTS (
+                           SELECT FROM tenantd.tenants WHERE priority < 0 AND due_at <= tenantd.clock())
+                       THEN interval '100 minutes' ELSE interval '0' END AS horizon
             ), due AS (
                 SELECT t.*
                   FROM closed
@@ -147,7 +152,7 @@ impl Store {
                               OR phase = 'pending' AND not_before > tenantd.clock() IS TRUE AS is_resting
                          FROM tenantd.tenants AS candidate
                         WHERE region = closed.region
-                          AND tenantd.rank_of(due_at, priority) <= tenantd.clock() + interval '100 minutes'
+                          AND tenantd.rank_of(due_at, priority) <= (SELECT horizon FROM claimed_up_to)
                           AND due_at <= tenantd.clock()
                           AND phase = ANY ($9::text[])
                           -- Since a rejoin, once its slice is through; who was never claimed needs none.

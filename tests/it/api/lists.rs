@@ -44,7 +44,7 @@ async fn the_last_page_has_no_cursor_and_an_exact_one_neither() {
 }
 
 /// Filters, and who of the five below has all that they ask for.
-const FILTERS: [(&str, &[&str]); 55] = [
+const FILTERS: [(&str, &[&str]); 59] = [
     ("", &["early", "gone", "parked", "ready", "repair"]),
     ("phase:ready", &["ready", "repair"]),
     ("-phase:ready", &["early", "gone", "parked"]),
@@ -79,6 +79,10 @@ const FILTERS: [(&str, &[&str]); 55] = [
     ("-label.team:* -label.on:true", &["gone", "repair"]),
     ("label.tier:1.0,7", &["ready"]),
     ("label.tier:\"1\"", &["ready"]),
+    ("label.tier:1e-99999", &[]),
+    ("label.id:12345678901234567", &["early"]),
+    ("label.id:12345678901234568", &[]),
+    ("-label.id:12345678901234567 ear,rea", &["ready"]),
     ("label.team:a", &[]),
     ("label.none:\"\"", &[]),
     (r#"label."a \"b":"*""#, &["parked"]),
@@ -118,7 +122,7 @@ async fn a_filter_shows_those_that_have_all_that_was_asked_for() {
              UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'do that'
               WHERE external_id = 'repair';
              UPDATE tenantd.tenants SET labels = '{\"team\": \"a&b\", \"tier\": 1}' WHERE external_id = 'ready';
-             UPDATE tenantd.tenants SET labels = '{\"team\": \"a&b\"}' WHERE external_id = 'early';",
+             UPDATE tenantd.tenants SET labels = '{\"team\": \"a&b\", \"id\": 12345678901234567}' WHERE external_id = 'early';",
         )
         .await;
 

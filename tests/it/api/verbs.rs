@@ -419,3 +419,32 @@ async fn who_matches_no_longer_once_its_row_is_locked_is_passed_by() {
     let kept = "SELECT external_id FROM tenantd.tenants WHERE desired_state = 'present' ORDER BY 1";
     assert_eq!(served.texts(kept).await, ["a", "d"]);
 }
+
+#[tokio::test]
+async fn who_comes_meanwhile_takes_nobodys_place() {
+    let served = Served::new().await;
+    given_parked(&served).await;
+    served.db.write("UPDATE tenantd.tenants SET parked_reason = NULL, message = NULL, due_at = now() WHERE external_id = 'a'").await;
+    let mut edit = served.db.pool.begin().await.unwrap();
+    sqlx::query("UPDATE tenantd.tenants SET priority = 1 WHERE external_id = 'b'")
+        .execute(&mut *edit)
+        .await
+        .unwrap();
+    let body = json!({"filter": "parked:yes", "expect": 2, "reason": "x"});
+
+    let removing = served.act_on_all("remove", "k", &body);
+    let editing = async {
+        while waiting(&served).await < 1 {
+            tokio::task::yield_now().await;
+        }
+        // Before those who were seen.
+        let parked = "UPDATE tenantd.tenants SET parked_reason = 'NameTaken', message = 'x', due_at = NULL WHERE external_id = 'a'";
+        served.db.write(parked).await;
+        edit.commit().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(removing, editing);
+
+    assert_eq!((&reply.json()["done"], &reply.json()["unchanged"]), (&json!(2), &json!(0)), "{reply:?}");
+    let kept = "SELECT external_id FROM tenantd.tenants WHERE desired_state = 'present' ORDER BY 1";
+    assert_eq!(served.texts(kept).await, ["a", "d"]);
+}

@@ -91,7 +91,7 @@ async fn a_verb_is_done_to_all_who_match_with_its_reason_in_the_history_of_each(
     let retried = all("retry", "parked:yes reason:NameTaken").await;
     let again = all("retry", "parked:yes reason:NameTaken").await;
     let paused = all("pause", "a,d").await;
-    let resumed = all("resume", "").await;
+    let resumed = all("resume", "since:0s").await;
     let rotated = all("rotate", "a,d").await;
     let removed = all("remove", "d").await;
 
@@ -134,4 +134,48 @@ async fn more_than_a_slice_is_worked_on_to_its_end_and_nobody_twice() {
     assert_eq!(ran.stdout, "pause: 250 tenants done, 0 with nothing to do, 0 refused\n", "{ran:?}");
     assert_eq!(bench.listed(&["--filter", "paused:yes reason:Paused"]).await.len(), 250);
     assert_eq!(bench.history("t7").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_filter_and_a_swallowed_option_name_nobody() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+
+    for filter in ["", "  ", "--config=/etc/tenantd.toml"] {
+        for verb in ["retry", "pause", "resume", "rotate", "remove"] {
+            let ran = bench.tenantd(&["tenant", verb, "--yes", "--reason", "x", "--filter", filter]).await;
+
+            let wrong = if filter.starts_with('-') { "two hyphens" } else { "names nobody" };
+            ran.assert_refused(2, &[wrong]);
+        }
+    }
+    assert_eq!(bench.listed(&["--filter", "phase:pending"]).await, ["a", "b", "c"]);
+    assert_eq!(bench.history("a").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_keeps_locked_ends_a_run_which_goes_on_behind_the_last_key() {
+    let bench = Bench::new().await;
+    bench
+        .sql(
+            "INSERT INTO tenantd.tenants (external_id, host)
+             SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1000, 1150) AS n",
+        )
+        .await;
+    let mut edit = bench.db.pool.begin().await.unwrap();
+    sqlx::query("UPDATE tenantd.tenants SET priority = 1 WHERE external_id = 't1120'")
+        .execute(&mut *edit)
+        .await
+        .unwrap();
+    let pause = ["tenant", "pause", "--filter", "t1", "--reason", "works", "--yes"];
+
+    let broken = bench.tenantd(&pause).await;
+    edit.rollback().await.unwrap();
+    let rest = bench.tenantd(&[&pause[..], &["--after", "t1099"]].concat()).await;
+
+    assert_eq!((broken.code, broken.stdout.as_str()), (1, ""), "{broken:?}");
+    let told = "100 tenants done before this, up to t1099; --after 't1099' goes on behind it";
+    assert!(broken.stderr.contains(told), "{broken:?}");
+    assert_eq!(rest.stdout, "pause: 51 tenants done, 0 with nothing to do, 0 refused\n", "{rest:?}");
+    assert_eq!(bench.history("t1000").await.len() + bench.history("t1150").await.len(), 2);
 }

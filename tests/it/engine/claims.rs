@@ -61,6 +61,19 @@ async fn the_lowest_priority_comes_before_the_highest_once_it_has_waited_long_en
 }
 
 #[tokio::test]
+async fn the_lowest_priority_is_claimed_and_counts_as_late_from_when_it_is_due() {
+    let rig = rig().await;
+    let replica = rig.replica().await;
+    given_priority(&rig, "lowest", -100).await;
+    rig.advance(MINUTE).await;
+
+    let waited = replica.store.oldest_due().await.unwrap();
+
+    assert!(waited >= MINUTE && waited < 2 * MINUTE, "{waited:?}");
+    assert_eq!(claim(&replica, 1).await, ["lowest"]);
+}
+
+#[tokio::test]
 async fn a_claim_takes_as_many_as_it_is_asked_for_and_each_only_once() {
     let rig = rig().await;
     let replica = rig.replica().await;
