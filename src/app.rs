@@ -30,6 +30,7 @@ use crate::postgres::{Store, StoreError};
 use crate::qlik::{Cloud, CloudOptions};
 use crate::settings::Settings;
 use crate::system::{OsEntropy, SystemClock};
+use crate::telemetry::traces::{Collector, Traces};
 use crate::vault::{Keyring, Vault};
 use crate::visits::inspect::Inspector;
 
@@ -106,6 +107,7 @@ pub struct Parts {
     cloud: Cloud,
     vault: Vault,
     terms: Terms,
+    traces: Option<(Collector, f64)>,
 }
 
 impl Parts {
@@ -114,14 +116,22 @@ impl Parts {
         let terms = terms(settings);
         let vault = Vault::new(Keyring::load(&settings.vault.keyring_file)?);
         let cloud = cloud(settings, Arc::new(SystemClock::start()))?;
-        Ok(Self { cloud, vault, terms })
+        let collector = settings.traces.collector.as_ref();
+        let collector = collector.map(|it| Collector::new(&it.endpoint, &it.headers)).transpose()?;
+        let traces = collector.map(|collector| (collector, settings.traces.ratio));
+        Ok(Self { cloud, vault, terms, traces })
     }
 
     /// An engine on this store.
     #[must_use]
     pub fn engine(self, store: Store) -> Arc<Engine<Cloud>> {
         let clock = Box::new(SystemClock::start());
-        Arc::new(Engine::new(self.cloud, store, self.vault, clock, Box::new(OsEntropy), self.terms))
+        let traces = self.traces.map_or_else(Traces::default, |(collector, share)| {
+            Traces::start(collector, share, store.holder())
+        });
+        let mut engine = Engine::new(self.cloud, store, self.vault, clock, Box::new(OsEntropy), self.terms);
+        engine.traces = traces;
+        Arc::new(engine)
     }
 }
 
@@ -171,6 +181,7 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
     let left = Box::pin(engine.dispatch(&wake, &stop, mode)).await;
     background.cancel();
     stop.abort.run_until_cancelled(watching).await;
+    stop.abort.run_until_cancelled(engine.traces.finish()).await;
     match ended.get() {
         Some(task) => Err(RunError::TaskEnded(task)),
         None => Ok(left?),

@@ -20,6 +20,7 @@ use crate::postgres::{Store, StoreError, schema};
 use crate::qlik::InvalidOptions;
 use crate::settings::{Database, DatabaseUrl};
 use crate::system::OsEntropy;
+use crate::telemetry::traces::InvalidCollector;
 use crate::vault::KeyringError;
 
 /// Connections of a command, and of whoever only looks.
@@ -60,6 +61,8 @@ pub enum StartError {
     CaFile { path: String, error: std::io::Error },
     /// The HTTPS client cannot be built.
     Qlik(#[from] InvalidOptions),
+    /// The collector of traces cannot be spoken to.
+    Traces(#[from] InvalidCollector),
 }
 
 impl StartError {
@@ -96,6 +99,9 @@ impl StartError {
                 "correct the path or the file's mode",
             ),
             Self::Qlik(error) => error.message(),
+            Self::Traces(error) => {
+                Message::new(error.to_string(), "correct [traces], or remove traces.endpoint to send none")
+            }
         }
     }
 }

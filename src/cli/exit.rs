@@ -145,7 +145,8 @@ fn of_start(error: &StartError) -> (Code, String, Vec<String>) {
         | StartError::Forbidden(_)
         | StartError::Keyring(_)
         | StartError::CaFile { .. }
-        | StartError::Qlik(_) => Code::Usage,
+        | StartError::Qlik(_)
+        | StartError::Traces(_) => Code::Usage,
     };
     (code, error.to_string(), vec![])
 }

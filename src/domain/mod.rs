@@ -48,6 +48,7 @@ pub mod secret;
 pub mod tenant;
 pub mod text;
 pub mod token;
+pub mod trace;
 pub mod waiting;
 pub mod wants;
 pub mod when;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::blame::Blame;
 use crate::domain::hints::StoredSecret;
 use crate::domain::ids::{Fence, TenantId};
@@ -70,8 +72,13 @@ impl Held {
 
     /// Whose the time was until it was first ready, if it is.
     pub(super) fn time_to_ready(&self) -> Option<[(Blame, Duration); 6]> {
-        let ready = self.record.ready?.at(self.seen.now);
-        Some(self.record.spent.of((ready - self.seen.created).to_std().unwrap_or_default()))
+        let (created, ready) = self.way()?;
+        Some(self.record.spent.of((ready - created).to_std().unwrap_or_default()))
+    }
+
+    /// When it was inserted and when it was first ready, if it is.
+    pub(super) fn way(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        Some((self.seen.created, self.record.ready?.at(self.seen.now)))
     }
 
     /// The write of a record that a decision made.

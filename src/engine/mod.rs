@@ -28,6 +28,7 @@ pub mod rollout;
 pub mod schedule;
 pub mod shutdown;
 pub mod step;
+mod traced;
 pub mod work;
 pub mod worker;
 
@@ -44,6 +45,7 @@ use crate::domain::tenant::RepairScope;
 use crate::ports::{Clock, Entropy, QlikApi};
 use crate::postgres::Store;
 use crate::postgres::work::claim::ClaimTerms;
+use crate::telemetry::traces::Traces;
 use crate::vault::Vault;
 
 /// What the configuration tells the engine.
@@ -117,6 +119,8 @@ pub struct Engine<Q> {
     midway: midway::Midway,
     /// What the database took.
     committed: committed::Committed,
+    /// Who is told of visits: nobody, unless somebody is set.
+    pub traces: Traces,
 }
 
 impl<Q: QlikApi> Engine<Q> {
@@ -149,6 +153,7 @@ impl<Q: QlikApi> Engine<Q> {
             granted,
             midway,
             committed,
+            traces: Traces::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::Engine;
 use super::held::Held;
 use super::in_hand::InHand;
 use super::judged::Judged;
+use super::traced::Visit;
 
 /// A claimed tenant that may be worked on.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Work {
     pub tenant: Tenant,
     /// Its new secret, from Qlik's answer until it is proven.
     pub(super) in_hand: Option<InHand>,
+    /// The visit, where somebody wants to know of it.
+    pub(super) visit: Option<Box<Visit>>,
     /// Where its removal is, behind the deletion of the client.
     midway: Option<Removal>,
 }
@@ -92,6 +95,7 @@ impl<Q: QlikApi> Engine<Q> {
             held: Box::new(held),
             tenant,
             in_hand: None,
+            visit: None,
             midway: None,
         })
     }

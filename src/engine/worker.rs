@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::held::Held;
 use super::judged::Judged;
 use super::work::Work;
-use super::{Engine, defects, outage};
+use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
 use crate::domain::ids::{ClientId, Fence, TenantId};
 use crate::domain::machine::effect::{Effect, EffectKind};
@@ -52,13 +52,17 @@ impl<Q: QlikApi> Engine<Q> {
     pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
         let age = claimed.age;
         let started = self.clock.elapsed();
+        let mut visit = self.visit(&claimed);
         let mut work = match self.admit(claimed) {
             Ok(work) => work,
             Err(refused) => {
+                traced::rests(&mut visit, &refused.decision.rest);
                 self.record(&refused.held, &refused.decision).await;
+                self.trace_end(visit, &refused.held);
                 return;
             }
         };
+        work.visit = visit;
         let (was_ready, was_told) = (is_ready(&work), work.held.time_to_ready().is_some());
         while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
         if !was_ready && is_ready(&work) {
@@ -69,6 +73,7 @@ impl<Q: QlikApi> Engine<Q> {
             metrics::histogram!(telemetry::TIME_TO_READY_PART_SECONDS, "part" => blame.as_str())
                 .record(part.as_secs_f64());
         }
+        self.trace_end(work.visit.take(), &work.held);
         self.end(work);
     }
 
@@ -85,6 +90,7 @@ impl<Q: QlikApi> Engine<Q> {
             && !self.may_dedupe(work, surplus).await
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
+            traced::rests(&mut work.visit, &decision.rest);
             self.record(&work.held, &decision).await;
             return Turn::End;
         }
@@ -97,6 +103,7 @@ impl<Q: QlikApi> Engine<Q> {
                 return Turn::End;
             }
         };
+        self.trace_act(work.visit.as_deref_mut(), &work.tenant, &judged);
         if judged.decision.may_ride() {
             note(&judged, work);
             self.learn_right(work, &judged.attempt, judged.decision.ailment).await;
@@ -210,7 +217,8 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    async fn rest(&self, work: &Work, rest: Rest) -> Turn {
+    async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
+        traced::rests(&mut work.visit, &rest);
         self.record(&work.held, &work.resting(rest)).await;
         Turn::End
     }

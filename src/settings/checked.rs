@@ -42,6 +42,7 @@ pub struct Settings {
     pub history: History,
     pub objective: Objective,
     pub http: Http,
+    pub traces: Traces,
     pub log: Log,
 }
 
@@ -179,6 +180,24 @@ pub struct Http {
     pub looks: Option<TokenFile>,
     /// The token of those who may act, from `act_token_file`; `None`: nobody may.
     pub acts: Option<TokenFile>,
+}
+
+/// `[traces]`: what is sent of each tenant's way.
+#[derive(Debug)]
+pub struct Traces {
+    /// Where to; `None`: nothing is sent.
+    pub collector: Option<Collector>,
+    /// The share of traces that are kept where their owner does not say, 0 to 1.
+    pub ratio: f64,
+}
+
+/// A collector of traces.
+#[derive(Debug)]
+pub struct Collector {
+    /// URL of its OTLP over HTTP; holds no secret.
+    pub endpoint: String,
+    /// What each request bears besides; may hold a token.
+    pub headers: Vec<(String, SecretString)>,
 }
 
 /// `[log]`: what is logged and how.

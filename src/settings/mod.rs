@@ -32,6 +32,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod traces;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -40,8 +41,8 @@ use std::fmt;
 use std::path::Path;
 
 pub use checked::{
-    Audit, Database, History, Http, Log, Objective, Prove, Qlik, Region, Retry, Rotation, Settings, Vault,
-    Worker,
+    Audit, Collector, Database, History, Http, Log, Objective, Prove, Qlik, Region, Retry, Rotation,
+    Settings, Traces, Vault, Worker,
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};

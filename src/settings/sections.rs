@@ -19,6 +19,7 @@ use super::ranges::{
 use super::reader::{Read, Reader};
 use super::regions::regions;
 use super::rules;
+use super::traces::traces;
 use crate::domain::proof::Proof;
 use crate::domain::rollout::Bounds;
 use crate::domain::tenant::RepairScope;
@@ -30,7 +31,8 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
     let (qlik, regions, profiles) = (qlik(from), regions(from), profiles(from));
     let (vault, prove, rotation) = (vault(from), prove(from), rotation(from));
     let (audit, bounds) = (audit(from), bounds(from));
-    let (history, objective, http, log) = (history(from), objective(from), http(from), log(from));
+    let (history, objective, http) = (history(from), objective(from), http(from));
+    let (traces, log) = (traces(from), log(from));
     rules::check(from);
     Ok(Settings {
         database: database?,
@@ -47,6 +49,7 @@ pub(super) fn settings(from: &mut Reader<'_>) -> Read<Settings> {
         history: history?,
         objective: objective?,
         http: http?,
+        traces: traces?,
         log: log?,
     })
 }

@@ -53,6 +53,12 @@ pub const MET: &str = "met";
 pub const MISSED: &str = "missed";
 /// Gauge, in seconds since 1970: when the gauges were last read from the database.
 pub const FLEET_READ_TIMESTAMP_SECONDS: &str = "tenantd_fleet_read_timestamp_seconds";
+/// Counter by `outcome`: spans of traces, `sent` or `dropped`.
+pub const TRACE_SPANS_TOTAL: &str = "tenantd_trace_spans_total";
+/// Its outcome of those that the collector took.
+pub const SENT: &str = "sent";
+/// And of those that it did not, or that found the queue full.
+pub const DROPPED: &str = "dropped";
 /// Gauge by `version`: always 1.
 pub const BUILD_INFO: &str = "tenantd_build_info";
 
@@ -105,7 +111,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 22] = [
+pub const ALL: [Metric; 23] = [
     metric(
         TENANTS,
         Kind::Gauge,
@@ -236,6 +242,13 @@ pub const ALL: [Metric; 22] = [
         "When this process last read the gauges from the database, in seconds since 1970.",
     ),
     metric(
+        TRACE_SPANS_TOTAL,
+        Kind::Counter,
+        &["outcome"],
+        Unit::Count,
+        "Spans of traces, by whether the collector took them.",
+    ),
+    metric(
         BUILD_INFO,
         Kind::Gauge,
         &["version"],
@@ -318,6 +331,9 @@ fn describe() {
     for outcome in [MET, MISSED] {
         metrics::counter!(OBJECTIVE_TENANTS_TOTAL, "outcome" => outcome).increment(0);
     }
+    for outcome in [SENT, DROPPED] {
+        metrics::counter!(TRACE_SPANS_TOTAL, "outcome" => outcome).increment(0);
+    }
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -378,6 +394,8 @@ mod tests {
             "tenantd_defects_total 0",
             "tenantd_objective_tenants_total{outcome=\"met\"} 0",
             "tenantd_objective_tenants_total{outcome=\"missed\"} 0",
+            "tenantd_trace_spans_total{outcome=\"sent\"} 0",
+            "tenantd_trace_spans_total{outcome=\"dropped\"} 0",
             version.as_str(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");

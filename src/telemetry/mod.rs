@@ -1,4 +1,4 @@
-//! What the program says about itself: logs, panics, metrics.
+//! What the program says about itself: logs, panics, metrics, traces.
 //!
 //! The rule: **no secret gets out this way**. Values of ours redact themselves;
 //! what cannot (other people's libraries, a panic's text) is never written.
@@ -9,6 +9,7 @@ mod lines;
 pub mod logs;
 pub mod metrics;
 pub mod panics;
+pub mod traces;
 
 pub use fleet::{count_judged, report_care, report_fleet, report_read};
 pub use metrics::{

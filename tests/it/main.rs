@@ -28,5 +28,6 @@ mod restore;
 mod schedules;
 mod schema;
 mod support;
+mod traces;
 mod tried;
 mod upgrade;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, Spoil, World};
 
+use crate::support::collector::Collector;
 use crate::support::fleet::Fleet;
 use crate::support::process::{Home, eventually, files_holding, holds};
 
@@ -41,20 +42,8 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let behaviour = Behaviour { sentinel: SENTINEL.into(), ..Behaviour::default() };
     let world = World::new(behaviour, faults, 19).with_region("eu.qlikcloud.com", "eu-client", SENTINEL);
     let fleet = Fleet::new(world).await;
-    let extra = format!(
-        r#"
-        log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
-        qlik.settle = "1s"
-        retry.base = "100ms"
-        retry.cap = "500ms"
-        [[regions]]
-        name = "eu"
-        hosts = ["*.eu.qlikcloud.com"]
-        client_id = "eu-client"
-        client_secret = "{SENTINEL}"
-        "#
-    );
-    let home = Home::for_fleet(&fleet, "plaintext", &extra);
+    let collector = Collector::start().await;
+    let home = Home::for_fleet(&fleet, "plaintext", &settings(&collector));
     fleet.given_tenants(20).await;
 
     let daemon = home.daemon("daemon.log");
@@ -84,6 +73,9 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     std::fs::write(home.path("dump.sql"), &dump.stdout).unwrap();
     assert!(daemon.terminate().await.success());
+    let traced = collector.bodies();
+    assert!(holds(&traced, b"customer-20") && holds(&traced, b"tenant ready"), "traces are on");
+    std::fs::write(home.path("traces"), traced).unwrap();
 
     let log = std::fs::metadata(home.path("daemon.log")).unwrap().len();
     assert!(log > 10_000, "the log at trace has only {log} bytes");
@@ -97,4 +89,23 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let mut found = files_holding(&home.directory, SENTINEL.as_bytes());
     found.sort();
     assert_eq!(found, [home.path("planted"), home.path("tenantd.toml")], "the search finds what is there");
+}
+
+/// Of a daemon that logs all it can, is hasty, and sends traces.
+fn settings(collector: &Collector) -> String {
+    let endpoint = &collector.endpoint;
+    format!(
+        r#"
+        log.level = "trace,sqlx=trace,hyper=trace,reqwest=trace,rustls=trace"
+        qlik.settle = "1s"
+        retry.base = "100ms"
+        retry.cap = "500ms"
+        traces.endpoint = "{endpoint}"
+        [[regions]]
+        name = "eu"
+        hosts = ["*.eu.qlikcloud.com"]
+        client_id = "eu-client"
+        client_secret = "{SENTINEL}"
+        "#
+    )
 }

@@ -253,6 +253,7 @@ impl Store {
                       t.spent, t.rests_for, t.rested_at AS "rested_at: Instant",
                       t.created_at AS "created_at: Instant", t.paused_until AS "paused_until: Instant",
                       t.lease_epoch, tenantd.clock() AS "now!",
+                      t.labels ->> 'traceparent' AS traceparent, t.turned_at AS "turned_at: Instant",
                       s.is_leased AS "is_leased!", s.version_floor,
                       s.is_admitted IS TRUE AND NOT s.looks_first AS "is_fresh_intent!",
                       (SELECT CASE WHEN i.changes_held_at IS NOT NULL THEN 'changes'

@@ -361,6 +361,33 @@ fn a_port_that_others_reach_asks_for_a_token() {
 }
 
 #[test]
+fn traces_over_an_open_wire_and_headers_that_go_nowhere_are_warned_of() {
+    let headers = "headers = \"Authorization=Bearer%20s3cret\"";
+    let endpoint = |url: &str| format!("[traces]\n{headers}\nendpoint = \"{url}\"");
+    let warned = |more: &str| given(more).unwrap().1.into_iter().map(|it| it.key).collect::<Vec<_>>();
+
+    assert_eq!(warned(&format!("[traces]\n{headers}")), ["traces.headers"]);
+    assert_eq!(warned(&endpoint("http://collector.internal:4318/v1/traces")), ["traces.endpoint"]);
+    for url in [
+        "https://collector.internal/v1/traces",
+        "http://localhost:4318/v1/traces",
+        "http://[::1]:4318/v1/traces",
+    ] {
+        assert_eq!(warned(&endpoint(url)), Vec::<String>::new(), "{url}");
+    }
+    let open = "[traces]\nendpoint = \"http://collector.internal:4318/v1/traces\"";
+    assert_eq!(warned(open), ["traces.endpoint"], "spans name tenants, without headers, too");
+}
+
+#[test]
+fn headers_of_traces_that_no_request_can_bear_are_refused_without_being_shown() {
+    let fault = fault_of("[traces]\nheaders = \"Authorization: s3cret\"");
+
+    assert!(fault.starts_with("traces.headers ") && fault.contains("no name=value"), "{fault}");
+    assert!(!fault.contains("s3cret"), "{fault}");
+}
+
+#[test]
 fn the_two_tokens_differ() {
     let scratch = Scratch::new("same");
     let (looks, acts) = (

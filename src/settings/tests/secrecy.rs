@@ -9,7 +9,9 @@ const SENTINEL: &str = "hunter2-sentinel";
 
 fn with_sentinels() -> String {
     let toml = LEAST.replace("tenantd@", &format!("tenantd:{SENTINEL}@")).replace("region-secret", SENTINEL);
-    format!("{toml}[qlik]\nproxy = \"http://u:{SENTINEL}@proxy:3128\"")
+    format!(
+        "{toml}[qlik]\nproxy = \"http://u:{SENTINEL}@proxy:3128\"\n[traces]\nheaders = \"Authorization={SENTINEL}\""
+    )
 }
 
 #[test]
@@ -22,7 +24,7 @@ fn neither_debug_nor_config_show_knows_a_secret() {
 
     let value = |key: &str| rows.iter().find(|row| row.key == key).unwrap().value.clone();
     assert!(!shown.contains(SENTINEL), "{shown}");
-    for secret in ["database.url", "regions[0].client_secret", "qlik.proxy"] {
+    for secret in ["database.url", "regions[0].client_secret", "qlik.proxy", "traces.headers"] {
         assert_eq!(value(secret), "[redacted]");
     }
     assert_eq!(value("regions[0].hosts"), "[\"*.us.qlikcloud.com\"]");

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub(crate) mod cable;
+pub(crate) mod collector;
 pub(crate) mod consumers;
 pub(crate) mod fleet;
 pub(crate) mod pgbouncer;

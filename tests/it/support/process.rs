@@ -93,9 +93,13 @@ impl Home {
 
     /// A daemon of another version of the program.
     pub(crate) fn daemon_of(&self, program: &Path, log: &str) -> Daemon {
+        self.daemon_by(self.command_of(program, &["run"]), log)
+    }
+
+    /// A daemon that this command starts.
+    pub(crate) fn daemon_by(&self, mut command: Command, log: &str) -> Daemon {
         let log = std::fs::File::options().create(true).append(true).open(self.path(log)).unwrap();
-        let child = self.command_of(program, &["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Daemon(child)
+        Daemon(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
     /// Where the daemon that logs into this file serves HTTP.

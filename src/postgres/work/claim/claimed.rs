@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::ids::{ExternalId, Fence, ProfileName, RegionName, TenantId};
 use crate::domain::record::{Record, Seen};
 use crate::domain::tenant::Tenant;
+use crate::domain::trace::TraceParent;
 
 /// A row that is ours until its lease runs out.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ pub struct Claimed {
     pub record: Box<Record>,
     /// What owner and others have said.
     pub seen: Seen,
+    /// The owner's label of that name, where it is one.
+    pub traceparent: Option<TraceParent>,
+    /// When its owner last wanted it to be, or not to be.
+    pub turned: DateTime<Utc>,
     /// Age of the row.
     pub age: Duration,
 }

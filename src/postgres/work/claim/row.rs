@@ -17,6 +17,7 @@ use crate::domain::place::Hold;
 use crate::domain::record::{Record, Seen, Unreadable};
 use crate::domain::rights::{MissingRights, Withheld};
 use crate::domain::tenant::{RepairScope, Unanswered};
+use crate::domain::trace::TraceParent;
 use crate::domain::wants::WantsDigest;
 use crate::domain::when::When;
 use crate::postgres::rows::{Instant, SecretRow, inconsistent, stored_secrets};
@@ -85,6 +86,8 @@ pub(super) struct ClaimRow {
     pub(super) created_at: Instant,
     pub(super) lease_epoch: i64,
     pub(super) now: DateTime<Utc>,
+    pub(super) traceparent: Option<String>,
+    pub(super) turned_at: Instant,
     pub(super) is_leased: bool,
     pub(super) version_floor: i32,
     pub(super) is_fresh_intent: bool,
@@ -119,6 +122,8 @@ impl ClaimRow {
             fence: Fence { epoch: self.lease_epoch, step: 0 },
             tenant,
             record: Box::new(record),
+            traceparent: self.traceparent.as_deref().and_then(TraceParent::parse),
+            turned: self.turned_at.0,
             age: When::At(self.created_at.0).age(seen.now),
             seen,
         })

@@ -1,0 +1,191 @@
+//! The collector of traces, over OTLP/HTTP.
+//!
+//! The rules: nobody waits for it, no request to it is without an end, and what it does not take
+//! is **counted, and said once** until it takes some again. It is spoken to by its configured
+//! address alone: no proxy, no redirect, no variable of the environment.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::span::Span;
+use super::wire;
+use crate::domain::ids::Holder;
+use crate::telemetry::metrics::{DROPPED, SENT, TRACE_SPANS_TOTAL};
+
+/// Most spans of one request: some hundred kilobytes.
+const BATCH: usize = 512;
+/// So long spans wait for company.
+const GATHER: Duration = Duration::from_secs(1);
+/// The end of one request.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Its first part.
+const CONNECT: Duration = Duration::from_secs(3);
+/// The first pause before a batch is sent again, and the longest; each is twice the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(16));
+/// Most of an answer that is read: it says how many spans were not taken.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Why no collector can be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCollector {
+    /// A header that no request can bear.
+    #[error("traces.headers holds what fits into no HTTP header")]
+    Header,
+    /// TLS was not set up.
+    #[error("no provider of TLS is installed")]
+    NoCryptoProvider,
+    /// The client cannot be built.
+    #[error("the client for traces.endpoint cannot be built: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Where spans go.
+#[derive(Debug)]
+pub struct Collector {
+    client: Client,
+    endpoint: String,
+}
+
+/// What became of a batch.
+enum Answer {
+    Taken {
+        rejected: u64,
+    },
+    /// It may take it later.
+    NotNow(String),
+    /// It never will.
+    Refused(String),
+}
+
+impl Collector {
+    /// The collector at this address, with these headers on each request.
+    pub fn new(endpoint: &str, headers: &[(String, SecretString)]) -> Result<Self, InvalidCollector> {
+        // reqwest panics without a provider, so it is not asked.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(InvalidCollector::NoCryptoProvider);
+        }
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::try_from(name).map_err(|_| InvalidCollector::Header)?;
+            let mut value =
+                HeaderValue::from_str(value.expose_secret()).map_err(|_| InvalidCollector::Header)?;
+            value.set_sensitive(true);
+            all.insert(name, value);
+        }
+        all.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        #[expect(clippy::disallowed_methods, reason = "it sends nothing to Qlik, and has limits of its own")]
+        let client = Client::builder()
+            .user_agent(concat!("tenantd/", env!("CARGO_PKG_VERSION")))
+            .default_headers(all)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|error| InvalidCollector::Client(error.without_url()))?;
+        Ok(Self { client, endpoint: endpoint.to_owned() })
+    }
+
+    /// Sends what comes, until told to stop; then what is there, without trying again.
+    pub(super) async fn serve(self, holder: Holder, mut spans: Receiver<Span>, stop: CancellationToken) {
+        let mut is_told = false;
+        while let Some(batch) = gather(&mut spans, &stop).await {
+            self.deliver(holder, &batch, &stop, &mut is_told).await;
+        }
+    }
+
+    async fn deliver(&self, holder: Holder, batch: &[Span], stop: &CancellationToken, is_told: &mut bool) {
+        let all = batch.len() as u64;
+        let body = wire::request(holder, batch);
+        let mut pause = PAUSES.0;
+        loop {
+            let problem = match self.post(body.clone()).await {
+                Answer::Taken { rejected } => {
+                    let rejected = rejected.min(all);
+                    count(SENT, all - rejected);
+                    count(DROPPED, rejected);
+                    if std::mem::take(is_told) {
+                        tracing::info!("the collector of traces takes spans again");
+                    }
+                    return;
+                }
+                Answer::NotNow(_) if pause <= PAUSES.1 && !stop.is_cancelled() => {
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                    pause *= 2;
+                    continue;
+                }
+                Answer::NotNow(problem) | Answer::Refused(problem) => problem,
+            };
+            tell(is_told, &problem);
+            count(DROPPED, all);
+            return;
+        }
+    }
+
+    async fn post(&self, body: Vec<u8>) -> Answer {
+        #[expect(clippy::disallowed_methods, reason = "it sends nothing to Qlik, and has limits of its own")]
+        let sent = self.client.post(&self.endpoint).body(body).send().await;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => return Answer::NotNow(unanswered(&error).to_owned()),
+        };
+        match response.status() {
+            status if status.is_success() => {
+                let mut body = Vec::new();
+                while let Ok(Some(part)) = response.chunk().await
+                    && body.len() + part.len() <= MOST_BYTES
+                {
+                    body.extend_from_slice(&part);
+                }
+                Answer::Taken { rejected: wire::rejected(&body) }
+            }
+            status @ (StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT) => Answer::NotNow(format!("it answers {}", status.as_u16())),
+            status => Answer::Refused(format!("it answers {}", status.as_u16())),
+        }
+    }
+}
+
+/// The library's own text quotes the address.
+fn unanswered(error: &reqwest::Error) -> &'static str {
+    if error.is_connect() { "it cannot be reached" } else { "it does not answer" }
+}
+
+fn tell(is_told: &mut bool, problem: &str) {
+    if !std::mem::replace(is_told, true) {
+        tracing::warn!(
+            "the collector of traces (traces.endpoint) takes no spans: {problem}; they are dropped, and nothing waits for it"
+        );
+    }
+}
+
+pub(super) fn count(outcome: &'static str, spans: u64) {
+    metrics::counter!(TRACE_SPANS_TOTAL, "outcome" => outcome).increment(spans);
+}
+
+/// The next batch; `None` once stopped and drained.
+async fn gather(spans: &mut Receiver<Span>, stop: &CancellationToken) -> Option<Vec<Span>> {
+    let mut batch = Vec::new();
+    if stop.run_until_cancelled(spans.recv_many(&mut batch, BATCH)).await.is_some() {
+        stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+    } else {
+        spans.close();
+    }
+    while batch.len() < BATCH
+        && let Ok(span) = spans.try_recv()
+    {
+        batch.push(span);
+    }
+    (!batch.is_empty()).then_some(batch)
+}

@@ -1,0 +1,84 @@
+//! Traces: what happened to each tenant, sent to a collector where one is configured.
+//!
+//! The rule: **they cost the work nothing**. Where they are off, no span is made. Where they are
+//! on, a span goes into a bounded queue, and one that finds it full is dropped and counted; the
+//! end of the daemon waits for a few seconds and no more.
+
+mod collector;
+pub mod span;
+mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use collector::{Collector, InvalidCollector};
+use span::Span;
+
+use super::metrics::DROPPED;
+use crate::domain::ids::Holder;
+use crate::domain::trace::Trace;
+
+/// Most spans that wait to be sent: a few megabytes.
+const WAITING: usize = 4096;
+/// How long the end of the daemon waits for what is not sent yet.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Where spans are given; clones give to the same queue. Off by default.
+#[derive(Debug, Clone, Default)]
+pub struct Traces(Option<Arc<Queue>>);
+
+#[derive(Debug)]
+struct Queue {
+    spans: mpsc::Sender<Span>,
+    share: f64,
+    stop: CancellationToken,
+    sending: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Traces {
+    /// Sends this share of all traces to a collector, from a task of its own.
+    #[must_use]
+    pub fn start(collector: Collector, share: f64, holder: Holder) -> Self {
+        let (spans, waiting) = mpsc::channel(WAITING);
+        let stop = CancellationToken::new();
+        let sending = tokio::spawn(collector.serve(holder, waiting, stop.clone()));
+        Self(Some(Arc::new(Queue { spans, share, stop, sending: Mutex::new(Some(sending)) })))
+    }
+
+    /// Whether anybody wants to know of anything.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether this trace is kept.
+    #[must_use]
+    pub fn keeps(&self, trace: &Trace) -> bool {
+        self.0.as_ref().is_some_and(|queue| trace.is_kept(queue.share))
+    }
+
+    /// Gives a span on. Never waits.
+    pub fn send(&self, span: Span) {
+        if let Some(queue) = &self.0
+            && queue.spans.try_send(span).is_err()
+        {
+            collector::count(DROPPED, 1);
+        }
+    }
+
+    /// Sends what waits, for a few seconds at most. What comes later is dropped.
+    pub async fn finish(&self) {
+        let Some(queue) = &self.0 else { return };
+        queue.stop.cancel();
+        let sending = queue.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut sending) = sending else { return };
+        if tokio::time::timeout(FLUSH, &mut sending).await.is_err() {
+            sending.abort();
+            tracing::warn!("the collector of traces did not take the last spans in time: they are dropped");
+        }
+    }
+}
