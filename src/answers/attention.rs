@@ -1,10 +1,13 @@
 //! What waits for somebody, by reason.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::regions::RegionStatus;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::parked::ParkedTenant;
+use crate::postgres::operator::pauses::Pause;
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of each reason that are told by name.
@@ -17,8 +20,11 @@ pub struct Attention {
     /// By the database's clock.
     pub read_at: DateTime<Utc>,
     pub held: Option<Held>,
+    pub pauses: Vec<Pause>,
     pub regions: Vec<RegionStatus>,
     pub rollouts: Vec<RolloutStatus>,
+    /// How long the longest has been due without anybody working on it.
+    pub oldest_due: Duration,
     /// The most of them first.
     pub groups: Vec<Group>,
 }
@@ -52,8 +58,10 @@ impl Attention {
         Ok(Self {
             read_at: store.now().await?,
             held: store.hold().await?,
+            pauses: store.pauses().await?,
             regions: RegionStatus::all(store).await?,
             rollouts: store.rollouts().await?,
+            oldest_due: store.oldest_due().await?,
             groups: counts.into_iter().map(group).collect(),
         })
     }

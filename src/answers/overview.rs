@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::fleet::FleetStatus;
 use super::regions::RegionStatus;
 use crate::domain::choices::REMOVED;
+use crate::domain::phase::Phase;
 use crate::domain::rollout::Bounds;
 use crate::postgres::fleet::counts::{Parked, Waiting};
 use crate::postgres::operator::lately::Lately;
@@ -56,6 +57,12 @@ impl Overview {
             drifted: store.drifted().await?,
             workers: store.holders().await?,
         })
+    }
+
+    /// Whether no tenant is to have anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fleet.phases.iter().all(|(phase, tenants)| phase == Phase::Removed.as_str() || *tenants == 0)
     }
 
     /// How many tenants there are in a phase.

@@ -29,6 +29,8 @@ pub struct Waiting {
     pub reason: String,
     /// How many; an estimate while more than 1,000 are under way.
     pub tenants: i64,
+    /// Whether it is one.
+    pub is_estimate: bool,
 }
 
 /// How many tenants wait for somebody to act.
@@ -100,7 +102,8 @@ impl Store {
                             ELSE greatest(w.under_way, $1) / $1::numeric END AS each_stands_for
                   FROM tenantd.totals AS w
             )
-            SELECT looked.reason AS "reason!", round(looked.tenants * known.each_stands_for)::bigint AS "tenants!"
+            SELECT looked.reason AS "reason!", round(looked.tenants * known.each_stands_for)::bigint AS "tenants!",
+                   known.each_stands_for > 1 AS "is_estimate!"
               FROM looked, known
              ORDER BY looked.tenants DESC, looked.reason
             "#,
