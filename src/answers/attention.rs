@@ -5,9 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::regions::RegionStatus;
+use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::parked::ParkedTenant;
 use crate::postgres::operator::pauses::Pause;
+use crate::postgres::work::lease::LeaseHolder;
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of each reason that are told by name.
@@ -21,10 +23,13 @@ pub struct Attention {
     pub read_at: DateTime<Utc>,
     pub held: Option<Held>,
     pub pauses: Vec<Pause>,
+    /// Who is paused by itself until somebody ends it.
+    pub paused: Paused,
     pub regions: Vec<RegionStatus>,
     pub rollouts: Vec<RolloutStatus>,
     /// How long the longest has been due without anybody working on it.
     pub oldest_due: Duration,
+    pub workers: Vec<LeaseHolder>,
     /// The most of them first.
     pub groups: Vec<Group>,
 }
@@ -59,9 +64,11 @@ impl Attention {
             read_at: store.now().await?,
             held: store.hold().await?,
             pauses: store.pauses().await?,
+            paused: store.paused_alone().await?,
             regions: RegionStatus::all(store).await?,
             rollouts: store.rollouts().await?,
             oldest_due: store.oldest_due().await?,
+            workers: store.holders().await?,
             groups: counts.into_iter().map(group).collect(),
         })
     }

@@ -25,9 +25,11 @@ pub(super) fn content(
     let brakes = Brakes {
         held: attention.held.as_ref(),
         pauses: &attention.pauses,
+        paused: attention.paused,
         regions: &attention.regions,
         rollouts: &attention.rollouts,
         oldest_due: attention.oldest_due,
+        is_anybody_at_work: !attention.workers.is_empty(),
     };
     let needs = brakes.needs(now);
     html! {
@@ -137,7 +139,7 @@ impl Retry<'_> {
                     }
                 }
                 p { "For scripts:" }
-                (command(&format!("tenantd tenant retry --filter 'parked:yes reason:{}' --reason TEXT", plain(reason))))
+                (command(&format!("tenantd tenant retry --filter 'parked:yes reason:{}' --reason 'it is mended'", plain(reason))))
             }
         }
     }

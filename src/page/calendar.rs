@@ -27,7 +27,7 @@ pub(super) fn content(calendar: &Calendar, now: DateTime<Utc>) -> Markup {
             }
             p .quiet {
                 "Days are UTC. " b { "new" } ": secrets that serve since then, first and renewed ones; "
-                b { "renewed" } ": rotations by age that ended well; " b { "failed" } ": those that did not; " b { "due" } ": secrets that come of age."
+                b { "renewed" } ": rotations by age that ended well; " b { "failed" } ": those that did not; " b { "due" } ": secrets that come of that age, and are renewed up to a tenth of it earlier."
                 @if calendar.later > 0 { " Later than this: " (number(calendar.later)) "." }
             }
             p { "One tenant's secret is rotated on demand:" }
@@ -44,7 +44,7 @@ fn policy(calendar: &Calendar, now: DateTime<Utc>) -> Markup {
             None => p { (marked("`rotation.every` is not set: a secret is renewed when somebody asks, and not by age.")) },
             Some(every) => {
                 p {
-                    "A secret is renewed at the age of " (length(every)) ", within "
+                    "A secret is renewed at the age of " (length(every)) ", or up to a tenth of it earlier, within "
                     code { "budget.changes_per_hour" } " (" (number(calendar.changes_per_hour.into())) ")."
                     @if calendar.overdue > 0 {
                         " " strong { (counted(calendar.overdue, "secret", ["is", "are"])) " of age" } " and not renewed yet."

@@ -10,11 +10,12 @@ use maud::{Markup, html};
 
 use super::pieces::{counted, filter_path, length, sentence, text, time};
 use crate::answers::regions::RegionStatus;
+use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::pauses::{FLEET, Pause};
 
-/// So long may a tenant be due before somebody is told. One that is due is claimed within a second
-/// or two, and this is no burst: the alert `TenantdStandsStill` waits as long.
+/// So long may a tenant be due while nobody works before somebody is told. One that is due is claimed
+/// within a second or two: the alert `TenantdStandsStill` waits as long.
 pub(super) const MOST_DUE: Duration = Duration::from_mins(5);
 
 /// One thing that waits for somebody.
@@ -51,10 +52,13 @@ impl Need {
 pub(super) struct Brakes<'a> {
     pub(super) held: Option<&'a Held>,
     pub(super) pauses: &'a [Pause],
+    pub(super) paused: Paused,
     pub(super) regions: &'a [RegionStatus],
     pub(super) rollouts: &'a [RolloutStatus],
     /// How long the longest has been due without anybody working on it.
     pub(super) oldest_due: Duration,
+    /// A daemon has a tenant.
+    pub(super) is_anybody_at_work: bool,
 }
 
 impl Brakes<'_> {
@@ -62,7 +66,8 @@ impl Brakes<'_> {
     pub(super) fn needs(&self, now: DateTime<Utc>) -> Vec<Need> {
         let held = self.held.map(held);
         // One with an end passes by itself.
-        let pauses = self.pauses.iter().filter(|pause| pause.until.is_none()).map(paused);
+        let pauses =
+            self.pauses.iter().filter(|pause| pause.until.is_none()).map(paused).chain(alone(self.paused));
         let open = self.regions.iter().filter_map(refused);
         let halted = self.rollouts.iter().filter(|rollout| rollout.stage == "halted").map(halted);
         let needs = held.into_iter().chain(pauses).chain(open).chain(self.lacking()).chain(halted);
@@ -80,17 +85,22 @@ impl Brakes<'_> {
             ),
             remedy: "give the region's OAuth client its roles and scopes; `tenantd doctor` names them"
                 .to_owned(),
-            at: Some((filter_path(&format!("reason:RightMissing region:{}", right.region)), "Who waits")),
+            at: Some((
+                filter_path(&format!("reason:RightMissing parked:no region:{}", right.region)),
+                "Who waits",
+            )),
         })
     }
 
-    /// Whoever is due is of no use where a region's credential is refused, which is told already.
+    /// A long queue that somebody works on waits for nobody. Whoever is due where a region's credential
+    /// is refused is told of already.
     fn behind(&self, now: DateTime<Utc>) -> Option<Need> {
         let is_open = self.regions.iter().any(|region| region.opened_at.is_some());
-        (self.oldest_due > MOST_DUE && !is_open).then(|| Need {
+        let stands_still = self.oldest_due > MOST_DUE && !self.is_anybody_at_work;
+        (stands_still && !is_open).then(|| Need {
             what: format!("A tenant has been due for {}", length(self.oldest_due)),
             since: TimeDelta::from_std(self.oldest_due).ok().and_then(|age| now.checked_sub_signed(age)),
-            meaning: "no daemon is at work, or there is more to do than they come to".to_owned(),
+            meaning: "no daemon is at work on any tenant".to_owned(),
             remedy: "see `/readyz` of every daemon, then `tenantd tenant explain` of a tenant that is due"
                 .to_owned(),
             at: None,
@@ -125,6 +135,21 @@ fn paused(pause: &Pause) -> Need {
     }
 }
 
+fn alone(paused: Paused) -> Option<Need> {
+    let about = if paused.is_estimate { "about " } else { "" };
+    (paused.tenants > 0).then(|| Need {
+        what: format!(
+            "{about}{} not ready {} paused",
+            counted(paused.tenants, "tenant", ["that is", "that are"]),
+            if paused.tenants == 1 { "is" } else { "are" }
+        ),
+        since: paused.since,
+        meaning: "each by itself, until somebody ends it".to_owned(),
+        remedy: "`tenantd tenant resume` ends it".to_owned(),
+        at: Some((filter_path("reason:Paused parked:no"), "Who is paused")),
+    })
+}
+
 fn refused(region: &RegionStatus) -> Option<Need> {
     Some(Need {
         since: Some(region.opened_at?),
@@ -152,8 +177,15 @@ mod tests {
     use super::*;
     use crate::postgres::fleet::rights::MissingRight;
 
-    const NOTHING: Brakes<'_> =
-        Brakes { held: None, pauses: &[], regions: &[], rollouts: &[], oldest_due: Duration::ZERO };
+    const NOTHING: Brakes<'_> = Brakes {
+        held: None,
+        pauses: &[],
+        paused: Paused { tenants: 0, is_estimate: false, since: None },
+        regions: &[],
+        rollouts: &[],
+        oldest_due: Duration::ZERO,
+        is_anybody_at_work: false,
+    };
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -200,6 +232,19 @@ mod tests {
     }
 
     #[test]
+    fn tenants_that_are_paused_by_themselves_wait_for_somebody() {
+        let paused = |tenants, is_estimate| {
+            shown(&Brakes { paused: Paused { tenants, is_estimate, since: Some(now()) }, ..NOTHING })
+        };
+
+        assert!(paused(1, false).contains("<strong>1 tenant that is not ready is paused</strong>"));
+        let several = paused(2_000, true);
+        assert!(several.contains("<strong>about 2,000 tenants that are not ready are paused"), "{several}");
+        assert!(several.contains("filter=reason%3APaused+parked%3Ano"), "{several}");
+        assert!(several.contains("<code>tenantd tenant resume</code> ends it."), "{several}");
+    }
+
+    #[test]
     fn somebody_is_told_when_a_tenant_is_due_for_longer_than_a_burst() {
         let due = |seconds| Brakes { oldest_due: Duration::from_secs(seconds), ..NOTHING };
         let late = due(12 * 60);
@@ -207,6 +252,7 @@ mod tests {
         assert_eq!(shown(&due(MOST_DUE.as_secs())), "");
         assert!(shown(&late).contains("A tenant has been due for 12 min"), "{}", shown(&late));
         assert!(shown(&late).contains("12m ago"), "{}", shown(&late));
+        assert_eq!(shown(&Brakes { is_anybody_at_work: true, ..due(12 * 60) }), "");
         let open = [region(Some(now()))];
         let told = shown(&Brakes { regions: &open, ..late });
         assert!(told.contains("is refused") && !told.contains("has been due"), "{told}");
@@ -228,7 +274,7 @@ mod tests {
         });
 
         assert!(told.contains("1 tenant waits for it"), "{told}");
-        assert!(told.contains("filter=reason%3ARightMissing+region%3Aus"), "{told}");
+        assert!(told.contains("filter=reason%3ARightMissing+parked%3Ano+region%3Aus"), "{told}");
     }
 
     #[test]

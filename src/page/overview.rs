@@ -39,9 +39,11 @@ fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
     let brakes = Brakes {
         held: overview.fleet.deletions_held.as_ref(),
         pauses: &overview.fleet.pauses,
+        paused: overview.paused,
         regions: &overview.regions,
         rollouts: &overview.fleet.rollouts,
         oldest_due: overview.oldest_due,
+        is_anybody_at_work: !overview.workers.is_empty(),
     };
     let needs = brakes.needs(now);
     let parked: i64 = overview.parked.iter().map(|parked| parked.tenants).sum();
@@ -271,7 +273,7 @@ fn hourly(budget: &HourlyBudget) -> Markup {
                 p .quiet {
                     @if waiting == 0 { "No removal waits." }
                     @else {
-                        a href=(filter_path("reason:AwaitingBudget")) {
+                        a href=(filter_path("reason:AwaitingBudget parked:no")) {
                             (counted(waiting, "removal", ["waits", "wait"]))
                         }
                     }
@@ -298,7 +300,7 @@ mod tests {
     use crate::answers::fleet::FleetStatus;
     use crate::answers::regions::RegionStatus;
     use crate::domain::blame::{Blame, Spent};
-    use crate::postgres::fleet::counts::{Parked, Waiting};
+    use crate::postgres::fleet::counts::{Parked, Paused, Waiting};
     use crate::postgres::operator::fleet::{Held, RolloutStatus};
     use crate::postgres::operator::pauses::Pause;
 
@@ -321,6 +323,7 @@ mod tests {
             regions: vec![],
             parked: vec![],
             waiting: vec![],
+            paused: Paused::default(),
             lately: None,
             oldest_due: Duration::ZERO,
             drifted: vec![],
@@ -397,10 +400,16 @@ mod tests {
         let mut paused = overview(&[("ready", 1)]);
         paused.fleet.pauses =
             vec![Pause { region: FLEET.to_owned(), reason: "x".to_owned(), since: now(), until: None }];
+        let mut alone = overview(&[("ready", 1), ("creating", 2)]);
+        alone.paused = Paused { tenants: 2, is_estimate: false, since: Some(now()) };
         let mut behind = overview(&[("ready", 1)]);
         behind.oldest_due = Duration::from_secs(301);
 
-        for (overview, said) in [(paused, "The fleet is paused"), (behind, "has been due for 5 min 1 s")] {
+        for (overview, said) in [
+            (paused, "The fleet is paused"),
+            (alone, "2 tenants that are not ready are paused"),
+            (behind, "has been due for 5 min 1 s"),
+        ] {
             let shown = shown(&overview);
 
             assert!(shown.contains("1 thing waits for you") && shown.contains(said), "{shown}");

@@ -168,7 +168,9 @@ impl Known {
             section .panel aria-labelledby="way" {
                 h2 #way { "Its way" }
                 ol .way {
-                    @if self.is_cut { li .quiet { "Earlier attempts are told by the history." } }
+                    @if self.is_cut {
+                        li .quiet { "The last " (count(i64::try_from(self.attempts.len()).unwrap_or(i64::MAX), "attempt")) ". What was before is told by " code { "tenantd tenant history --limit" } "." }
+                    }
                     @else { li { p { strong { "inserted" } " " (time(self.status.created_at, now)) } } }
                     @for run in runs(&self.attempts) { (told(&run, now)) }
                 }
@@ -248,6 +250,17 @@ mod tests {
                 "done 2 times"
             ]
         );
+    }
+
+    #[test]
+    fn that_attempts_are_cut_off_is_said_and_how_many_are_told() {
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let known = |is_cut| Known { attempts: vec![attempt("audit", "done", 0)], is_cut, ..paused(&[]) };
+        let shown = |is_cut| known(is_cut).way(now).into_string();
+
+        assert!(shown(true).contains("The last 1 attempt. What was before"), "{}", shown(true));
+        assert!(!shown(true).contains("inserted") && shown(false).contains("inserted"));
+        assert!(!shown(false).contains("What was before"), "{}", shown(false));
     }
 
     fn paused(blockers: &[(BlockerKind, Option<&str>)]) -> Known {
