@@ -149,7 +149,10 @@ fn words(blocker: &Blocker, places: &Places) -> String {
         }
         BlockerKind::Paused => format!("paused by an operator: {detail}; `tenantd tenant resume` ends it"),
         BlockerKind::RegionPaused => {
-            format!("its region is paused by an operator: {detail}; `tenantd fleet resume --region` ends it")
+            let region = paused_region(blocker).unwrap_or_else(|| "REGION".to_owned());
+            format!(
+                "its region is paused by an operator: {detail}; `tenantd fleet resume --region {region}` ends it"
+            )
         }
         BlockerKind::FleetPaused => {
             format!("the fleet is paused by an operator: {detail}; `tenantd fleet resume` ends it")

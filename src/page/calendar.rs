@@ -21,7 +21,7 @@ pub(super) fn content(calendar: &Calendar, now: DateTime<Utc>) -> Markup {
                 }
                 tbody role="rowgroup" {
                     @for week in weeks(&calendar.days) {
-                        tr role="row" { @for day in week { (cell(day, now.date_naive())) } }
+                        tr role="row" { @for day in week { (cell(day, now.date_naive(), calendar.days.first())) } }
                     }
                 }
             }
@@ -81,11 +81,11 @@ fn weeks(days: &[Day]) -> Vec<Vec<Option<&Day>>> {
     weeks
 }
 
-fn cell(day: Option<&Day>, today: NaiveDate) -> Markup {
+fn cell(day: Option<&Day>, today: NaiveDate, first: Option<&Day>) -> Markup {
     let Some(day) = day else { return html! { td role="cell" .out {} } };
     let figures = [("new", day.served), ("renewed", day.renewed), ("failed", day.failed), ("due", day.due)];
     let is_empty = figures.iter().all(|(_, figure)| *figure == 0);
-    let is_named = day.date.day() == 1 || day.date == today;
+    let is_named = day.date.day() == 1 || day.date == today || Some(day) == first;
     html! {
         td role="cell" .past[day.date < today] .none[is_empty && day.date != today]
             aria-current=[(day.date == today).then_some("date")] {

@@ -126,13 +126,17 @@ fn paused(pause: &Pause) -> Need {
         what: if is_fleet { "The fleet is paused".to_owned() } else { format!("Region {region} is paused") },
         since: Some(*since),
         meaning: format!("until somebody ends it: {reason}"),
-        remedy: if is_fleet {
-            "`tenantd fleet resume` ends it".to_owned()
-        } else {
-            format!("`tenantd fleet resume --region {region}` ends it")
-        },
+        remedy: format!("`{}` ends it", to_resume(region)),
         at: of_region.map(|path| (path, "Its tenants")),
     }
+}
+
+/// The command that ends the pause of a region, or of the fleet.
+pub(super) fn to_resume(region: &str) -> String {
+    if region == FLEET {
+        return "tenantd fleet resume".to_owned();
+    }
+    format!("tenantd fleet resume --region {region}")
 }
 
 fn alone(paused: Paused) -> Option<Need> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::blame::blame;
-use super::needs::{Brakes, Need};
+use super::needs::{Brakes, Need, to_resume};
 use super::pieces::{
     Part, Table, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
 };
@@ -195,7 +195,10 @@ fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
                     dd {
                         @if pause.region == FLEET { "the fleet" } @else { (text(&pause.region)) }
                         ": " (text(&pause.reason)) ", since " (time(pause.since, now))
-                        @if let Some(until) = pause.until { ", ends " (time(until, now)) }
+                        @if let Some(until) = pause.until {
+                            ", ends " (time(until, now)) "; "
+                            code { (text(&to_resume(&pause.region))) } " ends it earlier"
+                        }
                     }
                 }
                 @if !overview.drifted.is_empty() {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::blame::blame;
+use super::needs::to_resume;
 use super::pieces::{Table, argument, chip, command, count, length, marked, sentence, text, time, time_or};
 use super::tenants::standing;
 use super::way::{Run, answer, runs};
@@ -13,6 +14,7 @@ use crate::answers::attempts::Attempt;
 use crate::answers::explanation::Explanation;
 use crate::domain::blame::Blame;
 use crate::domain::waiting::BlockerKind;
+use crate::postgres::operator::pauses::FLEET;
 use crate::postgres::operator::tenants::Status;
 
 /// All that is known of a tenant.
@@ -101,8 +103,8 @@ impl Known {
         let region = blockers.iter().find_map(|blocker| blocker.region.as_deref());
         match region {
             _ if is_there(BlockerKind::Paused) => format!("tenantd tenant resume {key}"),
-            Some(region) => format!("tenantd fleet resume --region {region}"),
-            None if is_there(BlockerKind::FleetPaused) => "tenantd fleet resume".to_owned(),
+            Some(region) => to_resume(region),
+            None if is_there(BlockerKind::FleetPaused) => to_resume(FLEET),
             // It ended while this was read.
             None => format!("tenantd tenant explain {key}"),
         }
