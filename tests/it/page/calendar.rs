@@ -38,7 +38,9 @@ fn cell<'a>(page: &'a str, date: &str) -> &'a str {
 
 /// Figures as the page writes them.
 fn figures(of: &[(&str, &str)]) -> String {
-    of.iter().map(|(what, figure)| format!("<span class=\"{what}\"><b>{figure}</b> {what}</span>")).collect()
+    let figure =
+        |(what, figure): &(&str, &str)| format!("<span class=\"{what}\"><b>{figure}</b> {what}</span>");
+    of.iter().map(figure).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]

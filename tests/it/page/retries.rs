@@ -129,13 +129,13 @@ async fn a_retry_that_has_no_answer_may_be_done_and_is_asked_for_again_with_the_
     sqlx::raw_sql("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
 
     let late = served.send(AT, &session, FROM_HERE, &form).await;
-    let looked = served.page(AT, &session).await;
+    let confirm = served.page(AT, &session).await;
     locked.rollback().await.unwrap();
     let again = served.send(AT, &session, FROM_HERE, &form).await;
 
-    assert_eq!((late.status, looked.status), (503, 503), "{late:?} {looked:?}");
+    assert_eq!((late.status, confirm.status), (503, 503), "{late:?} {confirm:?}");
     assert!(late.body.contains("may still be done. Send the same form again"), "{late:?}");
-    assert!(!looked.body.contains("may still be done"), "{looked:?}");
+    assert!(!confirm.body.contains("may still be done"), "{confirm:?}");
     assert_eq!(again.status, 303, "{again:?}");
     assert!(parked(&served).await.is_empty());
 }
