@@ -1,10 +1,15 @@
 //! What waits for somebody, by reason.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::regions::RegionStatus;
+use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::parked::ParkedTenant;
+use crate::postgres::operator::pauses::Pause;
+use crate::postgres::work::lease::LeaseHolder;
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of each reason that are told by name.
@@ -17,8 +22,14 @@ pub struct Attention {
     /// By the database's clock.
     pub read_at: DateTime<Utc>,
     pub held: Option<Held>,
+    pub pauses: Vec<Pause>,
+    /// Who is paused by itself until somebody ends it.
+    pub paused: Paused,
     pub regions: Vec<RegionStatus>,
     pub rollouts: Vec<RolloutStatus>,
+    /// How long the longest has been due without anybody working on it.
+    pub oldest_due: Duration,
+    pub workers: Vec<LeaseHolder>,
     /// The most of them first.
     pub groups: Vec<Group>,
 }
@@ -52,8 +63,12 @@ impl Attention {
         Ok(Self {
             read_at: store.now().await?,
             held: store.hold().await?,
+            pauses: store.pauses().await?,
+            paused: store.paused_alone().await?,
             regions: RegionStatus::all(store).await?,
             rollouts: store.rollouts().await?,
+            oldest_due: store.oldest_due().await?,
+            workers: store.holders().await?,
             groups: counts.into_iter().map(group).collect(),
         })
     }

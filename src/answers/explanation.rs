@@ -51,6 +51,9 @@ pub struct BlockerShown {
     pub until: Option<DateTime<Utc>>,
     /// What it is, and what ends it.
     pub message: String,
+    /// Of the pause of a region: which, for whoever words the command that ends it.
+    #[serde(skip)]
+    pub region: Option<String>,
 }
 
 impl Explanation {
@@ -110,7 +113,14 @@ fn shown(blocker: &Blocker, places: &Places) -> BlockerShown {
         since: blocker.since,
         until: blocker.until,
         message: words(blocker, places),
+        region: paused_region(blocker),
     }
+}
+
+/// A region's name has no colon, and stands before the operator's reason.
+fn paused_region(blocker: &Blocker) -> Option<String> {
+    let detail = blocker.detail.as_deref().filter(|_| blocker.kind == BlockerKind::RegionPaused)?;
+    detail.split_once(": ").map(|(region, _)| region.to_owned())
 }
 
 fn words(blocker: &Blocker, places: &Places) -> String {
@@ -139,7 +149,10 @@ fn words(blocker: &Blocker, places: &Places) -> String {
         }
         BlockerKind::Paused => format!("paused by an operator: {detail}; `tenantd tenant resume` ends it"),
         BlockerKind::RegionPaused => {
-            format!("its region is paused by an operator: {detail}; `tenantd fleet resume --region` ends it")
+            let region = paused_region(blocker).unwrap_or_else(|| "REGION".to_owned());
+            format!(
+                "its region is paused by an operator: {detail}; `tenantd fleet resume --region {region}` ends it"
+            )
         }
         BlockerKind::FleetPaused => {
             format!("the fleet is paused by an operator: {detail}; `tenantd fleet resume` ends it")

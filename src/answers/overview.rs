@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use super::fleet::FleetStatus;
 use super::regions::RegionStatus;
 use crate::domain::choices::REMOVED;
+use crate::domain::phase::Phase;
 use crate::domain::rollout::Bounds;
-use crate::postgres::fleet::counts::{Parked, Waiting};
+use crate::postgres::fleet::counts::{Parked, Paused, Waiting};
 use crate::postgres::operator::lately::Lately;
 use crate::postgres::work::lease::LeaseHolder;
 use crate::postgres::{Store, StoreError};
@@ -28,6 +29,8 @@ pub struct Overview {
     pub parked: Vec<Parked>,
     /// Who waits for something else, by reason.
     pub waiting: Vec<Waiting>,
+    /// Who is paused by itself until somebody ends it.
+    pub paused: Paused,
     pub lately: Option<Lately>,
     /// How long the longest has been due without anybody working on it.
     pub oldest_due: Duration,
@@ -51,11 +54,18 @@ impl Overview {
             parked: store.parked_reasons().await?,
             // A removed tenant may be looked at once more; nobody waits for it.
             waiting: waiting.into_iter().filter(|waiting| waiting.reason != REMOVED).collect(),
+            paused: store.paused_alone().await?,
             lately: store.ready_lately().await?,
             oldest_due: store.oldest_due().await?,
             drifted: store.drifted().await?,
             workers: store.holders().await?,
         })
+    }
+
+    /// Whether no tenant is to have anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fleet.phases.iter().all(|(phase, tenants)| phase == Phase::Removed.as_str() || *tenants == 0)
     }
 
     /// How many tenants there are in a phase.

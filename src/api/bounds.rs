@@ -1,16 +1,18 @@
 //! How much is answered at once, and for how long.
 //!
 //! The rules: who comes when there is no room is told so within the time of an answer, so that
-//! nobody waits without a word; **whoever hangs up frees no room while the database still works
+//! nobody waits without a word; **whoever sends slowly has no place yet, and whoever hangs up frees no room while the database still works
 //! for him**; those who look take no room from those who act.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::kind::Kind;
@@ -20,6 +22,9 @@ use super::problem::Problem;
 const WITHIN: Duration = Duration::from_secs(10);
 /// When what was begun is given up, whoever still waits for it: no statement takes as long.
 const AT_LAST: Duration = Duration::from_secs(20);
+
+/// Largest body that is waited for: whoever reads one takes less.
+const MOST_BYTES: usize = 32 * 1024;
 
 /// How many look, and how many act, at once: together no more than there are connections.
 const LOOKING: usize = 3;
@@ -44,8 +49,10 @@ pub type Late = fn(u64) -> Response;
 /// Answers when there is room, and in time.
 pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request, next: Next) -> Response {
     let late = move || late(WITHIN.as_secs());
-    let places = if request.method() == Method::POST { room.acting } else { room.looking };
+    let is_act = request.method() == Method::POST;
+    let places = if is_act { room.acting } else { room.looking };
     let answer = async {
+        let request = if is_act { arrived(request).await } else { request };
         // Nobody closes it.
         let place = places.acquire_owned().await.ok();
         let answering = async move {
@@ -61,6 +68,27 @@ pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request,
         Ok(Err(ended)) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
         Ok(Err(_)) | Err(_) => late(),
     }
+}
+
+/// The request with its whole body, or with enough of it to be too much for whoever reads it.
+async fn arrived(request: Request) -> Request {
+    let (parts, body) = request.into_parts();
+    let mut coming = body.into_data_stream();
+    let mut whole = Vec::new();
+    while let Some(part) = coming.next().await {
+        match part {
+            Ok(part) => whole.extend_from_slice(&part),
+            // Whoever reads it says what that means.
+            Err(broken) => {
+                let body = Body::from_stream(stream::iter([Err::<Bytes, _>(broken)]));
+                return Request::from_parts(parts, body);
+            }
+        }
+        if whole.len() > MOST_BYTES {
+            break;
+        }
+    }
+    Request::from_parts(parts, Body::from(whole))
 }
 
 /// In the words of the API.

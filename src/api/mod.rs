@@ -21,9 +21,11 @@ mod routes;
 mod state;
 mod tenants;
 mod verbs;
+mod who;
 
 pub use bounds::{Late, Room, bounded};
 pub use document::document;
 pub use kind::Kind;
 pub use routes::{ROUTES, router};
 pub use state::{Api, Parts};
+pub(crate) use who::{name_of, over_http};

@@ -17,6 +17,7 @@ use super::query::Query;
 use super::reply::json;
 use super::state::Api;
 use super::tenants::{cursor, storable_key};
+use super::who::{name_of, over_http};
 use crate::domain::digest;
 use crate::http::Visitor;
 use crate::postgres::operator::orders::{Carried, Deed, Deeds, Matching, Order, Whom};
@@ -27,8 +28,6 @@ use crate::postgres::operator::verbs::{Task, Verb};
 const LONGEST_KEY: usize = 200;
 /// The header of the caller's key.
 const KEY: &str = "idempotency-key";
-/// Who acts where the token has no name.
-const NAMELESS: &str = "whoever has http.act_token_file";
 
 /// Does something to a tenant, once: whoever asks again with the same key gets the same answer,
 /// for a day.
@@ -104,8 +103,8 @@ struct Named {
 
 impl Named {
     fn new(verb: Verb, asked: &Asked, who: &Visitor) -> Result<Self, Problem> {
-        let name = who.0.as_deref().unwrap_or(NAMELESS).to_owned();
-        let by = format!("{name} over HTTP");
+        let name = name_of(who.0.as_deref()).to_owned();
+        let by = over_http(&name);
         Ok(Self { verb, end: end_of(asked, verb)?, reason: reason_of(asked)?, name, by })
     }
 

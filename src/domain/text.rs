@@ -102,8 +102,14 @@ pub fn named(c: char) -> String {
 /// `1 tenant`, `2 tenants`.
 #[must_use]
 pub fn count(number: i64, noun: &str) -> String {
+    format!("{number} {}", of_so_many(number, noun))
+}
+
+/// The noun as it stands behind the number.
+#[must_use]
+pub fn of_so_many(number: i64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
+    format!("{noun}{plural}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! nothing about how much of a guess was right. **Where no token is set anybody may look, and
 //! nobody may act.**
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -124,21 +125,31 @@ impl Door {
         .await
     }
 
-    /// Lets in whoever has the cookie of a session that is not over now (in seconds since 1970).
+    /// Lets in whoever has the cookie of a session that is not over now (in seconds since 1970):
+    /// the first of these that is one. However many they are, each token is read once.
     ///
     /// # Errors
     ///
     /// Why not.
-    pub async fn admit_session(&self, cookie: &str, now: i64) -> Result<Entered, Refusal> {
-        let (door, cookie) = (self.clone(), cookie.to_owned());
+    pub async fn admit_session(&self, cookies: &[&str], now: i64) -> Result<Entered, Refusal> {
+        let cookies: Vec<String> = cookies.iter().map(|cookie| (*cookie).to_owned()).collect();
+        let door = self.clone();
         in_time(move || {
-            let claimed = Claimed::of(&cookie).ok_or(Refusal::Unknown)?;
-            let source = match claimed.right {
-                Right::Look => door.looks,
-                Right::Act => door.acts,
-            };
-            let token = source.ok_or(Refusal::Unknown)?.token()?;
-            if claimed.is_of(&token, now) { Ok(claimed.enter(&token)) } else { Err(Refusal::Unknown) }
+            let (looks, acts) = (OnceCell::new(), OnceCell::new());
+            let known = |source: &Option<TokenSource>| source.as_ref().map(TokenSource::token).transpose();
+            let mut refusal = Refusal::Unknown;
+            for claimed in cookies.iter().filter_map(|cookie| Claimed::of(cookie)) {
+                let token = match claimed.right {
+                    Right::Look => looks.get_or_init(|| known(&door.looks)),
+                    Right::Act => acts.get_or_init(|| known(&door.acts)),
+                };
+                match token {
+                    Ok(Some(token)) if claimed.is_of(token, now) => return Ok(claimed.enter(token)),
+                    Ok(_) => {}
+                    Err(unreadable) => refusal = *unreadable,
+                }
+            }
+            Err(refusal)
         })
         .await
     }
@@ -200,7 +211,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 
 /// Whether a request was made to a name that means this machine to everybody. A site whose name
 /// was turned into our address (DNS rebinding) sends its own.
-fn names_this_machine(headers: &HeaderMap) -> bool {
+pub(crate) fn names_this_machine(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let Ok(host) = host.to_str() else { return false };
@@ -220,7 +231,11 @@ pub(super) async fn require(State(door): State<Door>, request: Request, next: Ne
         Ok(_) => next.run(request).await,
         Err(refusal) => {
             let words = refusal.sentence().to_owned() + "\n";
-            (refusal.status(), [(WWW_AUTHENTICATE, "Bearer")], words).into_response()
+            let mut response = (refusal.status(), words).into_response();
+            if refusal.status() == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
         }
     }
 }

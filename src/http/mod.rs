@@ -15,9 +15,11 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use auth::names_this_machine;
 pub use auth::{Door, Refusal, TokenSource, Visitor};
 pub use readiness::{Check, Readiness, Report};
 pub use routes::{API, Pages, STATUS};
 pub use serve::serve;
 pub use session::Entered;
+pub(crate) use token::is_same;
 pub use token::{Right, Token};

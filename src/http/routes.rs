@@ -34,6 +34,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub const API: &str = "/api/v1";
 /// Where the status page is.
 pub const STATUS: &str = "/status";
+/// What people type for it.
+const STATUS_WITH_SLASH: &str = "/status/";
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -60,6 +62,7 @@ pub(super) fn router(pages: Pages) -> Router {
         .nest(API, pages.api)
         .route("/", get(async || Redirect::to(STATUS)))
         .nest(STATUS, pages.status)
+        .route(STATUS_WITH_SLASH, get(async || Redirect::to(STATUS)))
         .fallback(async || {
             (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics, /status and /api/v1\n")
         })

@@ -31,6 +31,8 @@ pub struct Entered {
 pub(super) struct Claimed<'a> {
     pub(super) right: Right,
     until: i64,
+    /// What the code is of, as it came: another spelling of the same is none of ours.
+    said: &'a str,
     code: &'a str,
     cookie: &'a str,
 }
@@ -38,21 +40,20 @@ pub(super) struct Claimed<'a> {
 impl<'a> Claimed<'a> {
     /// `None` where it is none of ours.
     pub(super) fn of(cookie: &'a str) -> Option<Self> {
-        let mut parts = cookie.splitn(3, '.');
-        let right = match parts.next()? {
+        let (said, code) = cookie.rsplit_once('.')?;
+        let (right, until) = said.split_once('.')?;
+        let right = match right {
             "look" => Right::Look,
             "act" => Right::Act,
             _ => return None,
         };
-        let until = parts.next()?.parse().ok()?;
-        Some(Self { right, until, code: parts.next()?, cookie })
+        Some(Self { right, until: until.parse().ok()?, said, code, cookie })
     }
 
     /// Whether the token opened it, and it is not over. In constant time.
     pub(super) fn is_of(&self, token: &Token, now: i64) -> bool {
         let Ok(code) = URL_SAFE_NO_PAD.decode(self.code) else { return false };
-        let said = said(self.right, self.until);
-        keyed(token, OF_COOKIES, &said).verify_slice(&code).is_ok() && now < self.until
+        keyed(token, OF_COOKIES, self.said).verify_slice(&code).is_ok() && now < self.until
     }
 
     pub(super) fn enter(&self, token: &Token) -> Entered {
@@ -116,6 +117,8 @@ mod tests {
         for forged in [
             format!("act.100.{code}"),
             format!("look.101.{code}"),
+            format!("look.+100.{code}"),
+            format!("look.0100.{code}"),
             format!("look.100.{}", &code[1..]),
             format!("look.100.{code}a"),
             "look.100.".to_owned(),

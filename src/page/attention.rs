@@ -5,84 +5,15 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::guest::Guest;
+use super::needs::Brakes;
 use super::pieces::{
-    Table, command, count, filter_path, in_path, marked, number, sentence, tenant_path, text, time,
+    Table, command, count, counted, filter_path, in_path, marked, number, sentence, tenant_link, text, time,
 };
 use super::words;
 use crate::answers::attention::{Attention, Group};
-use crate::answers::regions::RegionStatus;
 use crate::domain::text::plain;
-use crate::postgres::operator::fleet::{Held, RolloutStatus};
+use crate::domain::why::MOST_CHARACTERS;
 use crate::postgres::operator::orders::MOST_AT_ONCE;
-
-/// One thing that waits for somebody.
-pub(super) struct Need {
-    pub(super) what: String,
-    pub(super) since: Option<DateTime<Utc>>,
-    /// What it means; empty where what mends it says so.
-    pub(super) meaning: String,
-    /// What mends it.
-    pub(super) remedy: String,
-    /// Where more is told.
-    pub(super) at: Option<(String, &'static str)>,
-}
-
-impl Need {
-    pub(super) fn markup(&self, now: DateTime<Utc>) -> Markup {
-        html! {
-            li {
-                p .what {
-                    strong { (text(&self.what)) }
-                    @if let Some(since) = self.since { " " span .quiet { "since " (time(since, now)) } }
-                    @if let Some((path, name)) = &self.at { " " a href=(path) { (name) } }
-                }
-                p {
-                    @if !self.meaning.is_empty() { (sentence(&self.meaning)) " " }
-                    (sentence(&self.remedy))
-                }
-            }
-        }
-    }
-}
-
-/// What waits for somebody besides single tenants.
-pub(super) fn needs(held: Option<&Held>, regions: &[RegionStatus], rollouts: &[RolloutStatus]) -> Vec<Need> {
-    let held = held.map(|held| Need {
-        what: (if held.changes { "All changes are held" } else { "Deletions are held" }).to_owned(),
-        since: Some(held.since),
-        meaning: held.reason.clone(),
-        remedy: "read `tenantd rejoin --status`, then say what is so".to_owned(),
-        at: None,
-    });
-    let open = regions.iter().filter_map(|region| {
-        Some(Need {
-            since: Some(region.opened_at?),
-            what: format!("The credential of region {} is refused", region.region),
-            meaning: "nothing is sent there".to_owned(),
-            remedy: "correct it and restart; `tenantd doctor` tests it".to_owned(),
-            at: Some((filter_path(&format!("region:{}", region.region)), "Its tenants")),
-        })
-    });
-    let lacking = regions.iter().flat_map(|region| &region.rights_missing).map(|right| Need {
-        what: format!("Region {} lacks the right to {}", right.region, right.effect),
-        since: Some(right.since),
-        meaning: format!(
-            "{} for it; Qlik answered {}",
-            count(right.waiting, "tenant") + if right.waiting == 1 { " waits" } else { " wait" },
-            right.answer
-        ),
-        remedy: "give the region's OAuth client its roles and scopes; `tenantd doctor` names them".to_owned(),
-        at: Some((filter_path("reason:RightMissing"), "Who waits")),
-    });
-    let halted = rollouts.iter().filter(|rollout| rollout.stage == "halted").map(|rollout| Need {
-        what: format!("The rollout of {} has halted", rollout.kind),
-        since: Some(rollout.since),
-        meaning: String::new(),
-        remedy: rollout.message.clone().unwrap_or_default(),
-        at: None,
-    });
-    held.into_iter().chain(open).chain(lacking).chain(halted).collect()
-}
 
 /// All of it. `told` is how many were retried just now, and how many were left.
 pub(super) fn content(
@@ -91,13 +22,22 @@ pub(super) fn content(
     guest: &Guest,
     now: DateTime<Utc>,
 ) -> Markup {
-    let needs = needs(attention.held.as_ref(), &attention.regions, &attention.rollouts);
+    let brakes = Brakes {
+        held: attention.held.as_ref(),
+        pauses: &attention.pauses,
+        paused: attention.paused,
+        regions: &attention.regions,
+        rollouts: &attention.rollouts,
+        oldest_due: attention.oldest_due,
+        is_anybody_at_work: !attention.workers.is_empty(),
+    };
+    let needs = brakes.needs(now);
     html! {
         h1 { "Needs attention" }
         @if let Some((retried, left)) = told {
             p .told role="status" {
-                (due(retried)) " due at once: whoever fails again comes back here."
-                @if left > 0 { " " (due(left)) " left for another go." }
+                (are(retried)) " due at once: whoever fails again comes back here."
+                @if left > 0 { " " (are(left)) " left for another go." }
             }
         }
         div .live id="live" {
@@ -115,14 +55,14 @@ pub(super) fn content(
     }
 }
 
-fn due(tenants: i64) -> String {
-    count(tenants, "tenant") + if tenants == 1 { " is" } else { " are" }
+fn are(tenants: i64) -> String {
+    counted(tenants, "tenant", ["is", "are"])
 }
 
 fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
     let rows = group.first.iter().map(|tenant| {
         vec![
-            html! { a href=(tenant_path(&tenant.external_id)) { (text(&tenant.external_id)) } },
+            tenant_link(&tenant.external_id),
             text(&tenant.host),
             time(tenant.since, now),
             // What mends it is told above, once for all.
@@ -146,7 +86,7 @@ fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
             p { (sentence(words::parked(&group.reason))) " " (sentence(words::remedy(&group.reason))) }
             (table.markup())
             @if more > 0 {
-                p { a href=(filter_path(&format!("reason:{}", group.reason))) { "All " (count(group.tenants, "tenant")) } }
+                p { a href=(filter_path(&format!("reason:{} parked:yes", group.reason))) { "All " (count(group.tenants, "tenant")) } }
             }
         }
     }
@@ -212,7 +152,7 @@ impl Retry<'_> {
                 input type="hidden" name="expect" value=(self.tenants);
                 input type="hidden" name="counted_at" value=(self.counted_at.to_rfc3339_opts(SecondsFormat::Micros, true));
                 label for="reason" { "Why, for those who wonder later" }
-                input #reason type="text" name="reason" required maxlength="500" autocomplete="off";
+                input #reason type="text" name="reason" required maxlength=(MOST_CHARACTERS) autocomplete="off";
                 div .line {
                     button .act type="submit" { "Retry " (count(now, "tenant")) }
                     a href="/status/attention" { "Not now" }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc, Weekday};
 use maud::{Markup, html};
 
-use super::pieces::{chip, command, count, length, marked, number, time};
+use super::pieces::{chip, command, counted, length, marked, number, time};
 use crate::answers::calendar::{Calendar, Day};
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -21,13 +21,13 @@ pub(super) fn content(calendar: &Calendar, now: DateTime<Utc>) -> Markup {
                 }
                 tbody role="rowgroup" {
                     @for week in weeks(&calendar.days) {
-                        tr role="row" { @for day in week { (cell(day, now.date_naive())) } }
+                        tr role="row" { @for day in week { (cell(day, now.date_naive(), calendar.days.first())) } }
                     }
                 }
             }
             p .quiet {
                 "Days are UTC. " b { "new" } ": secrets that serve since then, first and renewed ones; "
-                b { "renewed" } ": rotations by age that ended well; " b { "due" } ": secrets that come of age."
+                b { "renewed" } ": rotations by age that ended well; " b { "failed" } ": those that did not; " b { "due" } ": secrets that come of that age, and are renewed up to a tenth of it earlier."
                 @if calendar.later > 0 { " Later than this: " (number(calendar.later)) "." }
             }
             p { "One tenant's secret is rotated on demand:" }
@@ -44,10 +44,10 @@ fn policy(calendar: &Calendar, now: DateTime<Utc>) -> Markup {
             None => p { (marked("`rotation.every` is not set: a secret is renewed when somebody asks, and not by age.")) },
             Some(every) => {
                 p {
-                    "A secret is renewed at the age of " (length(every)) ", within "
+                    "A secret is renewed at the age of " (length(every)) ", or up to a tenth of it earlier, within "
                     code { "budget.changes_per_hour" } " (" (number(calendar.changes_per_hour.into())) ")."
                     @if calendar.overdue > 0 {
-                        " " strong { (count(calendar.overdue, "secret")) " of age" } " wait for their turn."
+                        " " strong { (counted(calendar.overdue, "secret", ["is", "are"])) " of age" } " and not renewed yet."
                     }
                 }
                 @if let Some(busiest) = busiest.filter(|day| day.due > a_day) {
@@ -81,11 +81,11 @@ fn weeks(days: &[Day]) -> Vec<Vec<Option<&Day>>> {
     weeks
 }
 
-fn cell(day: Option<&Day>, today: NaiveDate) -> Markup {
+fn cell(day: Option<&Day>, today: NaiveDate, first: Option<&Day>) -> Markup {
     let Some(day) = day else { return html! { td role="cell" .out {} } };
     let figures = [("new", day.served), ("renewed", day.renewed), ("failed", day.failed), ("due", day.due)];
     let is_empty = figures.iter().all(|(_, figure)| *figure == 0);
-    let is_named = day.date.day() == 1 || day.date == today;
+    let is_named = day.date.day() == 1 || day.date == today || Some(day) == first;
     html! {
         td role="cell" .past[day.date < today] .none[is_empty && day.date != today]
             aria-current=[(day.date == today).then_some("date")] {
@@ -106,6 +106,35 @@ mod tests {
     use crate::answers::calendar::DAYS;
 
     use super::*;
+
+    #[test]
+    fn how_many_are_of_age_is_said_of_one_and_of_several() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let shown = |overdue| {
+            let every = Some(std::time::Duration::from_hours(24));
+            let calendar = Calendar {
+                read_at: now,
+                every,
+                changes_per_hour: 5,
+                rollout: None,
+                days: vec![],
+                overdue,
+                later: 0,
+            };
+            content(&calendar, now).into_string()
+        };
+
+        assert!(
+            shown(1).contains("<strong>1 secret is of age</strong> and not renewed yet."),
+            "{}",
+            shown(1)
+        );
+        assert!(shown(2).contains("<strong>2 secrets are of age</strong> and not renewed yet."));
+        assert!(!shown(0).contains("of age</strong>"));
+        for what in ["new", "renewed", "failed", "due"] {
+            assert!(shown(0).contains(&format!("<b>{what}</b>: ")), "{what} is in the legend");
+        }
+    }
 
     #[test]
     fn every_day_is_in_its_weekday_and_no_day_is_left_out() {

@@ -1,10 +1,13 @@
 //! What every page has around its content: where one is, who one is, and when it was read.
 
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::guest::Guest;
+use super::guest::{Guest, Looks};
 use super::pieces::text;
 
 /// Which page it is, in the navigation.
@@ -36,9 +39,24 @@ pub(super) struct Frame<'a> {
     pub(super) read_at: Option<DateTime<Utc>>,
 }
 
-impl Frame<'_> {
-    /// The whole document.
-    pub(super) fn around(&self, content: &Markup) -> Markup {
+impl<'a> Frame<'a> {
+    /// Around what only those who may look are shown.
+    pub(super) fn inside(
+        title: &'a str,
+        here: Here,
+        guest: &'a Guest,
+        read_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        Self { title, here, guest, is_inside: true, read_at }
+    }
+
+    /// The whole document, as an answer.
+    pub(super) fn answer(&self, content: &Markup) -> Response {
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        ([(CONTENT_TYPE, kind)], self.around(content).into_string()).into_response()
+    }
+
+    fn around(&self, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -95,7 +113,7 @@ impl Frame<'_> {
                         input type="hidden" name="form" value=(form);
                         button .plain type="submit" { "Sign out" }
                     }
-                } @else if guest.may_sign_in {
+                } @else if guest.may_sign_in() {
                     a href="/status/sign-in" { "Sign in" }
                 }
             }
@@ -116,9 +134,29 @@ impl Frame<'_> {
                             span #refreshed role="status" {}
                         }
                     }
-                    p { "tenantd " (env!("CARGO_PKG_VERSION")) " · " a href="/api/v1/openapi.json" { "API" } }
+                    p {
+                        "tenantd " (env!("CARGO_PKG_VERSION"))
+                        // A session opens these pages only: the API asks for the token itself.
+                        @if self.guest.looks == Looks::Anybody { " · " a href="/api/v1/openapi.json" { "API" } }
+                    }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_linked_where_it_answers_without_a_token() {
+        for looks in [Looks::Unsaid, Looks::Anybody, Looks::Bearer] {
+            let guest = Guest { form: Some("mark".to_owned()), looks, ..Guest::default() };
+
+            let page = Frame::inside("x", Here::Overview, &guest, None).around(&html! {}).into_string();
+
+            assert_eq!(page.contains("/api/v1"), looks == Looks::Anybody, "{page}");
         }
     }
 }

@@ -8,17 +8,17 @@
 //! The rule: **a form changes something only if the page that sent it was ours** (the browser
 //! says so), **it bears the mark of its own session**, and that session may act.
 
+use axum::Extension;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::header::{COOKIE, HOST, ORIGIN};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use sha2::{Digest, Sha256};
 
-use super::guest::Guest;
+use super::guest::{Guest, Looks};
 use super::state::Page;
 use super::trouble;
-use crate::http::{Refusal, Right, STATUS};
+use crate::http::{Refusal, Right, STATUS, is_same, names_this_machine};
 
 /// The cookie of a session.
 const SESSION: &str = "tenantd_session";
@@ -42,16 +42,29 @@ pub(super) async fn looks(State(page): State<Page>, mut request: Request, next: 
     }
 }
 
+/// Lets in who may act, with a form that a page of ours sent: before anything of it is read, and
+/// before it takes room. Whether the form bears the mark of its session is for whoever reads it.
+pub(super) async fn acts(Extension(guest): Extension<Guest>, request: Request, next: Next) -> Response {
+    if !is_from_here(request.headers()) {
+        return trouble::forged().told_to(&guest).into_response();
+    }
+    if !guest.may_act {
+        return trouble::may_only_look().told_to(&guest).into_response();
+    }
+    next.run(request).await
+}
+
 /// Whoever it is that asks.
 pub(super) async fn guest(page: &Page, headers: &HeaderMap) -> Result<Guest, Refusal> {
     let door = page.door();
     let unknown = Guest {
-        may_sign_in: door.looks.is_some() || door.acts.is_some(),
+        looks: if door.looks.is_none() { Looks::Anybody } else { Looks::Bearer },
         somebody_acts: door.acts.is_some(),
         ..Guest::default()
     };
-    if let Some(cookie) = session(headers) {
-        match door.admit_session(cookie, page.seconds()).await {
+    let cookies = sessions(headers);
+    if !cookies.is_empty() {
+        match door.admit_session(&cookies, page.seconds()).await {
             Ok(entered) => {
                 return Ok(Guest {
                     name: entered.name,
@@ -99,35 +112,30 @@ pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
 
 /// Whether a form bears the mark of the session, compared in constant time.
 pub(super) fn is_of(guest: &Guest, form: &str) -> bool {
-    let digest = |text: &str| <[u8; 32]>::from(Sha256::digest(text));
-    guest.form.as_deref().is_some_and(|known| {
-        digest(known).iter().zip(digest(form)).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
-    })
+    guest.form.as_deref().is_some_and(|known| is_same(known, form))
 }
 
 /// The line that has a browser keep a session, or without one forget it. It travels over TLS
-/// only, but where the browser is on this very machine.
+/// only, but where the browser is on this very machine and came without it.
 pub(super) fn keep(session: Option<&str>, headers: &HeaderMap) -> String {
-    let secure = if is_on_this_machine(headers) { "" } else { "; Secure" };
+    let secure = if travels_in_the_clear(headers) { "" } else { "; Secure" };
     let (value, age) = session.map_or(("", 0), |session| (session, LASTS));
     format!("{SESSION}={value}; Path={STATUS}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// Whether the browser was told to go to this machine itself.
-pub(super) fn is_on_this_machine(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
-    });
-    name == "localhost"
-        || name == "[::1]"
-        || name.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
+/// Whether the browser was told to go to this machine itself, and not over TLS: what stands before
+/// the port may name it as it likes.
+pub(super) fn travels_in_the_clear(headers: &HeaderMap) -> bool {
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_over_tls = origin.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https://"));
+    names_this_machine(headers) && !is_over_tls
 }
 
-fn session(headers: &HeaderMap) -> Option<&str> {
+/// Every cookie of our name: another path or a host above may have set one too.
+fn sessions(headers: &HeaderMap) -> Vec<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION).map(|(_, value)| value)
+    let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == SESSION).map(|(_, value)| value).collect()
 }
 
 #[cfg(test)]
@@ -171,8 +179,11 @@ mod tests {
 
     #[test]
     fn a_session_travels_in_the_clear_on_this_machine_only() {
-        for host in ["127.0.0.1:9464", "localhost", "[::1]:80", "127.1.2.3"] {
-            let line = keep(Some("x"), &headers(&[("host", host)]));
+        for host in ["127.0.0.1:9464", "localhost", "LocalHost:80", "[::1]:80", "127.1.2.3"] {
+            let over_tls =
+                keep(Some("x"), &headers(&[("host", host), ("origin", "https://tenantd.example")]));
+            assert!(over_tls.ends_with("; Secure"), "{host}: {over_tls}");
+            let line = keep(Some("x"), &headers(&[("host", host), ("origin", "http://localhost")]));
             assert!(
                 line.ends_with("HttpOnly; SameSite=Strict") && line.contains("=x; Path=/status"),
                 "{line}"
@@ -198,7 +209,9 @@ mod tests {
     fn the_session_is_found_among_other_cookies() {
         let found = headers(&[("cookie", "a=b; tenantd_session=look.1.x; c=d")]);
 
-        assert_eq!(session(&found), Some("look.1.x"));
-        assert_eq!(session(&headers(&[("cookie", "xtenantd_session=a")])), None);
+        assert_eq!(sessions(&found), ["look.1.x"]);
+        assert!(sessions(&headers(&[("cookie", "xtenantd_session=a")])).is_empty());
+        let twice = headers(&[("cookie", "tenantd_session=old; tenantd_session=look.1.x")]);
+        assert_eq!(sessions(&twice), ["old", "look.1.x"]);
     }
 }

@@ -1,20 +1,25 @@
 //! The status page: what an operator looks at, rendered here, for any browser.
 //!
 //! The rules: **rendering is pure**: a page is made of [`crate::answers`] and an instant, and
-//! only `serve` asks anybody. Nothing runs in the browser but a few lines of our own, and
+//! only `serve`, `retries` and `sessions` ask anybody. Nothing runs in the browser but a few lines of our own, and
 //! every page is whole without them. Text that somebody else wrote goes through
 //! `pieces::text`, is never markup, and a secret is on no page.
 
 mod assets;
 mod attention;
+mod blame;
 mod calendar;
+mod form;
 mod frame;
 mod guard;
 mod guest;
+mod needs;
 mod overview;
 mod pieces;
+mod retries;
 mod routes;
 mod serve;
+mod sessions;
 mod sign_in;
 mod state;
 mod tenant;

@@ -5,16 +5,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::attention::{Need, needs};
+use super::blame::blame;
+use super::needs::{Brakes, Need, to_resume};
 use super::pieces::{
-    Part, Table, bar, chip, count, filter_path, length, marked, number, text, time, time_or,
+    Part, Table, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
 };
 use super::words;
 use crate::answers::fleet::HourlyBudget;
 use crate::answers::overview::Overview;
-use crate::domain::blame::Blame;
 use crate::domain::phase::Phase;
 use crate::postgres::operator::lately::Lately;
+use crate::postgres::operator::pauses::FLEET;
 
 /// All of it.
 pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
@@ -35,7 +36,16 @@ pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
 
 /// What waits for somebody, or that nothing does.
 fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
-    let needs = needs(overview.fleet.deletions_held.as_ref(), &overview.regions, &overview.fleet.rollouts);
+    let brakes = Brakes {
+        held: overview.fleet.deletions_held.as_ref(),
+        pauses: &overview.fleet.pauses,
+        paused: overview.paused,
+        regions: &overview.regions,
+        rollouts: &overview.fleet.rollouts,
+        oldest_due: overview.oldest_due,
+        is_anybody_at_work: !overview.workers.is_empty(),
+    };
+    let needs = brakes.needs(now);
     let parked: i64 = overview.parked.iter().map(|parked| parked.tenants).sum();
     let ready = overview.in_phase(Phase::Ready.as_str());
     html! {
@@ -70,21 +80,21 @@ fn calm(overview: &Overview, ready: i64) -> String {
         return "All is well: there are no tenants yet.".to_owned();
     }
     if under_way == 0 {
-        return format!("All is well: {} ready, and nothing waits for you.", is(ready));
+        return format!("All is well: {} ready, and nothing waits for you.", are(ready));
     }
-    format!("All is well: {} ready, {} under way, and nothing waits for you.", is(ready), number(under_way))
+    format!("All is well: {} ready, {} under way, and nothing waits for you.", are(ready), number(under_way))
 }
 
-fn is(tenants: i64) -> String {
-    format!("{} {}", count(tenants, "tenant"), if tenants == 1 { "is" } else { "are" })
+fn are(tenants: i64) -> String {
+    counted(tenants, "tenant", ["is", "are"])
 }
 
 fn sentence(needs: usize, parked: i64) -> String {
-    let things = i64::try_from(needs).unwrap_or(i64::MAX);
-    let waits = |one: bool| if one { "waits" } else { "wait" };
+    let things = len(needs);
+    let waits = ["waits", "wait"];
     match (things, parked) {
-        (things, 0) => format!("{} {} for you", count(things, "thing"), waits(things == 1)),
-        (0, parked) => format!("{} {} for you", count(parked, "tenant"), waits(parked == 1)),
+        (things, 0) => format!("{} for you", counted(things, "thing", waits)),
+        (0, parked) => format!("{} for you", counted(parked, "tenant", waits)),
         (things, parked) => {
             format!("{} and {} wait for you", count(things, "thing"), count(parked, "tenant"))
         }
@@ -122,13 +132,13 @@ fn waiting(overview: &Overview) -> Markup {
         section .panel aria-labelledby="by-reason" {
             h2 #by-reason { "Not ready, by reason" }
             @if overview.waiting.is_empty() && overview.parked.is_empty() {
-                p .quiet { "Every tenant is ready." }
+                p .quiet { @if overview.is_empty() { "Nobody is to be ready." } @else { "Every tenant is ready." } }
             } @else {
                 ul .figures {
                     @for parked in &overview.parked {
                         li title=(words::parked(&parked.reason)) {
                             span .swatch .bad aria-hidden="true" {}
-                            a href=(filter_path(&format!("reason:{}", parked.reason))) { (text(&parked.reason)) }
+                            a href=(filter_path(&format!("reason:{} parked:yes", parked.reason))) { (text(&parked.reason)) }
                             span .quiet { "parked" }
                             span .figure { (number(parked.tenants)) }
                         }
@@ -136,8 +146,8 @@ fn waiting(overview: &Overview) -> Markup {
                     @for waiting in &overview.waiting {
                         li title=(words::waiting(&waiting.reason)) {
                             span .swatch .track aria-hidden="true" {}
-                            a href=(filter_path(&format!("reason:{}", waiting.reason))) { (text(&waiting.reason)) }
-                            span .figure { (number(waiting.tenants)) }
+                            a href=(filter_path(&format!("reason:{} parked:no", waiting.reason))) { (text(&waiting.reason)) }
+                            span .figure { @if waiting.is_estimate { "about " } (number(waiting.tenants)) }
                         }
                     }
                 }
@@ -164,45 +174,6 @@ fn lately(lately: Option<&Lately>, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// Whose a time was: parts that add up to it, drawn and said.
-pub(super) fn blame(parts: &[(Blame, Duration); 6], whole: Duration) -> Markup {
-    let named = parts.map(|(blame, part)| (blame.as_str(), format!("blame-{}", blame.as_str()), part));
-    let drawn: Vec<_> =
-        named.iter().map(|(_, class, part)| Part { class, size: part.as_secs_f64() }).collect();
-    html! {
-        (bar(&drawn, whole.as_secs_f64()))
-        ul .figures {
-            @for (name, class, part) in &named {
-                li .none[part.is_zero()] {
-                    span class={ "swatch " (class) } aria-hidden="true" {}
-                    span title=(whose(name)) { (name) }
-                    span .figure { (length(*part)) }
-                    span .figure .quiet { (percent(*part, whole)) }
-                }
-            }
-        }
-    }
-}
-
-/// What a part of the time is, in the words of the glossary.
-fn whose(blame: &str) -> &'static str {
-    match Blame::parse(blame) {
-        Some(Blame::Queue) => "it was due, and no worker was free",
-        Some(Blame::Limit) => "it was told to come again later, or waited for a budget",
-        Some(Blame::Remote) => "Qlik's time",
-        Some(Blame::Backoff) => "a failure was waited out",
-        Some(Blame::Human) => "it waited for somebody",
-        Some(Blame::Us) | None => "our own time",
-    }
-}
-
-fn percent(part: Duration, whole: Duration) -> String {
-    if whole.is_zero() {
-        return "0 %".to_owned();
-    }
-    format!("{:.0} %", part.as_secs_f64() / whole.as_secs_f64() * 100.0)
-}
-
 fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
     let holding: i64 = overview.workers.iter().map(|worker| worker.tenants).sum();
     html! {
@@ -222,9 +193,12 @@ fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
                 @for pause in &overview.fleet.pauses {
                     dt { "Paused" }
                     dd {
-                        @if pause.region == "*" { "the fleet" } @else { (text(&pause.region)) }
+                        @if pause.region == FLEET { "the fleet" } @else { (text(&pause.region)) }
                         ": " (text(&pause.reason)) ", since " (time(pause.since, now))
-                        @if let Some(until) = pause.until { ", ends " (time(until, now)) }
+                        @if let Some(until) = pause.until {
+                            ", ends " (time(until, now)) "; "
+                            code { (text(&to_resume(&pause.region))) } " ends it earlier"
+                        }
                     }
                 }
                 @if !overview.drifted.is_empty() {
@@ -302,8 +276,8 @@ fn hourly(budget: &HourlyBudget) -> Markup {
                 p .quiet {
                     @if waiting == 0 { "No removal waits." }
                     @else {
-                        a href=(filter_path("reason:AwaitingBudget")) {
-                            (count(waiting, "removal")) @if waiting == 1 { " waits" } @else { " wait" }
+                        a href=(filter_path("reason:AwaitingBudget parked:no")) {
+                            (counted(waiting, "removal", ["waits", "wait"]))
                         }
                     }
                 }
@@ -328,9 +302,10 @@ mod tests {
     use super::*;
     use crate::answers::fleet::FleetStatus;
     use crate::answers::regions::RegionStatus;
-    use crate::domain::blame::Spent;
-    use crate::postgres::fleet::counts::{Parked, Waiting};
+    use crate::domain::blame::{Blame, Spent};
+    use crate::postgres::fleet::counts::{Parked, Paused, Waiting};
     use crate::postgres::operator::fleet::{Held, RolloutStatus};
+    use crate::postgres::operator::pauses::Pause;
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -351,6 +326,7 @@ mod tests {
             regions: vec![],
             parked: vec![],
             waiting: vec![],
+            paused: Paused::default(),
             lately: None,
             oldest_due: Duration::ZERO,
             drifted: vec![],
@@ -382,7 +358,7 @@ mod tests {
     fn what_waits_for_somebody_comes_first_with_its_remedy() {
         let mut overview = overview(&[("ready", 10), ("pending", 7)]);
         overview.parked = vec![Parked { reason: "NameTaken".to_owned(), tenants: 7 }];
-        overview.waiting = vec![Waiting { reason: "Retrying".to_owned(), tenants: 2 }];
+        overview.waiting = vec![Waiting { reason: "Retrying".to_owned(), tenants: 2, is_estimate: false }];
         overview.fleet.deletions_held = Some(Held {
             changes: false,
             since: now() - TimeDelta::hours(2),
@@ -415,10 +391,49 @@ mod tests {
             "7 tenants parked as NameTaken",
             "Set another client_name on the row",
             "By phase",
-            "/status/tenants?filter=reason%3ARetrying",
+            "/status/tenants?filter=reason%3ANameTaken+parked%3Ayes",
+            "/status/tenants?filter=reason%3ARetrying+parked%3Ano",
         ]
         .map(|part| shown.find(part).unwrap_or_else(|| panic!("{part} is missing in {shown}")));
         assert!(places.is_sorted(), "{places:?}");
+    }
+
+    #[test]
+    fn all_is_not_well_while_the_fleet_is_paused_without_end_or_nobody_comes_to_what_is_due() {
+        let mut paused = overview(&[("ready", 1)]);
+        paused.fleet.pauses =
+            vec![Pause { region: FLEET.to_owned(), reason: "x".to_owned(), since: now(), until: None }];
+        let mut alone = overview(&[("ready", 1), ("creating", 2)]);
+        alone.paused = Paused { tenants: 2, is_estimate: false, since: Some(now()) };
+        let mut behind = overview(&[("ready", 1)]);
+        behind.oldest_due = Duration::from_secs(301);
+
+        for (overview, said) in [
+            (paused, "The fleet is paused"),
+            (alone, "2 tenants that are not ready are paused"),
+            (behind, "has been due for 5 min 1 s"),
+        ] {
+            let shown = shown(&overview);
+
+            assert!(shown.contains("1 thing waits for you") && shown.contains(said), "{shown}");
+            assert!(!shown.contains("All is well"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_estimated_says_so_and_nobody_is_called_ready_who_is_not_there() {
+        let waiting = |is_estimate| {
+            let mut overview = overview(&[("creating", 9_000)]);
+            overview.waiting = vec![Waiting { reason: "Queued".to_owned(), tenants: 8_000, is_estimate }];
+            shown(&overview)
+        };
+        let figure = |words: &str| format!("<span class=\"figure\">{words}</span>");
+
+        assert!(waiting(true).contains(&figure("about 8,000")), "{}", waiting(true));
+        assert!(waiting(false).contains(&figure("8,000")), "{}", waiting(false));
+        for (phases, is_said) in [(&[][..], false), (&[("removed", 3)], false), (&[("ready", 3)], true)] {
+            assert_eq!(shown(&overview(phases)).contains("Every tenant is ready."), is_said, "{phases:?}");
+        }
     }
 
     #[test]

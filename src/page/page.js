@@ -13,6 +13,10 @@ function arm() {
   }
 }
 
+// What has the focus is known by where it leads or what it copies: rows come and go above it.
+const stops = (part) => [...part.querySelectorAll("a, button, summary")];
+const nameOf = (stop) => stop.getAttribute("href") ?? stop.dataset.copy ?? stop.textContent;
+
 async function refresh() {
   const old = document.getElementById("live");
   if (!old || busy()) return;
@@ -30,15 +34,27 @@ async function refresh() {
   said.textContent = "";
   document.getElementById("read").replaceWith(read);
   if (fresh.isEqualNode(old)) return;
-  const links = [...old.querySelectorAll("a, button, summary")], place = links.indexOf(document.activeElement);
+  const focused = document.activeElement, same = (stop) => nameOf(stop) === nameOf(focused);
+  const place = stops(old).includes(focused) ? stops(old).filter(same).indexOf(focused) : -1;
   old.replaceWith(fresh);
   arm();
-  if (place >= 0) fresh.querySelectorAll("a, button, summary")[place]?.focus({ preventScroll: true });
+  if (place < 0) return;
+  const found = stops(fresh).filter(same);
+  (found[place] ?? found[0])?.focus({ preventScroll: true });
 }
 
 arm();
 if (document.body.hasAttribute("data-refresh")) setInterval(refresh, EVERY);
-// Who comes from a link elsewhere is not known at first, and is known from here.
-if (document.querySelector("[data-sign-in]"))
-  fetch(location.href, { redirect: "manual", credentials: "same-origin" })
-    .then((answer) => { if (answer.type === "opaqueredirect") location.reload(); }, () => {});
+// Who comes from a link elsewhere is not known at first, and is known from here. He goes on by a way
+// of ours, since a reload is the first way once more to some browsers; and once, whatever comes of it.
+async function goOn(signIn) {
+  const to = signIn.querySelector("[name=next]").value;
+  if (sessionStorage.getItem("went-on-to") === to) return;
+  const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin" });
+  if (answer.type !== "opaqueredirect") return;
+  sessionStorage.setItem("went-on-to", to);
+  location.replace(to);
+}
+const signIn = document.querySelector("[data-sign-in]");
+if (signIn) goOn(signIn).catch(() => {});
+else try { sessionStorage.removeItem("went-on-to"); } catch { /* Nothing is kept here. */ }

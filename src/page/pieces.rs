@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use crate::domain::ages::relative;
-use crate::domain::text::plain;
+use crate::domain::text::{of_so_many, plain};
 
 /// A table whose rows are cards where there is no room.
 pub(super) struct Table<'a> {
@@ -57,8 +57,11 @@ pub(super) fn marked(said: &str) -> Markup {
     }
 }
 
-/// The same as a sentence.
+/// The same as a sentence; nothing where nothing is said.
 pub(super) fn sentence(said: &str) -> Markup {
+    if said.is_empty() {
+        return html! {};
+    }
     let mut rest = said.chars();
     let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
     let end = if said.ends_with(['.', '?', '!']) { "" } else { "." };
@@ -100,8 +103,12 @@ pub(super) fn number(number: i64) -> String {
 
 /// `1 tenant`, `1,000 tenants`.
 pub(super) fn count(of: i64, noun: &str) -> String {
-    let plural = if of == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(of))
+    format!("{} {}", number(of), of_so_many(of, noun))
+}
+
+/// `1 tenant is`, `1,000 tenants are`: the verb of one, and that of several.
+pub(super) fn counted(of: i64, noun: &str, [one, several]: [&str; 2]) -> String {
+    format!("{} {}", count(of, noun), if of == 1 { one } else { several })
 }
 
 /// A length of time as people say it, in its two largest units.
@@ -173,7 +180,7 @@ pub(super) fn argument(argument: &str) -> Option<String> {
 /// A text as a part of a path.
 pub(super) fn in_path(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || byte == b'.' && text.len() > 2 {
+        if byte.is_ascii_alphanumeric() || b"-_~.".contains(&byte) {
             path.push(char::from(byte));
         } else {
             // Writing to a `String` cannot fail.
@@ -183,9 +190,13 @@ pub(super) fn in_path(text: &str) -> String {
     })
 }
 
-/// The page of a tenant.
-pub(super) fn tenant_path(external_id: &str) -> String {
-    format!("/status/tenants/{}", in_path(external_id))
+/// A tenant's key, which leads to its page. `.` and `..` lead nowhere: in a path, however it is
+/// written, a browser takes them for a step.
+pub(super) fn tenant_link(external_id: &str) -> Markup {
+    html! {
+        @if matches!(external_id, "." | "..") { (text(external_id)) }
+        @else { a href={ "/status/tenants/" (in_path(external_id)) } { (text(external_id)) } }
+    }
 }
 
 /// The page of tenants with a filter.
@@ -212,6 +223,7 @@ mod tests {
         assert!(shown.contains("&lt;script&gt;") && shown.contains("\\u{202e}&amp;"), "{shown}");
         assert_eq!(code, "run <code>tenantd &lt;b&gt;</code> now");
         assert_eq!(sentence("it `runs`").into_string(), "It <code>runs</code>.");
+        assert_eq!(sentence("").into_string(), "");
     }
 
     #[test]
@@ -220,6 +232,8 @@ mod tests {
             assert_eq!(number(of), told);
         }
         assert_eq!((count(1, "tenant"), count(1_000, "tenant")), ("1 tenant".into(), "1,000 tenants".into()));
+        let are = |of| counted(of, "tenant", ["is", "are"]);
+        assert_eq!((are(1), are(2)), ("1 tenant is".into(), "2 tenants are".into()));
         for (millis, told) in [
             (0, "0 s"),
             (40, "40 ms"),
@@ -245,8 +259,15 @@ mod tests {
 
     #[test]
     fn a_key_is_one_part_of_a_path() {
-        assert_eq!(tenant_path("a/b?<c>"), "/status/tenants/a%2Fb%3F%3Cc%3E");
-        assert_eq!(tenant_path(".."), "/status/tenants/%2E%2E");
+        for (key, link) in [
+            ("a/b?<c>", r#"<a href="/status/tenants/a%2Fb%3F%3Cc%3E">a/b?&lt;c&gt;</a>"#),
+            ("a.b", r#"<a href="/status/tenants/a.b">a.b</a>"#),
+            ("...", r#"<a href="/status/tenants/...">...</a>"#),
+            (".", "."),
+            ("..", ".."),
+        ] {
+            assert_eq!(tenant_link(key).into_string(), link);
+        }
         assert_eq!(filter_path("reason:A b&c"), "/status/tenants?filter=reason%3AA+b%26c");
     }
 

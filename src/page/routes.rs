@@ -6,12 +6,12 @@
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::state::Page;
-use super::{assets, guard, serve, trouble};
+use super::{assets, guard, retries, serve, sessions, trouble};
 use crate::api::{Late, bounded};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -20,21 +20,26 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 /// The pages, to be put under `/status`.
 pub fn router(page: Page) -> Router {
     let room = page.room();
-    let asking = Router::new()
+    let looking = Router::new()
         .route("/", get(serve::overview))
         .route("/attention", get(serve::attention))
-        .route("/attention/{reason}/retry", get(serve::confirm_retry).post(serve::retry))
+        .route("/attention/{reason}/retry", get(retries::confirm_retry))
         .route("/calendar", get(serve::calendar))
         .route("/tenants", get(serve::tenants))
         .route("/tenants/{external_id}", get(serve::tenant))
         .fallback(serve::nowhere)
         .method_not_allowed_fallback(async || trouble::method_not_allowed())
-        .layer(from_fn_with_state((room, trouble::late as Late), bounded))
-        .layer(from_fn_with_state(page.clone(), guard::looks));
+        .layer(from_fn_with_state((room.clone(), trouble::late as Late), bounded));
+    // Who may not act is told so before he takes the room of those who do.
+    let acting = Router::new()
+        .route("/attention/{reason}/retry", post(retries::retry))
+        .layer(from_fn_with_state((room, trouble::late_to_act as Late), bounded))
+        .layer(from_fn(guard::acts));
+    let asking = looking.merge(acting).layer(from_fn_with_state(page.clone(), guard::looks));
     Router::new()
         .merge(asking)
-        .route("/sign-in", get(serve::sign_in).post(serve::open_session))
-        .route("/sign-out", post(serve::close_session))
+        .route("/sign-in", get(sessions::sign_in).post(sessions::open_session))
+        .route("/sign-out", post(sessions::close_session))
         .route("/page.css", get(async || assets::kept("text/css; charset=utf-8", assets::STYLE)))
         .route("/page.js", get(async || assets::kept("text/javascript; charset=utf-8", assets::SCRIPT)))
         .route("/icon.svg", get(async || assets::kept("image/svg+xml", assets::ICON)))

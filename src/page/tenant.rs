@@ -5,13 +5,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::overview::blame;
+use super::blame::blame;
+use super::needs::to_resume;
 use super::pieces::{Table, argument, chip, command, count, length, marked, sentence, text, time, time_or};
 use super::tenants::standing;
 use super::way::{Run, answer, runs};
 use crate::answers::attempts::Attempt;
 use crate::answers::explanation::Explanation;
 use crate::domain::blame::Blame;
+use crate::domain::waiting::BlockerKind;
+use crate::postgres::operator::pauses::FLEET;
 use crate::postgres::operator::tenants::Status;
 
 /// All that is known of a tenant.
@@ -78,7 +81,7 @@ impl Known {
         let first = match status.reason.as_deref() {
             Some("ClientMissing") if status.parked => format!("tenantd tenant retry --recreate {key}"),
             Some(_) if status.parked => format!("tenantd tenant retry {key}"),
-            Some("Paused") => format!("tenantd tenant resume {key}"),
+            Some("Paused") => self.to_resume(&key),
             Some(_) => format!("tenantd tenant explain {key}"),
             None => format!("tenantd tenant show {key}"),
         };
@@ -90,6 +93,20 @@ impl Known {
                 summary { "Other commands" }
                 @for other in others.iter().filter(|other| **other != first) { (command(other)) }
             }
+        }
+    }
+
+    /// What ends its pause: its own first, then that of its region, then that of the fleet.
+    fn to_resume(&self, key: &str) -> String {
+        let blockers = &self.explanation.blockers;
+        let is_there = |kind: BlockerKind| blockers.iter().any(|blocker| blocker.blocker == kind.as_str());
+        let region = blockers.iter().find_map(|blocker| blocker.region.as_deref());
+        match region {
+            _ if is_there(BlockerKind::Paused) => format!("tenantd tenant resume {key}"),
+            Some(region) => to_resume(region),
+            None if is_there(BlockerKind::FleetPaused) => to_resume(FLEET),
+            // It ended while this was read.
+            None => format!("tenantd tenant explain {key}"),
         }
     }
 
@@ -153,7 +170,9 @@ impl Known {
             section .panel aria-labelledby="way" {
                 h2 #way { "Its way" }
                 ol .way {
-                    @if self.is_cut { li .quiet { "Earlier attempts are told by the history." } }
+                    @if self.is_cut {
+                        li .quiet { "The last " (count(i64::try_from(self.attempts.len()).unwrap_or(i64::MAX), "attempt")) ". What was before is told by " code { "tenantd tenant history --limit" } "." }
+                    }
                     @else { li { p { strong { "inserted" } " " (time(self.status.created_at, now)) } } }
                     @for run in runs(&self.attempts) { (told(&run, now)) }
                 }
@@ -206,6 +225,7 @@ fn outcome(run: &Run<'_>, took: Duration) -> String {
 mod tests {
     use super::super::way::tests::attempt;
     use super::*;
+    use crate::answers::explanation::BlockerShown;
 
     fn said(attempts: &[Attempt]) -> Vec<String> {
         runs(attempts).iter().map(|run| outcome(run, run.took().to_std().unwrap())).collect()
@@ -232,6 +252,85 @@ mod tests {
                 "done 2 times"
             ]
         );
+    }
+
+    #[test]
+    fn that_attempts_are_cut_off_is_said_and_how_many_are_told() {
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let known = |is_cut| Known { attempts: vec![attempt("audit", "done", 0)], is_cut, ..paused(&[]) };
+        let shown = |is_cut| known(is_cut).way(now).into_string();
+
+        assert!(shown(true).contains("The last 1 attempt. What was before"), "{}", shown(true));
+        assert!(!shown(true).contains("inserted") && shown(false).contains("inserted"));
+        assert!(!shown(false).contains("What was before"), "{}", shown(false));
+    }
+
+    fn paused(blockers: &[(BlockerKind, Option<&str>)]) -> Known {
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let shown = |(kind, region): &(BlockerKind, Option<&str>)| BlockerShown {
+            blocker: kind.as_str(),
+            since: Some(now),
+            until: None,
+            message: "paused by an operator".to_owned(),
+            region: region.map(str::to_owned),
+        };
+        let status = Status {
+            tenant_id: uuid::Uuid::from_u128(1),
+            external_id: "a b".to_owned(),
+            host: "a.us.qlikcloud.com".to_owned(),
+            phase: "pending".to_owned(),
+            ready: false,
+            parked: false,
+            reason: Some("Paused".to_owned()),
+            message: None,
+            since: Some(now),
+            next_attempt_at: None,
+            failures: 0,
+            client_id: None,
+            created_at: now,
+            ready_at: None,
+            updated_at: now,
+            labels: serde_json::json!({}),
+            version: None,
+            paused: true,
+            drift: vec![],
+            audited_at: None,
+        };
+        let explanation = Explanation {
+            external_id: "a b".to_owned(),
+            phase: "pending".to_owned(),
+            ready: false,
+            reason: None,
+            message: None,
+            next: "looks for a client".to_owned(),
+            next_at: None,
+            blockers: blockers.iter().map(shown).collect(),
+        };
+        Known { read_at: now, status, explanation, blame: None, attempts: vec![], is_cut: false }
+    }
+
+    #[test]
+    fn the_command_that_fits_ends_the_pause_that_there_is() {
+        let (own, region, fleet) = (
+            (BlockerKind::Paused, None),
+            (BlockerKind::RegionPaused, Some("us")),
+            (BlockerKind::FleetPaused, None),
+        );
+        for (blockers, command) in [
+            (&[own][..], "tenantd tenant resume 'a b'"),
+            (&[region], "tenantd fleet resume --region us"),
+            (&[fleet], "tenantd fleet resume"),
+            (&[own, region, fleet], "tenantd tenant resume 'a b'"),
+            (&[region, fleet], "tenantd fleet resume --region us"),
+            (&[], "tenantd tenant explain 'a b'"),
+        ] {
+            let known = paused(blockers);
+
+            let shown = known.to_type().into_string();
+
+            let first = format!("<div class=\"command\"><code>{command}</code>");
+            assert!(shown.starts_with(&first), "{blockers:?}: {shown}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::pieces::{Table, chip, filter_path, marked, sentence, tenant_path, text, time_or};
+use super::pieces::{Table, chip, filter_path, marked, sentence, tenant_link, text, time_or};
 use crate::domain::filter::{Fault, MOST_CHARACTERS};
 use crate::domain::text::plain;
 use crate::postgres::operator::tenants::Status;
@@ -102,7 +102,7 @@ fn encoded(text: &str) -> String {
 fn row(tenant: &Status, now: DateTime<Utc>) -> Vec<Markup> {
     vec![
         html! {
-            a href=(tenant_path(&tenant.external_id)) { (text(&tenant.external_id)) }
+            (tenant_link(&tenant.external_id))
             span .sub { (text(&tenant.host)) }
         },
         text(&tenant.phase),

@@ -3,7 +3,7 @@
 //! The rule: a page says in one sentence what is so, and in another what to do; its status says
 //! the same to programs.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -14,18 +14,23 @@ use super::pieces::text;
 use crate::http::Refusal;
 use crate::postgres::StoreError;
 
+/// The page, or why there is none.
+pub(super) type Answered = Result<Response, Trouble>;
+
 /// Why there is no page.
 #[derive(Debug)]
 pub(super) struct Trouble {
     status: StatusCode,
     title: &'static str,
     said: String,
+    /// Something was asked for, and may be done all the same.
+    may_be_done: bool,
     guest: Guest,
 }
 
 impl Trouble {
     fn new(status: StatusCode, title: &'static str, said: impl Into<String>) -> Self {
-        Self { status, title, said: said.into(), guest: Guest::default() }
+        Self { status, title, said: said.into(), may_be_done: false, guest: Guest::default() }
     }
 
     /// With who it is, so that the frame says so too.
@@ -34,11 +39,20 @@ impl Trouble {
         self
     }
 
+    /// Of what was to be done, when nobody knows how it ended.
+    pub(super) fn may_be_done(mut self) -> Self {
+        self.may_be_done = true;
+        self
+    }
+
     fn content(&self) -> Markup {
         html! {
             section .trouble {
                 h1 { (self.title) }
                 p { (text(&self.said)) }
+                @if self.may_be_done {
+                    p { "What you asked for may still be done. Send the same form again: it is done once, and the answer says how it ended." }
+                }
                 @if self.status == StatusCode::SERVICE_UNAVAILABLE {
                     p .quiet {
                         "Consumers keep the credentials they have meanwhile. "
@@ -93,10 +107,19 @@ pub(super) fn unreadable() -> Trouble {
 
 /// No answer came in time.
 pub(super) fn late(seconds: u64) -> Response {
+    too_late(seconds).into_response()
+}
+
+/// No answer came in time to whoever asked for something to be done.
+pub(super) fn late_to_act(seconds: u64) -> Response {
+    too_late(seconds).may_be_done().into_response()
+}
+
+fn too_late(seconds: u64) -> Trouble {
     let said = format!(
         "There was no answer within {seconds} s. Too much is asked at once, or the database is slow."
     );
-    Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "It took too long", said).into_response()
+    Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "It took too long", said)
 }
 
 impl From<StoreError> for Trouble {
@@ -119,16 +142,8 @@ impl From<StoreError> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let frame = Frame {
-            title: self.title,
-            here: Here::Elsewhere,
-            guest: &self.guest,
-            is_inside: true,
-            read_at: None,
-        };
-        let page = frame.around(&self.content()).into_string();
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        let mut response = (self.status, [(CONTENT_TYPE, html)], page).into_response();
+        let frame = Frame::inside(self.title, Here::Elsewhere, &self.guest, None);
+        let mut response = (self.status, frame.answer(&self.content())).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -4,6 +4,8 @@
 //! (`tenantd.totals`); what is under way is few and counted, and where it is not few,
 //! its phases are estimated from a fair sample.
 
+use chrono::{DateTime, Utc};
+
 use crate::postgres::{Store, StoreError};
 
 /// Most tenants under way that are counted one by one; beyond, their phases are estimated.
@@ -29,6 +31,19 @@ pub struct Waiting {
     pub reason: String,
     /// How many; an estimate while more than 1,000 are under way.
     pub tenants: i64,
+    /// Whether it is one.
+    pub is_estimate: bool,
+}
+
+/// How many tenants that are not ready are paused, each by itself, until somebody ends it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// How many; an estimate while more than 1,000 are under way.
+    pub tenants: i64,
+    /// Whether it is one.
+    pub is_estimate: bool,
+    /// Since when the first of them is.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// How many tenants wait for somebody to act.
@@ -100,13 +115,46 @@ impl Store {
                             ELSE greatest(w.under_way, $1) / $1::numeric END AS each_stands_for
                   FROM tenantd.totals AS w
             )
-            SELECT looked.reason AS "reason!", round(looked.tenants * known.each_stands_for)::bigint AS "tenants!"
+            SELECT looked.reason AS "reason!", round(looked.tenants * known.each_stands_for)::bigint AS "tenants!",
+                   known.each_stands_for > 1 AS "is_estimate!"
               FROM looked, known
              ORDER BY looked.tenants DESC, looked.reason
             "#,
             REASONS_SAMPLE
         )
         .fetch_all(&self.connections)
+        .await?)
+    }
+
+    /// How many tenants that are not ready are paused by themselves and without an end. Counted and
+    /// estimated like reasons.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn paused_alone(&self) -> Result<Paused, StoreError> {
+        Ok(sqlx::query_as!(
+            Paused,
+            r#"
+            -- counts.paused
+            WITH sample AS MATERIALIZED (
+                SELECT paused_at, paused_until FROM tenantd.tenants WHERE is_under_way ORDER BY tenant_id LIMIT $1
+            ), looked AS (
+                SELECT count(*) AS looked, count(paused_at) FILTER (WHERE paused_until IS NULL) AS tenants,
+                       min(paused_at) FILTER (WHERE paused_until IS NULL) AS since
+                  FROM sample
+            ), known AS (
+                SELECT CASE WHEN looked.looked < $1 THEN 1
+                            ELSE greatest(w.under_way, $1) / $1::numeric END AS each_stands_for
+                  FROM tenantd.totals AS w, looked
+            )
+            SELECT round(looked.tenants * known.each_stands_for)::bigint AS "tenants!",
+                   known.each_stands_for > 1 AS "is_estimate!", looked.since
+              FROM looked, known
+            "#,
+            REASONS_SAMPLE
+        )
+        .fetch_one(&self.connections)
         .await?)
     }
 

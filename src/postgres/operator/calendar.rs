@@ -57,7 +57,8 @@ impl Store {
         .await?)
     }
 
-    /// How many rotations of rollouts were let through on which of the last days (UTC).
+    /// How many rotations of rollouts were let through on which day (UTC): today, and on so many
+    /// days before.
     ///
     /// # Errors
     ///
@@ -69,7 +70,9 @@ impl Store {
             -- calendar.renewed
             SELECT (started_at AT TIME ZONE 'UTC')::date AS "day!", outcome, count(*) AS "rotations!"
               FROM tenantd.changes
-             WHERE kind = 'rotation' AND started_at > tenantd.clock() - make_interval(days => $1)
+             WHERE kind = 'rotation'
+               -- From midnight on: a day is told whole.
+               AND started_at >= date_trunc('day', tenantd.clock(), 'UTC') - make_interval(hours => 24 * $1)
              GROUP BY 1, 2
              ORDER BY 1, 2
             "#,

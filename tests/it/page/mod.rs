@@ -1,6 +1,8 @@
 //! The status page over a real socket, on a real database, with the rights of the daemon's role.
 //! What a browser makes of it is tried by `make page-test`.
 
+mod calendar;
+mod glance;
 mod retries;
 mod sessions;
 
@@ -78,6 +80,7 @@ async fn every_page_is_there_and_says_what_a_browser_may() {
         ("/status/tenants/none", 404),
         ("/status/tenants/%00", 404),
         ("/status/tenants/%ff", 404),
+        ("/status/attention/%ff/retry", 404),
         ("/status/nowhere", 404),
         ("/status/page.css", 200),
         ("/status/page.js", 200),
@@ -102,7 +105,9 @@ async fn every_page_is_there_and_says_what_a_browser_may() {
             }
         }
     }
-    assert_eq!(served.page("/", "").await.header("location"), Some("/status"));
+    for path in ["/", "/status/"] {
+        assert_eq!(served.page(path, "").await.header("location"), Some("/status"), "{path}");
+    }
     assert_eq!(served.send("/status/tenants", &session, FROM_HERE, "").await.status, 405);
 }
 
@@ -166,5 +171,6 @@ async fn where_no_token_is_set_everybody_on_this_machine_looks_and_nobody_acts()
 
     assert_eq!((confirm.status, sent.status), (200, 403));
     assert!(!confirm.body.contains("<form"), "{}", confirm.body);
+    assert!(confirm.body.contains("/api/v1/openapi.json"), "it answers without a token");
     assert_eq!(served.send("/status/sign-in", "", FROM_HERE, &format!("token={ACTS}")).await.status, 403);
 }

@@ -1,5 +1,10 @@
 //! A retry of all tenants of one reason: by whom, of whom, and how often.
 
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{ACTS, FROM_HERE, LOOKS, Served, hidden};
 
 const AT: &str = "/status/attention/NameTaken/retry";
@@ -36,7 +41,8 @@ async fn all_that_were_counted_are_retried_once_and_it_is_written_down_who_asked
 
     for reply in [&first, &second] {
         assert_eq!(reply.status, 303, "{reply:?}");
-        assert_eq!(reply.header("location"), Some("/status/attention?retried=2&left=0"));
+        let location = reply.header("location").unwrap();
+        assert!(location.starts_with("/status/attention?retried=2&left=0&told="), "{location}");
     }
     assert_eq!(otherwise.status, 400, "{otherwise:?}");
     assert_eq!(parked(&served).await, ["again", "other"]);
@@ -51,8 +57,18 @@ async fn all_that_were_counted_are_retried_once_and_it_is_written_down_who_asked
         (key.to_owned(), "retry".to_owned(), "the names are free; asked for by alice over HTTP".to_owned())
     };
     assert_eq!(noted, [line("a"), line("b")]);
-    let told = served.page("/status/attention?retried=2&left=3", &session).await.body;
-    assert!(told.contains("2 tenants are due at once") && told.contains("3 tenants are left"), "{told}");
+    let location = first.header("location").unwrap();
+    let told = served.page(location, &session).await.body;
+    assert!(told.contains("2 tenants are due at once") && !told.contains("left for another go"), "{told}");
+    // Nobody is told by a link what was never done.
+    let other = served.session(LOOKS).await;
+    let more = location.replace("retried=2", "retried=3");
+    for (path, session) in
+        [(location, &other), (&more, &session), ("/status/attention?retried=2&left=3", &session)]
+    {
+        let page = served.page(path, session).await.body;
+        assert!(page.contains("<h1>Needs attention</h1>") && !page.contains("due at once"), "{path}: {page}");
+    }
 }
 
 #[tokio::test]
@@ -69,6 +85,59 @@ async fn when_they_are_not_as_many_as_were_shown_nothing_is_done_and_it_is_asked
     assert!(reply.body.contains("Retry 3 tenants") && reply.body.contains("nothing was done"), "{reply:?}");
     assert_eq!(parked(&served).await, ["a", "b", "c"]);
     assert_eq!(hidden(&reply.body, "expect"), "3");
+}
+
+#[tokio::test]
+async fn nobody_keeps_others_from_acting_by_half_a_form() {
+    let served = Served::new().await;
+    served.given_parked("NameTaken", &["a"]).await;
+    let (looks, acts) = (served.session(LOOKS).await, served.session(ACTS).await);
+    let form = filled(&served, &acts, "x").await;
+    let half = async |session: &str, awaited: &str| {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let head = format!(
+            "POST {AT} HTTP/1.1\r\nhost: localhost\r\n{FROM_HERE}cookie: {session}\r\ncontent-length: 100\r\n\
+             expect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; awaited.len()];
+        let reading = stream.read_exact(&mut answer);
+        tokio::time::timeout(Duration::from_secs(5), reading).await.expect("there is an answer").unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), awaited);
+        stream.write_all(b"form=").await.unwrap();
+        stream
+    };
+
+    // Who may not act is told so at once; who may is waited for, and has no place yet.
+    let refused = half(&looks, "HTTP/1.1 403").await;
+    let waited_for = half(&acts, "HTTP/1.1 100").await;
+    let sent = served.send(AT, &acts, FROM_HERE, &form);
+    let sent = tokio::time::timeout(Duration::from_secs(5), sent).await.expect("there is a place");
+
+    assert_eq!(sent.status, 303, "{sent:?}");
+    assert!(parked(&served).await.is_empty());
+    drop((refused, waited_for));
+}
+
+#[tokio::test]
+async fn a_retry_that_has_no_answer_may_be_done_and_is_asked_for_again_with_the_same_form() {
+    let served = Served::new().await;
+    served.given_parked("NameTaken", &["a"]).await;
+    let session = served.session(ACTS).await;
+    let form = filled(&served, &session, "x").await;
+    let mut locked = served.db.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
+
+    let late = served.send(AT, &session, FROM_HERE, &form).await;
+    let confirm = served.page(AT, &session).await;
+    locked.rollback().await.unwrap();
+    let again = served.send(AT, &session, FROM_HERE, &form).await;
+
+    assert_eq!((late.status, confirm.status), (503, 503), "{late:?} {confirm:?}");
+    assert!(late.body.contains("may still be done. Send the same form again"), "{late:?}");
+    assert!(!confirm.body.contains("may still be done"), "{confirm:?}");
+    assert_eq!(again.status, 303, "{again:?}");
+    assert!(parked(&served).await.is_empty());
 }
 
 #[tokio::test]

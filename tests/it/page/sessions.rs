@@ -71,6 +71,37 @@ async fn a_cookie_is_not_the_token_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_session_is_found_beside_another_cookie_of_its_name() {
+    let served = Served::new().await;
+    let session = served.session(LOOKS).await;
+
+    for cookies in [
+        format!("tenantd_session=guess; {session}"),
+        format!("tenantd_session=act.9999999999.AAAA; {session}"),
+        format!("{session}; tenantd_session="),
+    ] {
+        let page = served.page("/status", &cookies).await;
+
+        assert_eq!(page.status, 200, "{cookies}: {page:?}");
+        assert!(!page.body.contains("/api/v1"), "the API asks for the token itself: {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_came_over_tls_stays_there() {
+    let served = Served::new().await;
+
+    for (origin, is_over_tls) in [("https://tenantd.example", true), ("http://localhost", false)] {
+        let lines = format!("{FROM_HERE}origin: {origin}\r\n");
+        let opened = served.send("/status/sign-in", "", &lines, &format!("token={LOOKS}")).await;
+
+        assert_eq!(opened.status, 303, "{opened:?}");
+        let line = opened.header("set-cookie").unwrap();
+        assert_eq!(line.ends_with("; Secure"), is_over_tls, "{origin}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_looks_with_its_token_and_without_a_session() {
     let served = Served::new().await;
     served.given_tenants(["a"]).await;
