@@ -31,6 +31,9 @@ pub struct Session {
     pub pooler: Pooler,
 }
 
+// Compiling (jit) a statement as large as ours takes seconds, and is begun whenever a table that was
+// never analysed looks expensive: nobody does.
+
 /// The work's statements are run over and over and their plans do not depend on the
 /// values: planning each anew cost a quarter of its time. None takes long, nor waits
 /// long for a lock. A client that the network swallowed is noticed, and what it held
@@ -50,16 +53,18 @@ const WORK: [(&str, &str); 11] = [
 ];
 /// What is asked by hand or over HTTP differs each time, and so do the plans. A person may have
 /// asked for much, and waits so long and no longer.
-const COMMAND: [(&str, &str); 4] = [
+const COMMAND: [(&str, &str); 5] = [
     (MARK, "command"),
     ("default_transaction_isolation", "read committed"),
     ("plan_cache_mode", "force_custom_plan"),
+    ("jit", "off"),
     ("statement_timeout", "10min"),
 ];
 /// The server gives it up when we do.
-const API: [(&str, &str); 7] = [
+const API: [(&str, &str); 8] = [
     (MARK, "api"),
     ("plan_cache_mode", "force_custom_plan"),
+    ("jit", "off"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),
@@ -76,8 +81,9 @@ const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SELECT tenantd.assert_place()";
 const POOLED_API: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '4s';
-    SET LOCAL idle_in_transaction_session_timeout = '15s'";
-const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min'";
+    SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off";
+const POOLED_COMMAND: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min'; SET LOCAL jit = off";
 
 impl Session {
     /// These options, for such sessions.
@@ -99,6 +105,22 @@ impl Session {
             (Pooler::Transaction, Purpose::Work) => POOLED_WORK,
             (Pooler::Transaction, Purpose::Command) => POOLED_COMMAND,
             (Pooler::Transaction, Purpose::Api) => POOLED_API,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_compiles_a_statement() {
+        for purpose in [Purpose::Work, Purpose::Command, Purpose::Api] {
+            let options = Session { purpose, pooler: Pooler::None }.applied_to(PgConnectOptions::new());
+            let begin = Session { purpose, pooler: Pooler::Transaction }.begin();
+
+            assert!(options.get_options().unwrap_or_default().contains("jit=off"), "{purpose:?}");
+            assert!(begin.contains("SET LOCAL jit = off"), "{begin}");
         }
     }
 }
