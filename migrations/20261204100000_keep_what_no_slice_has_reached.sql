@@ -10,9 +10,13 @@
 --   what the number reaches was served;
 -- * what a digest of applied wants is unknown after.
 --
--- Locks: SHARE ROW EXCLUSIVE on tenantd.tenants and ACCESS EXCLUSIVE on the view tenantd.status, each
--- for an instant.
+-- Locks: ACCESS EXCLUSIVE on tenantd.tenants, to the end of the transaction: nobody reads or writes tenants
+-- meanwhile. It is taken first, because the index of the next migration needs it at its end, and whoever
+-- raises a lock that others hold a part of may end in a deadlock. ACCESS EXCLUSIVE on the view
+-- tenantd.status for an instant.
 -- Safe while the previous version runs: yes.
+
+LOCK TABLE tenantd.tenants IN ACCESS EXCLUSIVE MODE;
 
 -- Asked with the rights of whoever writes, who may not read the installation.
 CREATE FUNCTION tenantd.is_unlooked(rejoin_epoch integer, lease_epoch bigint, region text) RETURNS boolean

@@ -60,7 +60,7 @@ impl Store {
             r#"
             -- tenants.oldest_due
             WITH due_up_to AS (
-                -- As the claim does.
+                -- As far as a claim reads.
                 SELECT tenantd.clock() + CASE WHEN EXISTS (
                            SELECT FROM tenantd.tenants WHERE priority < 0 AND due_at <= tenantd.clock())
                        THEN interval '100 minutes' ELSE interval '0' END AS horizon)

@@ -11,7 +11,7 @@ use crate::domain::blame::Spent;
 use crate::postgres::{Store, StoreError};
 
 /// Most lines of the history that are looked at.
-const LINES: i64 = 10_000;
+const LINES: i64 = 20_000;
 /// Most tenants of a sample.
 const TENANTS: i64 = 1_000;
 
@@ -33,7 +33,7 @@ pub struct Lately {
 }
 
 impl Store {
-    /// Up to 1,000 tenants that became ready last, of the last 20,000 attempts; none where
+    /// Up to 1,000 tenants that became ready last, of the last 20,000 acts; none where
     /// nobody did.
     ///
     /// # Errors
@@ -44,15 +44,15 @@ impl Store {
             r#"
             -- tenants.ready_lately
             WITH lines AS MATERIALIZED (
-                SELECT tenant_id, started_at, duration_ms, phase, outcome
+                SELECT tenant_id, started_at, duration_ms, phase, effect, outcome
                   FROM tenantd.attempts
                  ORDER BY started_at DESC
                  LIMIT $1
             ), said AS MATERIALIZED (
-                -- Some are of an earlier life or of later care.
+                -- By what a tenant becomes ready; some are of an earlier life or of a later secret.
                 SELECT tenant_id, started_at, duration_ms
                   FROM lines
-                 WHERE phase = 'ready' AND outcome = 'done'
+                 WHERE phase = 'ready' AND outcome = 'done' AND effect IN ('prove', 'adopt')
                  ORDER BY started_at DESC
                  LIMIT 2 * $2::bigint
             ), lately AS MATERIALIZED (

@@ -143,6 +143,10 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn agree_to_deletions(&self) -> Result<Agreed, StoreError> {
         let mut transaction = self.patient.begin().await?;
+        // A rejoin that comes meanwhile waits, so that nobody is asleep who was not asked about.
+        sqlx::query!("-- installation.lock\nSELECT rejoin_epoch FROM tenantd.installation FOR UPDATE")
+            .fetch_one(&mut *transaction)
+            .await?;
         let lifted = sqlx::query!(
             r#"
             -- installation.agree

@@ -139,7 +139,8 @@ impl Store {
             ), claimed_up_to AS (
                 -- Nobody of a negative priority is due as a rule, and then no row of a later rank is.
                 SELECT tenantd.clock() + CASE WHEN EXISTS (
-                           SELECT FROM tenantd.tenants WHERE priority < 0 AND due_at <= tenantd.clock())
+                           SELECT FROM tenantd.tenants
+                            WHERE priority < 0 AND due_at <= tenantd.clock() AND region IN (SELECT region FROM closed))
                        THEN interval '100 minutes' ELSE interval '0' END AS horizon
             ), due AS (
                 SELECT t.*
