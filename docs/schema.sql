@@ -200,6 +200,7 @@ CREATE INDEX tenants_drifted ON tenantd.tenants USING btree (drifted_at) WHERE d
 CREATE INDEX tenants_unplanned ON tenantd.tenants USING btree (tenant_id) WHERE audit_at IS NULL AND ready_at IS NOT NULL;
 CREATE INDEX tenants_due ON tenantd.tenants USING btree (region, tenantd.rank_of(due_at, priority), due_at, rejoin_epoch) WHERE due_at IS NOT NULL;
 CREATE INDEX tenants_due_late ON tenantd.tenants USING btree (due_at) WHERE priority < 0 AND due_at IS NOT NULL;
+CREATE INDEX tenants_paused ON tenantd.tenants USING btree (paused_at) WHERE is_under_way AND paused_at IS NOT NULL AND paused_until IS NULL;
 
 -- Client secrets, sealed as compact JWE (RFC 7516). Read them through tenantd.credentials.
 CREATE TABLE tenantd.secrets (
@@ -1241,7 +1242,11 @@ CREATE VIEW tenantd.status AS
             WHEN r.awaits_budget AND h.is_held_back THEN 'this may be a copy of the real database: nothing is changed at Qlik until an operator has said that it is the real one, with `tenantd rejoin --confirm`'
             WHEN r.awaits_budget AND h.is_held THEN 'nothing is deleted at Qlik until an operator has read `tenantd rejoin --status` and agreed with `tenantd rejoin --agree`'
             WHEN o.is_paused THEN ('paused by an operator: ' || t.pause_reason) || '; `tenantd tenant resume` ends it'
-            WHEN r.is_paused THEN ('the region is paused by an operator: ' || p.reason) || '; `tenantd fleet resume` ends it'
+            WHEN r.is_paused THEN
+            CASE
+                WHEN p.is_of_fleet THEN ('the fleet is paused by an operator: ' || p.reason) || '; `tenantd fleet resume` ends it'
+                ELSE ((('the region is paused by an operator: ' || p.reason) || '; `tenantd fleet resume --region ') || t.region) || '` ends it'
+            END
             WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and restart; `tenantd doctor` tests it'
             WHEN r.awaits_budget THEN format('the removal waits for its place in [budget] removals_per_hour: %s let through in the last hour, %s waiting; `tenantd fleet status` shows the limit', h.admitted, h.waiting)
             WHEN r.is_early THEN 'nothing is sent before the row''s not_before'
@@ -1298,7 +1303,8 @@ CREATE VIEW tenantd.status AS
                     WHEN bool_and(x.paused_until IS NOT NULL) THEN max(x.paused_until)
                     ELSE NULL::timestamptz
                 END AS paused_until,
-            min(x.reason) AS reason
+            bool_or(x.region = '*') AS is_of_fleet,
+            COALESCE(min(x.reason) FILTER (WHERE x.region = '*'), min(x.reason)) AS reason
            FROM tenantd.pauses x
           WHERE (x.region IN ('*', t.region)) AND (x.paused_until IS NULL OR x.paused_until > tenantd.clock())) p ON true
      CROSS JOIN ( SELECT i.deletions_held_at IS NOT NULL AS is_held,

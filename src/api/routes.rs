@@ -27,23 +27,27 @@ pub const ROUTES: [(&str, Method); 8] = [
 
 /// The pages, to be put under `/api/v1`.
 pub fn router(api: Api) -> Router {
-    let acting = Router::new()
-        .route("/tenants/{external_id}/{verb}", post(verbs::act))
-        .route("/verbs/{verb}", post(verbs::act_on_all))
-        .route_layer(from_fn_with_state(api.clone(), guard::acts));
-    Router::new()
-        .merge(acting)
+    let bounded = from_fn_with_state((api.1.clone(), bounds::late as Late), bounds::bounded);
+    let looking = Router::new()
         .route("/fleet", get(fleet::fleet))
         .route("/openapi.json", get(document::page))
         .route("/regions", get(fleet::regions))
         .route("/tenants", get(tenants::list))
         .route("/tenants/{external_id}", get(tenants::one))
         .route("/workers", get(fleet::workers))
+        .route_layer(bounded.clone());
+    // Who may not act is told so before he takes the room of those who do.
+    let acting = Router::new()
+        .route("/tenants/{external_id}/{verb}", post(verbs::act))
+        .route("/verbs/{verb}", post(verbs::act_on_all))
+        .route_layer(bounded)
+        .route_layer(from_fn_with_state(api.clone(), guard::acts));
+    looking
+        .merge(acting)
         .fallback(nowhere)
         .method_not_allowed_fallback(async |method: Method| {
             Problem::new(Kind::MethodNotAllowed, format!("this page does not take {method}"))
         })
-        .layer(from_fn_with_state((api.1.clone(), bounds::late as Late), bounds::bounded))
         .layer(from_fn_with_state(api.clone(), guard::looks))
         .with_state(api)
 }

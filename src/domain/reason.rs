@@ -167,6 +167,12 @@ impl ParkReason {
         Self::Defect,
     ];
 
+    /// Reads the spelling of the contract.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
     /// The spelling in the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

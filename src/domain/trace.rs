@@ -186,7 +186,7 @@ impl Trace {
         }
     }
 
-    /// The span of the visit's so-manieth act.
+    /// The span of the visit's nth act.
     #[must_use]
     pub fn act(&self, number: u32) -> SpanId {
         let mut digest = begun("span", self.tenant, "act", self.epoch);

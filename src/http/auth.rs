@@ -126,7 +126,8 @@ impl Door {
     }
 
     /// Lets in whoever has the cookie of a session that is not over now (in seconds since 1970):
-    /// the first of these that is one. However many they are, each token is read once.
+    /// of these that which may act, else the first. However many they are, each token is read once.
+    /// A host beside ours may have set one too, which must not take the right that another gives.
     ///
     /// # Errors
     ///
@@ -137,19 +138,23 @@ impl Door {
         in_time(move || {
             let (looks, acts) = (OnceCell::new(), OnceCell::new());
             let known = |source: &Option<TokenSource>| source.as_ref().map(TokenSource::token).transpose();
-            let mut refusal = Refusal::Unknown;
+            let (mut refusal, mut looking) = (Refusal::Unknown, None);
             for claimed in cookies.iter().filter_map(|cookie| Claimed::of(cookie)) {
                 let token = match claimed.right {
                     Right::Look => looks.get_or_init(|| known(&door.looks)),
                     Right::Act => acts.get_or_init(|| known(&door.acts)),
                 };
                 match token {
-                    Ok(Some(token)) if claimed.is_of(token, now) => return Ok(claimed.enter(token)),
+                    Ok(Some(token)) if claimed.is_of(token, now) => match claimed.right {
+                        Right::Act => return Ok(claimed.enter(token)),
+                        Right::Look if looking.is_none() => looking = Some(claimed.enter(token)),
+                        Right::Look => {}
+                    },
                     Ok(_) => {}
                     Err(unreadable) => refusal = *unreadable,
                 }
             }
-            Err(refusal)
+            looking.ok_or(refusal)
         })
         .await
     }

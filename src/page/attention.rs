@@ -1,19 +1,19 @@
-//! What waits for somebody: the fleet's own brakes, then tenants by reason, each with what it
-//! means, what mends it, and a retry of all of them that says first how many they are.
+//! What waits for somebody: the fleet's own brakes, then tenants by reason, each with what it means
+//! and what mends it.
+//!
+//! The rule: a retry of all is offered where a retry can mend it.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use super::confirm::retry_path;
 use super::guest::Guest;
 use super::needs::Brakes;
-use super::pieces::{
-    Table, command, count, counted, filter_path, in_path, marked, number, sentence, tenant_link, text, time,
-};
+use super::pieces::{Table, are, count, filter_path, marked, sentence, tenant_link, text, time};
 use super::words;
 use crate::answers::attention::{Attention, Group};
+use crate::domain::reason::ParkReason;
 use crate::domain::text::plain;
-use crate::domain::why::MOST_CHARACTERS;
-use crate::postgres::operator::orders::MOST_AT_ONCE;
 
 /// All of it. `told` is how many were retried just now, and how many were left.
 pub(super) fn content(
@@ -22,16 +22,7 @@ pub(super) fn content(
     guest: &Guest,
     now: DateTime<Utc>,
 ) -> Markup {
-    let brakes = Brakes {
-        held: attention.held.as_ref(),
-        pauses: &attention.pauses,
-        paused: attention.paused,
-        regions: &attention.regions,
-        rollouts: &attention.rollouts,
-        oldest_due: attention.oldest_due,
-        is_anybody_at_work: !attention.workers.is_empty(),
-    };
-    let needs = brakes.needs(now);
+    let needs = Brakes::from(attention).needs(now);
     html! {
         h1 { "Needs attention" }
         @if let Some((retried, left)) = told {
@@ -55,10 +46,6 @@ pub(super) fn content(
     }
 }
 
-fn are(tenants: i64) -> String {
-    counted(tenants, "tenant", ["is", "are"])
-}
-
 fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
     let rows = group.first.iter().map(|tenant| {
         vec![
@@ -79,7 +66,7 @@ fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
                 h2 id={ "of-" (plain(&group.reason)) } {
                     (text(&group.reason)) " " span .count { (count(group.tenants, "tenant")) }
                 }
-                @if guest.may_act || guest.somebody_acts {
+                @if (guest.may_act || guest.somebody_acts) && is_mended_by_retries(&group.reason) {
                     a .button href=(retry_path(&group.reason)) { "Retry all …" }
                 }
             }
@@ -92,72 +79,8 @@ fn group(group: &Group, guest: &Guest, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// Where all of a reason are retried.
-fn retry_path(reason: &str) -> String {
-    format!("/status/attention/{}/retry", in_path(reason))
-}
-
-/// A retry of all of a reason, before it is done.
-pub(super) struct Retry<'a> {
-    pub(super) reason: &'a str,
-    /// How many were counted.
-    pub(super) tenants: u64,
-    pub(super) counted_at: DateTime<Utc>,
-    pub(super) guest: &'a Guest,
-    /// Where one signs in, to come back here.
-    pub(super) sign_in: &'a str,
-    /// Another number was counted before, and nothing was done.
-    pub(super) differs: bool,
-}
-
-impl Retry<'_> {
-    /// Says what is to be done and to how many.
-    pub(super) fn content(&self) -> Markup {
-        let (reason, tenants) = (self.reason, i64::try_from(self.tenants).unwrap_or(i64::MAX));
-        if tenants == 0 {
-            return html! {
-                h1 { "Nobody is parked as " (text(reason)) }
-                p { a href="/status/attention" { "Needs attention" } }
-            };
-        }
-        html! {
-            section .confirm {
-                h1 { "Retry " (count(tenants, "tenant")) " parked as " (text(reason)) "?" }
-                @if self.differs {
-                    p .fault role="alert" { "They are not as many as before: nothing was done. This is how many they are now." }
-                }
-                p { (sentence(words::parked(reason))) " " (sentence(words::remedy(reason))) }
-                p { "Retried, they go on at once, and their patience starts anew." }
-                @if self.tenants > MOST_AT_ONCE.into() {
-                    p { "At most " (number(MOST_AT_ONCE.into())) " go at once: come again for the others." }
-                }
-                p .quiet { "Counted at " (self.counted_at.format("%H:%M:%S UTC")) ". Nothing is done if they are not as many any more." }
-                @match (&self.guest.form, self.guest.may_act) {
-                    (Some(form), true) => (self.acting(form, tenants)),
-                    (Some(_) | None, _) => {
-                        p { a .button href={ (self.sign_in) "&act=1" } { "Sign in with the token that acts" } }
-                    }
-                }
-                p { "For scripts:" }
-                (command(&format!("tenantd tenant retry --filter 'parked:yes reason:{}' --reason 'it is mended'", plain(reason))))
-            }
-        }
-    }
-
-    fn acting(&self, form: &str, tenants: i64) -> Markup {
-        let now = tenants.min(MOST_AT_ONCE.into());
-        html! {
-            form method="post" action=(retry_path(self.reason)) {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="expect" value=(self.tenants);
-                input type="hidden" name="counted_at" value=(self.counted_at.to_rfc3339_opts(SecondsFormat::Micros, true));
-                label for="reason" { "Why, for those who wonder later" }
-                input #reason type="text" name="reason" required maxlength=(MOST_CHARACTERS) autocomplete="off";
-                div .line {
-                    button .act type="submit" { "Retry " (count(now, "tenant")) }
-                    a href="/status/attention" { "Not now" }
-                }
-            }
-        }
-    }
+/// Without its client a tenant comes back in minutes, unless the client does: another one is made by
+/// `tenantd tenant retry --recreate`. And what a newer version parks for is that version's.
+fn is_mended_by_retries(reason: &str) -> bool {
+    ParkReason::parse(reason).is_some_and(|reason| reason != ParkReason::ClientMissing)
 }

@@ -9,6 +9,7 @@ mod assets;
 mod attention;
 mod blame;
 mod calendar;
+mod confirm;
 mod form;
 mod frame;
 mod guard;

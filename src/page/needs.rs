@@ -1,4 +1,5 @@
-//! What waits for somebody besides single tenants: the fleet's own brakes, and that nobody works.
+//! What waits for somebody besides those who are parked: the brakes of the fleet and of tenants, and
+//! that nobody works.
 //!
 //! The rule: each says since when, why, and what mends it, and the page says that all is well only
 //! where there is none.
@@ -9,6 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::pieces::{counted, filter_path, length, sentence, text, time};
+use crate::answers::attention::Attention;
+use crate::answers::overview::Overview;
 use crate::answers::regions::RegionStatus;
 use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
@@ -17,6 +20,9 @@ use crate::postgres::operator::pauses::{FLEET, Pause};
 /// So long may a tenant be due while nobody works before somebody is told. One that is due is claimed
 /// within a second or two: the alert `TenantdStandsStill` waits as long.
 pub(super) const MOST_DUE: Duration = Duration::from_mins(5);
+
+/// So long may one be due whoever works: those who do may be kept busy by others for ever.
+const LONGEST_DUE: Duration = Duration::from_hours(1);
 
 /// One thing that waits for somebody.
 pub(super) struct Need {
@@ -61,6 +67,34 @@ pub(super) struct Brakes<'a> {
     pub(super) is_anybody_at_work: bool,
 }
 
+impl<'a> From<&'a Overview> for Brakes<'a> {
+    fn from(overview: &'a Overview) -> Self {
+        Self {
+            held: overview.fleet.deletions_held.as_ref(),
+            pauses: &overview.fleet.pauses,
+            paused: overview.paused,
+            regions: &overview.regions,
+            rollouts: &overview.fleet.rollouts,
+            oldest_due: overview.oldest_due,
+            is_anybody_at_work: !overview.workers.is_empty(),
+        }
+    }
+}
+
+impl<'a> From<&'a Attention> for Brakes<'a> {
+    fn from(attention: &'a Attention) -> Self {
+        Self {
+            held: attention.held.as_ref(),
+            pauses: &attention.pauses,
+            paused: attention.paused,
+            regions: &attention.regions,
+            rollouts: &attention.rollouts,
+            oldest_due: attention.oldest_due,
+            is_anybody_at_work: !attention.workers.is_empty(),
+        }
+    }
+}
+
 impl Brakes<'_> {
     /// Those that only somebody ends.
     pub(super) fn needs(&self, now: DateTime<Utc>) -> Vec<Need> {
@@ -75,7 +109,9 @@ impl Brakes<'_> {
     }
 
     fn lacking(&self) -> impl Iterator<Item = Need> {
-        self.regions.iter().flat_map(|region| &region.rights_missing).map(|right| Need {
+        let missing = self.regions.iter().flat_map(|region| &region.rights_missing);
+        // One that is there again waits for a daemon to say so.
+        missing.filter(|right| !right.is_over).map(|right| Need {
             what: format!("Region {} lacks the right to {}", right.region, right.effect),
             since: Some(right.since),
             meaning: format!(
@@ -92,15 +128,20 @@ impl Brakes<'_> {
         })
     }
 
-    /// A long queue that somebody works on waits for nobody. Whoever is due where a region's credential
-    /// is refused is told of already.
+    /// A queue that somebody works on waits for nobody, unless its first waits for too long. Whoever is
+    /// due where a region's credential is refused is told of already.
     fn behind(&self, now: DateTime<Utc>) -> Option<Need> {
         let is_open = self.regions.iter().any(|region| region.opened_at.is_some());
-        let stands_still = self.oldest_due > MOST_DUE && !self.is_anybody_at_work;
-        (stands_still && !is_open).then(|| Need {
+        let most = if self.is_anybody_at_work { LONGEST_DUE } else { MOST_DUE };
+        let meaning = if self.is_anybody_at_work {
+            "daemons are at work on others"
+        } else {
+            "no daemon is at work on any tenant"
+        };
+        (self.oldest_due > most && !is_open).then(|| Need {
             what: format!("A tenant has been due for {}", length(self.oldest_due)),
             since: TimeDelta::from_std(self.oldest_due).ok().and_then(|age| now.checked_sub_signed(age)),
-            meaning: "no daemon is at work on any tenant".to_owned(),
+            meaning: meaning.to_owned(),
             remedy: "see `/readyz` of every daemon, then `tenantd tenant explain` of a tenant that is due"
                 .to_owned(),
             at: None,
@@ -140,17 +181,18 @@ pub(super) fn to_resume(region: &str) -> String {
 }
 
 fn alone(paused: Paused) -> Option<Need> {
-    let about = if paused.is_estimate { "about " } else { "" };
+    let more = if paused.are_more { "more than " } else { "" };
     (paused.tenants > 0).then(|| Need {
         what: format!(
-            "{about}{} not ready {} paused",
+            "{more}{} not ready {} paused",
             counted(paused.tenants, "tenant", ["that is", "that are"]),
             if paused.tenants == 1 { "is" } else { "are" }
         ),
         since: paused.since,
         meaning: "each by itself, until somebody ends it".to_owned(),
         remedy: "`tenantd tenant resume` ends it".to_owned(),
-        at: Some((filter_path("reason:Paused parked:no"), "Who is paused")),
+        // Those of a region's or the fleet's pause too.
+        at: Some((filter_path("paused:yes ready:no parked:no"), "All who are paused")),
     })
 }
 
@@ -184,7 +226,7 @@ mod tests {
     const NOTHING: Brakes<'_> = Brakes {
         held: None,
         pauses: &[],
-        paused: Paused { tenants: 0, is_estimate: false, since: None },
+        paused: Paused { tenants: 0, are_more: false, since: None },
         regions: &[],
         rollouts: &[],
         oldest_due: Duration::ZERO,
@@ -237,14 +279,17 @@ mod tests {
 
     #[test]
     fn tenants_that_are_paused_by_themselves_wait_for_somebody() {
-        let paused = |tenants, is_estimate| {
-            shown(&Brakes { paused: Paused { tenants, is_estimate, since: Some(now()) }, ..NOTHING })
+        let paused = |tenants, are_more| {
+            shown(&Brakes { paused: Paused { tenants, are_more, since: Some(now()) }, ..NOTHING })
         };
 
         assert!(paused(1, false).contains("<strong>1 tenant that is not ready is paused</strong>"));
-        let several = paused(2_000, true);
-        assert!(several.contains("<strong>about 2,000 tenants that are not ready are paused"), "{several}");
-        assert!(several.contains("filter=reason%3APaused+parked%3Ano"), "{several}");
+        let several = paused(1_000, true);
+        assert!(
+            several.contains("<strong>more than 1,000 tenants that are not ready are paused"),
+            "{several}"
+        );
+        assert!(several.contains("filter=paused%3Ayes+ready%3Ano+parked%3Ano"), "{several}");
         assert!(several.contains("<code>tenantd tenant resume</code> ends it."), "{several}");
     }
 
@@ -256,7 +301,12 @@ mod tests {
         assert_eq!(shown(&due(MOST_DUE.as_secs())), "");
         assert!(shown(&late).contains("A tenant has been due for 12 min"), "{}", shown(&late));
         assert!(shown(&late).contains("12m ago"), "{}", shown(&late));
-        assert_eq!(shown(&Brakes { is_anybody_at_work: true, ..due(12 * 60) }), "");
+        assert_eq!(shown(&Brakes { is_anybody_at_work: true, ..due(60 * 60) }), "");
+        let busy = shown(&Brakes { is_anybody_at_work: true, ..due(61 * 60) });
+        assert!(
+            busy.contains("due for 1 h 1 min") && busy.contains("Daemons are at work on others"),
+            "{busy}"
+        );
         let open = [region(Some(now()))];
         let told = shown(&Brakes { regions: &open, ..late });
         assert!(told.contains("is refused") && !told.contains("has been due"), "{told}");

@@ -8,12 +8,13 @@ use maud::{Markup, html};
 use super::blame::blame;
 use super::needs::{Brakes, Need, to_resume};
 use super::pieces::{
-    Part, Table, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
+    Part, Table, are, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
 };
 use super::words;
 use crate::answers::fleet::HourlyBudget;
 use crate::answers::overview::Overview;
 use crate::domain::phase::Phase;
+use crate::postgres::operator::fleet::Held;
 use crate::postgres::operator::lately::Lately;
 use crate::postgres::operator::pauses::FLEET;
 
@@ -36,16 +37,7 @@ pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
 
 /// What waits for somebody, or that nothing does.
 fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
-    let brakes = Brakes {
-        held: overview.fleet.deletions_held.as_ref(),
-        pauses: &overview.fleet.pauses,
-        paused: overview.paused,
-        regions: &overview.regions,
-        rollouts: &overview.fleet.rollouts,
-        oldest_due: overview.oldest_due,
-        is_anybody_at_work: !overview.workers.is_empty(),
-    };
-    let needs = brakes.needs(now);
+    let needs = Brakes::from(overview).needs(now);
     let parked: i64 = overview.parked.iter().map(|parked| parked.tenants).sum();
     let ready = overview.in_phase(Phase::Ready.as_str());
     html! {
@@ -83,10 +75,6 @@ fn calm(overview: &Overview, ready: i64) -> String {
         return format!("All is well: {} ready, and nothing waits for you.", are(ready));
     }
     format!("All is well: {} ready, {} under way, and nothing waits for you.", are(ready), number(under_way))
-}
-
-fn are(tenants: i64) -> String {
-    counted(tenants, "tenant", ["is", "are"])
 }
 
 fn sentence(needs: usize, parked: i64) -> String {
@@ -132,7 +120,7 @@ fn waiting(overview: &Overview) -> Markup {
         section .panel aria-labelledby="by-reason" {
             h2 #by-reason { "Not ready, by reason" }
             @if overview.waiting.is_empty() && overview.parked.is_empty() {
-                p .quiet { @if overview.is_empty() { "Nobody is to be ready." } @else { "Every tenant is ready." } }
+                p .quiet { (nobody_waits(overview)) }
             } @else {
                 ul .figures {
                     @for parked in &overview.parked {
@@ -153,6 +141,18 @@ fn waiting(overview: &Overview) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Reasons are looked for among 1,000 tenants, which may all be at what keeps them ready.
+fn nobody_waits(overview: &Overview) -> &'static str {
+    let before = [Phase::Pending, Phase::Creating, Phase::Created, Phase::Trusted, Phase::Removing];
+    if overview.is_empty() {
+        "Nobody is to be ready."
+    } else if before.iter().all(|phase| overview.in_phase(phase.as_str()) == 0) {
+        "Every tenant is ready."
+    } else {
+        "None of a sample waits."
     }
 }
 
@@ -252,17 +252,23 @@ fn bounded(overview: &Overview, now: DateTime<Utc>) -> Markup {
         section .panel .wide aria-labelledby="bounded" {
             h2 #bounded { "Budgets and rollouts" }
             div .two {
-                ul .budgets { @for budget in &overview.fleet.budgets { (hourly(budget)) } }
+                ul .budgets { @for budget in &overview.fleet.budgets { (hourly(budget, overview.fleet.deletions_held.as_ref())) } }
                 (rollouts.markup())
             }
             @if let Some(held) = &overview.fleet.deletions_held {
-                p { "Nothing is deleted at Qlik since " (time(held.since, now)) ": " (marked(&held.reason)) }
+                p { "Nothing is " (if held.changes { "changed" } else { "deleted" }) " at Qlik since " (time(held.since, now)) ": " (marked(&held.reason)) }
             }
         }
     }
 }
 
-fn hourly(budget: &HourlyBudget) -> Markup {
+fn hourly(budget: &HourlyBudget, held: Option<&Held>) -> Markup {
+    // As the view tells of them.
+    let reason = match held {
+        None => "AwaitingBudget",
+        Some(held) if held.changes => "ChangesHeld",
+        Some(_) => "DeletionsHeld",
+    };
     let is_spent = budget.spent >= budget.limit;
     let class = if is_spent { "warn" } else { "spent" };
     html! {
@@ -276,7 +282,7 @@ fn hourly(budget: &HourlyBudget) -> Markup {
                 p .quiet {
                     @if waiting == 0 { "No removal waits." }
                     @else {
-                        a href=(filter_path("reason:AwaitingBudget parked:no")) {
+                        a href=(filter_path(&format!("reason:{reason} parked:no"))) {
                             (counted(waiting, "removal", ["waits", "wait"]))
                         }
                     }
@@ -304,7 +310,7 @@ mod tests {
     use crate::answers::regions::RegionStatus;
     use crate::domain::blame::{Blame, Spent};
     use crate::postgres::fleet::counts::{Parked, Paused, Waiting};
-    use crate::postgres::operator::fleet::{Held, RolloutStatus};
+    use crate::postgres::operator::fleet::RolloutStatus;
     use crate::postgres::operator::pauses::Pause;
 
     fn now() -> DateTime<Utc> {
@@ -404,7 +410,7 @@ mod tests {
         paused.fleet.pauses =
             vec![Pause { region: FLEET.to_owned(), reason: "x".to_owned(), since: now(), until: None }];
         let mut alone = overview(&[("ready", 1), ("creating", 2)]);
-        alone.paused = Paused { tenants: 2, is_estimate: false, since: Some(now()) };
+        alone.paused = Paused { tenants: 2, are_more: false, since: Some(now()) };
         let mut behind = overview(&[("ready", 1)]);
         behind.oldest_due = Duration::from_secs(301);
 

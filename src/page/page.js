@@ -2,7 +2,7 @@
 "use strict";
 const EVERY = 10_000;
 const said = document.getElementById("refreshed");
-const busy = () => document.hidden || String(getSelection()) !== "" || document.querySelector("details[open]");
+const busy = () => String(getSelection()) !== "" || document.querySelector("details[open]");
 
 function arm() {
   for (const button of document.querySelectorAll("button[data-copy]")) {
@@ -17,17 +17,27 @@ function arm() {
 const stops = (part) => [...part.querySelectorAll("a, button, summary")];
 const nameOf = (stop) => stop.getAttribute("href") ?? stop.dataset.copy ?? stop.textContent;
 
+const stale = (why) => { said.textContent = why; document.body.classList.add("stale"); };
+let asked = 0;
+
 async function refresh() {
   const old = document.getElementById("live");
-  if (!old || busy()) return;
-  const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin" }).catch(() => null);
+  if (!old || document.hidden) return;
+  if (busy()) return stale(". Not refreshed while you read or copy.");
+  const mine = ++asked;
+  let answer = null, text = "";
+  try {
+    // One that is not answered before the next is asked for is none.
+    answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin", signal: AbortSignal.timeout(EVERY - 1000) });
+    text = await answer.text();
+  } catch { answer = null; }
+  if (mine !== asked) return;
   if (!answer || !answer.ok) {
-    said.textContent = answer && answer.type === "opaqueredirect"
-      ? ". Signed out: reload to sign in." : ". It cannot be refreshed at present: this is how it was then.";
-    document.body.classList.add("stale");
-    return;
+    return stale(answer && answer.type === "opaqueredirect" ? ". Signed out: reload to sign in."
+      : answer && answer.status === 404 ? ". It is not there any more: this is how it was."
+      : ". It cannot be refreshed at present: this is how it was then.");
   }
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(text, "text/html");
   const fresh = page.getElementById("live"), read = page.getElementById("read");
   if (!fresh || !read || busy()) return;
   document.body.classList.remove("stale");

@@ -111,6 +111,11 @@ pub(super) fn counted(of: i64, noun: &str, [one, several]: [&str; 2]) -> String 
     format!("{} {}", count(of, noun), if of == 1 { one } else { several })
 }
 
+/// `1 tenant is`, `1,000 tenants are`.
+pub(super) fn are(tenants: i64) -> String {
+    counted(tenants, "tenant", ["is", "are"])
+}
+
 /// A length of time as people say it, in its two largest units.
 pub(super) fn length(time: Duration) -> String {
     let (seconds, millis) = (time.as_secs(), time.subsec_millis());

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::Markup;
 use serde_json::Value;
 
-use super::attention as needs;
+use super::confirm::Confirmation;
 use super::form::{form, parameter};
 use super::frame::{Frame, Here};
 use super::guard;
@@ -62,12 +62,12 @@ async fn asked_to_confirm(
     let (counted_at, counted) =
         asked.await.map_err(|error: StoreError| Trouble::from(error).told_to(guest))?;
     let back = guard::sign_in(uri);
-    Ok(needs::Retry { reason, tenants: counted, counted_at, guest, sign_in: &back, differs }.content())
+    Ok(Confirmation { reason, tenants: counted, counted_at, guest, sign_in: &back, differs }.content())
 }
 
 /// Who is parked for this; `None` where nobody can be.
 fn parked_for(reason: &str) -> Option<Filter> {
-    let known = ParkReason::ALL.into_iter().find(|known| known.as_str() == reason)?;
+    let known = ParkReason::parse(reason)?;
     Some(Filter::default().and(Term::reason(known.as_str())).and(Term::parked(true)))
 }
 

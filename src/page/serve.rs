@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::Uri;
 
-use super::attention as needs;
+use super::attention;
 use super::calendar as days;
 use super::form::parameter;
 use super::frame::{Frame, Here};
@@ -50,7 +50,7 @@ pub(super) async fn attention(
     let asked = async { Attention::of(page.store().await?).await };
     let attention = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
     let told = Told::read(&guest, uri.query()).map(|told| (told.retried.into(), told.left.into()));
-    let content = needs::content(&attention, told, &guest, attention.read_at);
+    let content = attention::content(&attention, told, &guest, attention.read_at);
     Ok(Frame::inside("Needs attention", Here::Attention, &guest, Some(attention.read_at)).answer(&content))
 }
 

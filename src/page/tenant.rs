@@ -7,7 +7,9 @@ use maud::{Markup, html};
 
 use super::blame::blame;
 use super::needs::to_resume;
-use super::pieces::{Table, argument, chip, command, count, length, marked, sentence, text, time, time_or};
+use super::pieces::{
+    Table, argument, chip, command, count, length, marked, number, sentence, text, time, time_or,
+};
 use super::tenants::standing;
 use super::way::{Run, answer, runs};
 use crate::answers::attempts::Attempt;
@@ -160,6 +162,7 @@ impl Known {
                     @for (key, value) in labels(&status.labels) {
                         dt { (text(&key)) span .quiet { " label" } } dd { (text(&value)) }
                     }
+                    @if let Some(more) = more_labels(&status.labels) { dt { "Labels" } dd { "and " (number(more)) " more" } }
                 }
             }
         }
@@ -181,9 +184,16 @@ impl Known {
     }
 }
 
-/// At most so many labels, of which there may be thousands.
+/// Most labels that are shown, of which there may be thousands.
+const MOST_LABELS: usize = 20;
+
+fn more_labels(labels: &serde_json::Value) -> Option<i64> {
+    let more = labels.as_object().map_or(0, serde_json::Map::len).saturating_sub(MOST_LABELS);
+    i64::try_from(more).ok().filter(|more| *more > 0)
+}
+
 fn labels(labels: &serde_json::Value) -> Vec<(String, String)> {
-    let pairs = labels.as_object().into_iter().flatten().take(20);
+    let pairs = labels.as_object().into_iter().flatten().take(MOST_LABELS);
     let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     pairs.map(|(key, value)| (key.clone(), shown(value))).collect()
 }
@@ -341,6 +351,8 @@ mod tests {
         let told = labels_of(serde_json::json!({"tier": "gold", "seats": 5}));
 
         assert_eq!(told, [("seats".to_owned(), "5".to_owned()), ("tier".to_owned(), "gold".to_owned())]);
-        assert_eq!(labels_of(many.into()).len(), 20);
+        let many = many.into();
+        assert_eq!((labels(&many).len(), more_labels(&many)), (20, Some(980)));
+        assert_eq!(more_labels(&serde_json::json!({"tier": "gold"})), None);
     }
 }

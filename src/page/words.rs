@@ -62,7 +62,7 @@ pub(super) fn waiting(reason: &str) -> &'static str {
 
 /// What to do about tenants that are parked for this.
 pub(super) fn remedy(reason: &str) -> &'static str {
-    let known = ParkReason::ALL.into_iter().find(|known| known.as_str() == reason);
+    let known = ParkReason::parse(reason);
     known.map_or("a newer version says what to do", ParkReason::remedy)
 }
 

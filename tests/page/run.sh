@@ -56,6 +56,6 @@ export CHROMIUM PSQL
 PAGE_URL=http://$address PAGE_LOOKS=looks-at-it-only PAGE_ACTS=acts-on-all-tenants PAGE_PICTURE=${PAGE_PICTURE:-} \
     PAGE_REPOSITORY=$repository node --test --test-reporter spec "$PAGE_DIR/page.test.mjs" "$@"
 if [ -n "${PAGE_PICTURE:-}" ] && command -v pngquant >/dev/null; then
-    pngquant --force --strip --speed 1 --output "$PAGE_PICTURE" "$PAGE_PICTURE"
+    (cd "$repository" && pngquant --force --strip --speed 1 --output "$PAGE_PICTURE" "$PAGE_PICTURE")
 fi
 ! grep -E 'ERROR|panicked|could not be made' "$work/daemon.log" || exit 1

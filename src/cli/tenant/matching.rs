@@ -50,7 +50,7 @@ pub(super) struct MatchingArg {
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     filter: Option<String>,
     /// With --filter: only those behind this key, to go on where a run was broken off
-    #[arg(long, value_name = "EXTERNAL_ID", requires = "filter")]
+    #[arg(long, value_name = "EXTERNAL_ID", requires = "filter", allow_hyphen_values = true)]
     after: Option<String>,
 }
 
@@ -181,15 +181,31 @@ pub(super) async fn keys(store: &Store, of: &Matching, verb: &str, yes: bool) ->
     Ok(keys)
 }
 
-/// How the same command goes on with the others.
+/// How the same command goes on with the others. A key is any text, and is pasted into a shell.
 fn go_on(after: &str) -> String {
+    let shown = plain(after);
     if after.is_empty() {
         String::new()
+    } else if shown == after {
+        format!(", up to {shown}; --after='{}' goes on behind it", shown.replace('\'', r"'\''"))
     } else {
-        format!(", up to {after}; --after '{after}' goes on behind it")
+        format!(", up to {shown}, which has hidden characters; --after and that key goes on behind it")
     }
 }
 
 fn tenants(count: u64) -> String {
     output::count(i64::try_from(count).unwrap_or(i64::MAX), "tenant")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_pastes_where_to_go_on_runs_nothing_else() {
+        assert_eq!(go_on(""), "");
+        assert_eq!(go_on("t7"), ", up to t7; --after='t7' goes on behind it");
+        assert!(go_on("x'; reboot #").contains(r"--after='x'\''; reboot #'"), "{}", go_on("x'; reboot #"));
+        assert!(!go_on("a\nb").contains("--after="), "{}", go_on("a\nb"));
+    }
 }

@@ -38,10 +38,10 @@ pub struct Waiting {
 /// How many tenants that are not ready are paused, each by itself, until somebody ends it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Paused {
-    /// How many; an estimate while more than 1,000 are under way.
+    /// How many, up to 1,000.
     pub tenants: i64,
-    /// Whether it is one.
-    pub is_estimate: bool,
+    /// Whether there are more.
+    pub are_more: bool,
     /// Since when the first of them is.
     pub since: Option<DateTime<Utc>>,
 }
@@ -126,8 +126,8 @@ impl Store {
         .await?)
     }
 
-    /// How many tenants that are not ready are paused by themselves and without an end. Counted and
-    /// estimated like reasons.
+    /// How many tenants that are not ready are paused by themselves and without an end: those that
+    /// are parked wait for somebody anyhow. Counted up to 1,000.
     ///
     /// # Errors
     ///
@@ -137,20 +137,14 @@ impl Store {
             Paused,
             r#"
             -- counts.paused
-            WITH sample AS MATERIALIZED (
-                SELECT paused_at, paused_until FROM tenantd.tenants WHERE is_under_way ORDER BY tenant_id LIMIT $1
-            ), looked AS (
-                SELECT count(*) AS looked, count(paused_at) FILTER (WHERE paused_until IS NULL) AS tenants,
-                       min(paused_at) FILTER (WHERE paused_until IS NULL) AS since
-                  FROM sample
-            ), known AS (
-                SELECT CASE WHEN looked.looked < $1 THEN 1
-                            ELSE greatest(w.under_way, $1) / $1::numeric END AS each_stands_for
-                  FROM tenantd.totals AS w, looked
-            )
-            SELECT round(looked.tenants * known.each_stands_for)::bigint AS "tenants!",
-                   known.each_stands_for > 1 AS "is_estimate!", looked.since
-              FROM looked, known
+            SELECT least(count(*), $1::bigint) AS "tenants!", count(*) > $1 AS "are_more!", min(p.paused_at) AS since
+              FROM (SELECT paused_at
+                      FROM tenantd.tenants
+                     WHERE is_under_way AND paused_at IS NOT NULL AND paused_until IS NULL
+                       AND parked_reason IS NULL AND phase <> 'removed'
+                       AND NOT (current_version IS NOT NULL AND desired_state = 'present' AND phase <> 'removing')
+                     ORDER BY paused_at
+                     LIMIT $1::bigint + 1) AS p
             "#,
             REASONS_SAMPLE
         )

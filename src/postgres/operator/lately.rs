@@ -33,7 +33,7 @@ pub struct Lately {
 }
 
 impl Store {
-    /// Up to 1,000 tenants that became ready last, of the last 20,000 acts; none where
+    /// Up to 1,000 tenants that became ready last, of the last 20,000 lines of the history; none where
     /// nobody did.
     ///
     /// # Errors

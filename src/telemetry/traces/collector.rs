@@ -112,7 +112,9 @@ impl Collector {
                     let rejected = rejected.min(all);
                     count(SENT, all - rejected);
                     count(DROPPED, rejected);
-                    if std::mem::take(is_told) {
+                    if rejected > 0 {
+                        tell(is_told, "it rejects some of what it is sent");
+                    } else if std::mem::take(is_told) {
                         tracing::info!("the collector of traces takes spans again");
                     }
                     return;
@@ -174,11 +176,19 @@ pub(super) fn count(outcome: &'static str, spans: u64) {
     metrics::counter!(TRACE_SPANS_TOTAL, "outcome" => outcome).increment(spans);
 }
 
-/// The next batch; `None` once stopped and drained.
+/// The next batch, which waits for company until it is full; `None` once stopped and drained.
 async fn gather(spans: &mut Receiver<Span>, stop: &CancellationToken) -> Option<Vec<Span>> {
     let mut batch = Vec::new();
     if stop.run_until_cancelled(spans.recv_many(&mut batch, BATCH)).await.is_some() {
-        stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+        let filled = async {
+            while batch.len() < BATCH {
+                let places = BATCH - batch.len();
+                if spans.recv_many(&mut batch, places).await == 0 {
+                    break;
+                }
+            }
+        };
+        stop.run_until_cancelled(tokio::time::timeout(GATHER, filled)).await;
     } else {
         spans.close();
     }
@@ -188,4 +198,47 @@ async fn gather(spans: &mut Receiver<Span>, stop: &CancellationToken) -> Option<
         batch.push(span);
     }
     (!batch.is_empty()).then_some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::super::span::Parent;
+    use super::*;
+    use crate::domain::trace::TraceParent;
+
+    fn spans(number: usize) -> Vec<Span> {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let owner = TraceParent::parse(text).unwrap();
+        let span = Span {
+            trace: owner.trace,
+            id: owner.span,
+            parent: Parent::None,
+            link: None,
+            name: "visit",
+            is_call: false,
+            began: DateTime::UNIX_EPOCH,
+            ended: DateTime::UNIX_EPOCH,
+            attributes: vec![],
+            failure: None,
+        };
+        vec![span; number]
+    }
+
+    /// Time stands still but for whoever waits for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_waits_for_nothing_and_another_for_company() {
+        let (give, mut taken) = tokio::sync::mpsc::channel(2 * BATCH);
+        for span in spans(BATCH + 2) {
+            give.send(span).await.unwrap();
+        }
+        let stop = CancellationToken::new();
+        let soon = Duration::from_millis(1);
+
+        let full = tokio::time::timeout(soon, gather(&mut taken, &stop)).await;
+        assert_eq!(full.unwrap().unwrap().len(), BATCH);
+        let two = gather(&mut taken, &stop).await;
+        assert_eq!(two.unwrap().len(), 2);
+    }
 }

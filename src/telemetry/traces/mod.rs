@@ -8,6 +8,7 @@ mod collector;
 pub mod span;
 mod wire;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ struct Queue {
     spans: mpsc::Sender<Span>,
     share: f64,
     stop: CancellationToken,
+    is_full_told: AtomicBool,
     sending: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -46,7 +48,8 @@ impl Traces {
         let (spans, waiting) = mpsc::channel(WAITING);
         let stop = CancellationToken::new();
         let sending = tokio::spawn(collector.serve(holder, waiting, stop.clone()));
-        Self(Some(Arc::new(Queue { spans, share, stop, sending: Mutex::new(Some(sending)) })))
+        let sending = Mutex::new(Some(sending));
+        Self(Some(Arc::new(Queue { spans, share, stop, is_full_told: AtomicBool::new(false), sending })))
     }
 
     /// Whether anybody wants to know of anything.
@@ -67,6 +70,11 @@ impl Traces {
             && queue.spans.try_send(span).is_err()
         {
             collector::count(DROPPED, 1);
+            if !queue.is_full_told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "more spans are made than the collector of traces takes: what is over is dropped; lower traces.ratio"
+                );
+            }
         }
     }
 

@@ -174,7 +174,7 @@ async fn a_row_that_somebody_keeps_locked_ends_a_run_which_goes_on_behind_the_la
     let rest = bench.tenantd(&[&pause[..], &["--after", "t1099"]].concat()).await;
 
     assert_eq!((broken.code, broken.stdout.as_str()), (1, ""), "{broken:?}");
-    let told = "100 tenants done before this, up to t1099; --after 't1099' goes on behind it";
+    let told = "100 tenants done before this, up to t1099; --after='t1099' goes on behind it";
     assert!(broken.stderr.contains(told), "{broken:?}");
     assert_eq!(rest.stdout, "pause: 51 tenants done, 0 with nothing to do, 0 refused\n", "{rest:?}");
     assert_eq!(bench.history("t1000").await.len() + bench.history("t1150").await.len(), 2);

@@ -89,7 +89,11 @@ async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
     assert!(message(&rig).await.contains("paused by an operator: audit"));
 
     rig.advance(MINUTE * 5).await;
-    assert!(message(&rig).await.contains("the region is paused by an operator: freeze"));
+    assert!(
+        message(&rig)
+            .await
+            .contains("the fleet is paused by an operator: freeze; `tenantd fleet resume` ends it")
+    );
     assert!(!is_claimed(&rig, &replica).await);
     rig.advance(MINUTE * 4).await;
     assert_eq!(stand(&rig).await.1, "Queued");
@@ -97,6 +101,11 @@ async fn a_pause_ends_by_itself_or_when_it_is_taken_back() {
 
     rig.write(REGION).await;
     assert!(!is_claimed(&rig, &replica).await);
+    assert!(
+        message(&rig).await.contains("`tenantd fleet resume --region us` ends it"),
+        "{}",
+        message(&rig).await
+    );
     rig.write("DELETE FROM tenantd.pauses").await;
     assert!(is_claimed(&rig, &replica).await);
 }

@@ -37,6 +37,42 @@ async fn a_link_lists_as_many_as_stand_beside_it() {
     }
 }
 
+/// Samples are of the first 1,000.
+#[tokio::test]
+async fn a_paused_tenant_is_told_of_however_many_others_are_under_way() {
+    let served = Served::new().await;
+    served
+        .db
+        .write(
+            "INSERT INTO tenantd.tenants (external_id, host)
+             SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1, 1100) AS n;
+             UPDATE tenantd.tenants SET paused_at = tenantd.clock(), pause_reason = 'x'
+              WHERE tenant_id = (SELECT tenant_id FROM tenantd.tenants ORDER BY tenant_id DESC LIMIT 1)",
+        )
+        .await;
+    let session = served.session(LOOKS).await;
+
+    for path in ["/status", "/status/attention"] {
+        let page = served.page(path, &session).await.body;
+        assert!(page.contains("1 tenant that is not ready is paused"), "{path}: {page}");
+    }
+    let listed =
+        served.page("/status/tenants?filter=paused%3Ayes+ready%3Ano+parked%3Ano", &session).await.body;
+    assert_eq!(listed.matches("<a href=\"/status/tenants/").count(), 1, "{listed}");
+}
+
+#[tokio::test]
+async fn who_is_parked_and_paused_is_told_of_once() {
+    let served = Served::new().await;
+    served.given_parked("NameTaken", &["a"]).await;
+    served.db.write("UPDATE tenantd.tenants SET paused_at = tenantd.clock(), pause_reason = 'x'").await;
+    let session = served.session(LOOKS).await;
+
+    let page = served.page("/status", &session).await.body;
+
+    assert!(page.contains("1 tenant parked as NameTaken") && !page.contains("not ready is paused"), "{page}");
+}
+
 #[tokio::test]
 async fn all_is_not_well_while_something_is_paused_until_somebody_ends_it() {
     let served = Served::new().await;

@@ -87,6 +87,23 @@ async fn a_session_is_found_beside_another_cookie_of_its_name() {
     }
 }
 
+/// One that a host beside ours has set comes first where its path is longer.
+#[tokio::test]
+async fn a_session_that_may_only_look_takes_no_right_from_one_that_acts() {
+    let served = Served::new().await;
+    served.given_parked("NameTaken", &["a"]).await;
+    let (looks, acts) = (served.session(LOOKS).await, served.session(ACTS).await);
+
+    for cookies in [format!("{looks}; {acts}"), format!("{acts}; {looks}")] {
+        let page = served.page("/status/attention/NameTaken/retry", &cookies).await.body;
+
+        assert!(
+            page.contains("<form method=\"post\" action=\"/status/attention/NameTaken/retry\">"),
+            "{page}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_came_over_tls_stays_there() {
     let served = Served::new().await;
