@@ -2,7 +2,7 @@
 //! rows; and no statement forgets a living client.
 
 use sqlx::postgres::PgDatabaseError;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgPool};
 use tenantd::ports::Clock;
 use tenantd::postgres::operator::rejoin::Agreed;
 
@@ -13,7 +13,10 @@ use crate::support::roles::{PIPELINE, Refused, pool_as};
 
 /// What the database says to a statement: the rows, or the constraint, the message and the hint.
 async fn said(pool: &PgPool, statement: &str) -> Result<u64, [String; 3]> {
-    let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(pool).await;
+    let mut connection = pool.acquire().await.unwrap();
+    let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut *connection).await;
+    // A refusal is told before its transaction is over, and its row locks with it.
+    connection.ping().await.unwrap();
     done.map(|done| done.rows_affected()).map_err(|error| {
         let error = error.into_database_error().unwrap();
         let error = error.downcast_ref::<PgDatabaseError>();
