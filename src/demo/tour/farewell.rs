@@ -66,6 +66,7 @@ pub(super) fn next(config: &Path, database_url: &Path, external_id: &str, paint:
         format!("  {tenantd} tenant list"),
         format!("  {tenantd} tenant history {external_id}"),
         format!("  {tenantd} secret reveal {external_id} --yes"),
+        format!("  {tenantd} run             a second daemon; its log says where its status page is"),
         String::new(),
         paint.bold(&format!("{typo} is parked: no region allows its host. Correct it, and watch here:")),
         String::new(),
