@@ -4,6 +4,8 @@
 -- the fleet's alone. And whether a tenant that is not ready is paused until somebody ends it was asked of
 -- the first 1,000 that are under way: beside as many others it was told to nobody.
 --
+-- And what no slice of a rejoin has reached is told as kept (20261204100000).
+--
 -- Locks: SHARE on tenantd.tenants while it is read once, some tenths of a second for a million rows:
 -- nobody writes meanwhile. ACCESS EXCLUSIVE on the view tenantd.status for an instant.
 -- Safe while the previous version runs: yes.
