@@ -84,6 +84,14 @@ page-test: install-postgres ## Look at the status page of a running daemon with 
 page-times: install-postgres ## Measure each page and list with 100,000 tenants
 	tests/page/times.sh
 
+.PHONY: rekey-check
+rekey-check: ## Seal 100,000 secrets anew beside a daemon that rotates, with 20 kills (minutes)
+	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
+	cargo test --test it -- --ignored --nocapture --exact rekey::a_hundred_thousand_secrets_survive_twenty_kills
+
+.PHONY: ci-long
+ci-long: rekey-check ## The proofs that take longer than CI may, one after another
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy

@@ -7,6 +7,7 @@
 //! remedy. The daemon waits for a database that is away; a command says so and ends.
 
 mod dial;
+mod reload;
 mod start;
 
 use std::collections::HashMap;
@@ -18,9 +19,12 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::ids::RegionName;
 use crate::domain::region::RegionMap;
 use crate::domain::retry::Policy;
+use crate::domain::secret::RegionCredential;
 use crate::engine::dispatch::{Left, Mode};
+use crate::engine::generations::Generations;
 use crate::engine::pulse::Task;
 use crate::engine::shutdown::Stop;
 use crate::engine::{Engine, Terms};
@@ -34,6 +38,7 @@ use crate::telemetry::traces::{Collector, Traces};
 use crate::vault::{Keyring, Vault};
 use crate::visits::inspect::Inspector;
 
+pub use reload::Reloaded;
 use start::LOOK_AGAIN;
 pub use start::{
     StartError, api_connections, connections, holder, is_read_only, open_for_work, open_store, reach,
@@ -56,10 +61,13 @@ pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, St
         connect_to: settings.qlik.connect_to,
         proxy: settings.qlik.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
     };
+    Ok(Cloud::new(&options, credentials(settings), clock)?)
+}
+
+/// Takes the regions' credentials.
+fn credentials(settings: &mut Settings) -> HashMap<RegionName, RegionCredential> {
     let regions = std::mem::take(&mut settings.regions);
-    let credentials: HashMap<_, _> =
-        regions.into_iter().map(|region| (region.name, region.credential)).collect();
-    Ok(Cloud::new(&options, credentials, clock)?)
+    regions.into_iter().map(|region| (region.name, region.credential)).collect()
 }
 
 /// What commands that visit tenants at Qlik work with. Opens no connection.
@@ -156,18 +164,27 @@ pub enum RunError {
 /// when a claim fails. The daemon waits out an outage, [`Mode::Once`] does not.
 /// [`RunError::TaskEnded`] when a loop ended by itself.
 pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<Left, RunError> {
-    adopt_regions(&engine, &stop, mode).await?;
+    run_all(Arc::new(Generations::new(engine)), stop, mode).await
+}
+
+/// The same under whatever configuration holds.
+///
+/// # Errors
+///
+/// As of [`run`].
+pub async fn run_all(generations: Arc<Generations<Cloud>>, stop: Stop, mode: Mode) -> Result<Left, RunError> {
+    adopt_regions(&generations.now(), &stop, mode).await?;
     let wake = Arc::new(Notify::new());
     let background = stop.abort.child_token();
-    let mut tasks = loops(&engine, &wake, &background);
+    let mut tasks = loops(&generations, &wake, &background);
     let ended = Arc::new(OnceLock::new());
     let watching = {
-        let (stop, ended, engine, background) =
-            (stop.clone(), Arc::clone(&ended), Arc::clone(&engine), background.clone());
+        let (stop, ended, generations, background) =
+            (stop.clone(), Arc::clone(&ended), Arc::clone(&generations), background.clone());
         tokio::spawn(async move {
             while let Some(task) = tasks.join_next().await {
                 if !background.is_cancelled() {
-                    note_end(&engine, task, &ended);
+                    note_end(&generations.now(), task, &ended);
                     stop.drain.cancel();
                 }
             }
@@ -175,12 +192,13 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
     };
     if mode == Mode::Once {
         // Nobody else may ever run, and then nobody would ask for what regions lack.
-        engine.tend_regions().await?;
+        generations.now().tend_regions().await?;
     }
     // Boxed: it holds all that a claim takes.
-    let left = Box::pin(engine.dispatch(&wake, &stop, mode)).await;
+    let left = Box::pin(generations.dispatch(&wake, &stop, mode)).await;
     background.cancel();
     stop.abort.run_until_cancelled(watching).await;
+    let engine = generations.now();
     stop.abort.run_until_cancelled(engine.traces.finish()).await;
     match ended.get() {
         Some(task) => Err(RunError::TaskEnded(task)),
@@ -189,25 +207,29 @@ pub async fn run(engine: Arc<Engine<Cloud>>, stop: Stop, mode: Mode) -> Result<L
 }
 
 /// Everything that goes on beside the claims.
-fn loops(engine: &Arc<Engine<Cloud>>, wake: &Arc<Notify>, background: &CancellationToken) -> JoinSet<Task> {
+fn loops(
+    generations: &Arc<Generations<Cloud>>,
+    wake: &Arc<Notify>,
+    background: &CancellationToken,
+) -> JoinSet<Task> {
     let mut tasks = JoinSet::new();
     {
-        let (hearing, wake, stop) = (Arc::clone(engine), Arc::clone(wake), background.clone());
+        let (hearing, wake, stop) = (generations.now(), Arc::clone(wake), background.clone());
         tasks.spawn(async move {
             listener::listen(hearing.store.connections().listening(), &wake, stop).await;
             Task::WakeUps
         });
-        let (beating, stop) = (Arc::clone(engine), background.clone());
+        let (beating, stop) = (Arc::clone(generations), background.clone());
         tasks.spawn(async move {
             beating.heartbeat(&stop).await;
             Task::Heartbeat
         });
-        let (watching, stop) = (Arc::clone(engine), background.clone());
+        let (watching, stop) = (Arc::clone(generations), background.clone());
         tasks.spawn(async move {
             watching.watch_breakers(&stop).await;
             Task::Breakers
         });
-        let (keeping, stop) = (Arc::clone(engine), background.clone());
+        let (keeping, stop) = (Arc::clone(generations), background.clone());
         tasks.spawn(async move {
             if let Err(error) = keeping.run_schedules(stop).await {
                 tracing::error!(%error, "the upkeep cannot be scheduled: {error}");

@@ -19,7 +19,7 @@ use crate::answers::workers::Workers;
 ))]
 pub(super) async fn fleet(State(api): State<Api>, uri: Uri) -> Answered {
     Query::of(&uri).end()?;
-    Ok(json(&FleetStatus::of(&api.0.bounds, api.store().await?).await?))
+    Ok(json(&FleetStatus::of(&api.0.given().bounds, api.store().await?).await?))
 }
 
 /// Every region that was ever used: its breaker, its pause, and the rights that it lacks.

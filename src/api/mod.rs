@@ -27,5 +27,5 @@ pub use bounds::{Late, Room, bounded};
 pub use document::document;
 pub use kind::Kind;
 pub use routes::{ROUTES, router};
-pub use state::{Api, Parts};
+pub use state::{Api, Given, Parts, Reload};
 pub(crate) use who::{name_of, over_http};

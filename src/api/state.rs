@@ -5,7 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use tokio::sync::OnceCell;
 
 use super::bounds::Room;
@@ -27,11 +30,40 @@ pub struct Parts {
     pub connections: Connections,
     pub holder: Holder,
     pub door: Door,
-    /// The regions and profiles of this daemon.
-    pub terms: ClaimTerms,
-    pub bounds: Bounds,
+    /// Taken once for each answer.
+    pub given: Arc<ArcSwap<Given>>,
     /// Empty at first.
     pub store: OnceCell<Store>,
+}
+
+/// What the configuration says to those who answer.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The regions and profiles of this daemon.
+    pub terms: ClaimTerms,
+    /// What bounds changes to the fleet.
+    pub bounds: Bounds,
+    /// The age at which secrets are renewed by themselves.
+    pub rotate_every: Option<Duration>,
+    /// The last time that somebody asked for it to be read anew.
+    pub reload: Option<Reload>,
+}
+
+/// How reading the configuration anew went.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The settings that only a restart takes over; or why all is as it was.
+    pub outcome: Result<Vec<String>, String>,
+}
+
+impl Parts {
+    /// What the configuration says now.
+    #[must_use]
+    pub fn given(&self) -> Arc<Given> {
+        self.given.load_full()
+    }
 }
 
 impl Api {

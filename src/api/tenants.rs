@@ -131,7 +131,8 @@ pub(super) async fn one(
     let unknown = || Problem::unknown_tenant(&external_id);
     let status = store.status(&external_id).await?.ok_or_else(unknown)?;
     // Its row may be deleted meanwhile.
-    let explained = Explanation::of(&status, &api.0.terms, &api.0.bounds, store).await?;
+    let given = api.0.given();
+    let explained = Explanation::of(&status, &given.terms, &given.bounds, store).await?;
     let explanation = explained.ok_or_else(unknown)?;
     let past = store.history(TenantId(status.tenant_id), attempts).await?;
     let attempts = past.into_iter().map(Attempt::from).collect();

@@ -3,20 +3,27 @@
 //! The rule: key material is written to a file that only its owner can read, or
 //! to standard output where it was asked for; nothing is ever overwritten.
 
+mod holdings;
+mod rekey;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use super::exit::{Code, Misuse};
 use super::output::{self, Format, OutputArg};
 use super::source::Source;
+use crate::domain::ids::KeyId;
 use crate::system::OsEntropy;
-use crate::vault::{KeyKind, KeyListing, Keyring, generate_key_set};
+use crate::vault::{KeyKind, Keyring, generate_key_set};
+
+/// How long `keys list` looks for a database.
+const LOOKING: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -26,8 +33,10 @@ pub(super) enum KeysCommand {
     ///
     /// Every key must be of type p256.
     Public(PublicArgs),
-    /// List the keys of the keyring; shows no key material
+    /// List the keys of the keyring and how many secrets each holds; shows no key material
     List(ListArgs),
+    /// Seal stored secrets anew under the first key of the keyring
+    Rekey(rekey::RekeyArgs),
 }
 
 /// A JWK Set (RFC 7517), as `vault.keyring_file` wants it.
@@ -73,21 +82,12 @@ enum Kind {
     P256,
 }
 
-/// A key as JSON shows it.
-#[derive(Serialize)]
-struct Shown {
-    kid: String,
-    kty: &'static str,
-    alg: &'static str,
-    opens: bool,
-    seals: bool,
-}
-
-pub(super) fn run(command: KeysCommand, source: &Source) -> anyhow::Result<Code> {
+pub(super) async fn run(command: KeysCommand, source: &Source) -> anyhow::Result<Code> {
     match command {
         KeysCommand::Generate(args) => generate(&args),
         KeysCommand::Public(args) => public(&args),
-        KeysCommand::List(args) => list(&args, source),
+        KeysCommand::List(args) => list(&args, source).await,
+        KeysCommand::Rekey(args) => rekey::run(&args, source).await,
     }
 }
 
@@ -137,29 +137,32 @@ fn public(args: &PublicArgs) -> anyhow::Result<Code> {
     Ok(Code::Done)
 }
 
-fn list(args: &ListArgs, source: &Source) -> anyhow::Result<Code> {
+async fn list(args: &ListArgs, source: &Source) -> anyhow::Result<Code> {
     let vault = source.vault(args.keyring.as_deref())?;
-    let keys: Vec<_> = vault.keyring().list().map(|key| shown(&key)).collect();
+    let used = match used(source).await {
+        Ok(used) => Some(used),
+        Err(why) => {
+            output::note(&format!("how many secrets each key holds could not be seen: {why:#}"));
+            None
+        }
+    };
+    let keys = holdings::of(&vault, used.as_deref());
     match args.format.output {
         Format::Json => output::json(&keys)?,
-        Format::Table => {
-            let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-            let row = |key: Shown| {
-                vec![key.kid, key.kty.to_owned(), key.alg.to_owned(), yes(key.opens), yes(key.seals)]
-            };
-            let rows = keys.into_iter().map(row);
-            output::print(&output::table(&["KID", "KTY", "ALG", "OPENS", "SEALS"], rows))?;
-        }
+        Format::Table => output::print(&holdings::sheet(&keys))?,
+    }
+    for key in keys.iter().filter(|key| key.is_gone()) {
+        let secrets = output::count(key.secrets.unwrap_or_default(), "stored secret");
+        output::note(&format!("{secrets} need key {:?}, which is not in this keyring", key.kid));
     }
     Ok(Code::Done)
 }
 
-fn shown(key: &KeyListing) -> Shown {
-    Shown {
-        kid: key.kid.as_str().to_owned(),
-        kty: key.kind.kty(),
-        alg: key.kind.algorithm(),
-        opens: key.can_open,
-        seals: key.is_sealing,
+/// The keys that stored secrets name. A database that is away is not waited for.
+async fn used(source: &Source) -> anyhow::Result<Vec<(KeyId, i64)>> {
+    let looking = async { Ok(source.store().await?.sealing_keys().await?) };
+    match tokio::time::timeout(LOOKING, looking).await {
+        Ok(used) => used,
+        Err(_) => Err(anyhow!("the database did not answer within {} seconds", LOOKING.as_secs())),
     }
 }

@@ -14,7 +14,7 @@ use crate::vault::{Keyring, Vault};
 use crate::visits::inspect::Inspector;
 
 /// The file of `--config`, where one was given, and the environment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     file: Option<PathBuf>,
 }

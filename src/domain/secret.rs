@@ -68,6 +68,12 @@ impl RegionCredential {
     pub fn expose_to_token_endpoint(&self) -> &str {
         self.secret.expose_secret()
     }
+
+    /// Whether it is the same.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.client_id == other.client_id && self.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
 impl fmt::Debug for RegionCredential {

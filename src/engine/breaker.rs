@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::generations::Generations;
 use super::pulse::Task;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
@@ -28,6 +29,24 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// How often to see whether a probe is due.
 const TICK: Duration = Duration::from_secs(5);
 
+impl<Q: QlikApi> Generations<Q> {
+    /// Probes open breakers, and asks for missing rights, until stopped.
+    pub async fn watch_breakers(&self, stop: &CancellationToken) {
+        let watch = async {
+            loop {
+                let before = self.now();
+                before.pulse.sleep(Task::Breakers, before.clock.as_ref(), TICK).await;
+                let engine = self.now();
+                let probe = engine.pulse.turn(Task::Breakers, engine.clock.as_ref(), engine.tend_regions());
+                if let Err(error) = probe.await {
+                    engine.outage.note(&error);
+                }
+            }
+        };
+        stop.run_until_cancelled(watch).await;
+    }
+}
+
 impl<Q: QlikApi> Engine<Q> {
     /// A tenant of this region was refused: opens the breaker if that was one too many.
     pub(super) async fn refused(&self, region: &RegionName) {
@@ -39,7 +58,7 @@ impl<Q: QlikApi> Engine<Q> {
             Ok(true) => tracing::error!(
                 region = %region,
                 "the credential of region {region} is refused: its tenants wait while one at a time is probed; \
-                 correct client_id and client_secret of the region and restart"
+                 correct client_id and client_secret of the region and reload"
             ),
             Ok(false) => {}
             Err(error) => self.outage.note(&error),
@@ -62,20 +81,6 @@ impl<Q: QlikApi> Engine<Q> {
     /// The configured regions, each once.
     pub(super) fn regions(&self) -> BTreeSet<&RegionName> {
         self.terms.regions.patterns().map(|(_, region)| region).collect()
-    }
-
-    /// Probes open breakers, and asks for missing rights, until stopped.
-    pub async fn watch_breakers(&self, stop: &CancellationToken) {
-        let watch = async {
-            loop {
-                self.pulse.sleep(Task::Breakers, self.clock.as_ref(), TICK).await;
-                let probe = self.pulse.turn(Task::Breakers, self.clock.as_ref(), self.tend_regions());
-                if let Err(error) = probe.await {
-                    self.outage.note(&error);
-                }
-            }
-        };
-        stop.run_until_cancelled(watch).await;
     }
 
     /// Asks for what regions lack: a token, or a right.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Engine;
+use super::generations::Generations;
 use super::pulse::Task;
 use super::shutdown::Stop;
 use crate::ports::QlikApi;
@@ -46,40 +47,41 @@ pub struct Left {
     pub leases: usize,
 }
 
-impl<Q: QlikApi> Engine<Q> {
+impl<Q: QlikApi> Generations<Q> {
     /// Claims and works until `stop`, or in [`Mode::Once`] until nothing is due.
     ///
     /// # Errors
     ///
     /// In [`Mode::Once`] the error of the first claim that fails: nobody waits there.
     /// Steps in flight have then had as long as a lease to end.
-    pub async fn dispatch(
-        self: &Arc<Self>,
-        wake: &Notify,
-        stop: &Stop,
-        mode: Mode,
-    ) -> Result<Left, StoreError> {
-        let terms = self.terms.claim_terms();
+    pub async fn dispatch(&self, wake: &Notify, stop: &Stop, mode: Mode) -> Result<Left, StoreError> {
+        let mut engine = self.now();
+        let mut terms = engine.terms.claim_terms();
         let mut workers = JoinSet::new();
         let mut admit_at = Duration::ZERO;
         while !stop.drain.is_cancelled() {
-            let free = self.places().saturating_sub(workers.len());
-            let now = self.clock.elapsed();
+            let newest = self.now();
+            if !Arc::ptr_eq(&engine, &newest) {
+                terms = newest.terms.claim_terms();
+                engine = newest;
+            }
+            let free = engine.places().saturating_sub(workers.len());
+            let now = engine.clock.elapsed();
             let is_time_to_admit = now >= admit_at;
             if is_time_to_admit {
                 admit_at = now + ADMIT_EVERY;
             }
-            let filled = self.fill(&terms, free.min(BATCH), is_time_to_admit, stop, &mut workers);
-            let filled = self.pulse.turn(Task::Claims, self.clock.as_ref(), filled);
+            let filled = engine.fill(&terms, free.min(BATCH), is_time_to_admit, stop, &mut workers);
+            let filled = engine.pulse.turn(Task::Claims, engine.clock.as_ref(), filled);
             // What an unanswered claim leased runs out by itself.
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
             let is_drained = match filled {
                 Ok(is_drained) => is_drained,
                 Err(error) if mode == Mode::Once && !error.is_contended() && !error.is_elsewhere() => {
-                    return self.give_up(error, workers, stop).await;
+                    return engine.give_up(error, workers, stop).await;
                 }
                 Err(error) => {
-                    self.claim_failed(&error, stop).await;
+                    engine.claim_failed(&error, stop).await;
                     continue;
                 }
             };
@@ -88,10 +90,27 @@ impl<Q: QlikApi> Engine<Q> {
             }
             // Whoever woke us may have asked for a removal, which is let through when it is time.
             let till_admission = admit_at.saturating_sub(now);
-            let again = if is_time_to_admit { self.terms.poll } else { self.terms.poll.min(till_admission) };
-            self.wait(is_drained, again, wake, stop, &mut workers).await;
+            let poll = engine.terms.poll;
+            let again = if is_time_to_admit { poll } else { poll.min(till_admission) };
+            engine.wait(is_drained, again, wake, stop, &mut workers).await;
         }
-        Ok(self.finish(workers, stop).await)
+        Ok(engine.finish(workers, stop).await)
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// The same under one configuration.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Generations::dispatch`].
+    pub async fn dispatch(
+        self: &Arc<Self>,
+        wake: &Notify,
+        stop: &Stop,
+        mode: Mode,
+    ) -> Result<Left, StoreError> {
+        Generations::new(Arc::clone(self)).dispatch(wake, stop, mode).await
     }
 
     /// How many workers there may be: who waits for a row that somebody has locked takes

@@ -6,25 +6,30 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::generations::Generations;
 use super::pulse::Task;
 use crate::ports::QlikApi;
 use crate::postgres::StoreError;
 
-impl<Q: QlikApi> Engine<Q> {
+impl<Q: QlikApi> Generations<Q> {
     /// Renews every lease in one batch, three times in a lease, until stopped.
     pub async fn heartbeat(&self, stop: &CancellationToken) {
         let beats = async {
             loop {
-                self.pulse.sleep(Task::Heartbeat, self.clock.as_ref(), self.terms.lease / 3).await;
-                let beat = self.pulse.turn(Task::Heartbeat, self.clock.as_ref(), self.beat());
+                let before = self.now();
+                before.pulse.sleep(Task::Heartbeat, before.clock.as_ref(), before.terms.lease / 3).await;
+                let engine = self.now();
+                let beat = engine.pulse.turn(Task::Heartbeat, engine.clock.as_ref(), engine.beat());
                 if let Err(error) = beat.await {
-                    self.outage.note(&error);
+                    engine.outage.note(&error);
                 }
             }
         };
         stop.run_until_cancelled(beats).await;
     }
+}
 
+impl<Q: QlikApi> Engine<Q> {
     /// One heartbeat.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod committed;
 pub mod committer;
 mod defects;
 pub mod dispatch;
+pub mod generations;
 mod granted;
 mod heartbeat;
 pub mod held;
@@ -33,6 +34,7 @@ pub mod work;
 pub mod worker;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::ProfileName;
@@ -89,7 +91,8 @@ impl Terms {
     }
 }
 
-/// Everything a worker needs, shared by all of them.
+/// Everything a worker needs, shared by all of them: one configuration, and what goes on whatever
+/// the configuration is ([`Engine::under`]).
 pub struct Engine<Q> {
     /// Qlik Cloud.
     pub api: Q,
@@ -100,25 +103,25 @@ pub struct Engine<Q> {
     /// Where secrets are sealed.
     pub vault: Vault,
     /// Time, for measuring.
-    pub clock: Box<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     /// Chance, for jitter and keys.
-    pub entropy: Box<dyn Entropy>,
+    pub entropy: Arc<dyn Entropy>,
     /// The configuration.
     pub terms: Terms,
     /// The leases this process holds.
     pub leases: lease::Leases,
     /// Whether the database is away.
-    pub outage: outage::Outage,
+    pub outage: Arc<outage::Outage>,
     /// Whether its tasks go round.
-    pub pulse: pulse::Pulse,
+    pub pulse: Arc<pulse::Pulse>,
     /// New secrets that wait for another attempt to prove them.
-    kept: in_hand::Kept,
+    kept: Arc<in_hand::Kept>,
     /// What Qlik lately let this process do.
-    granted: granted::Granted,
+    granted: Arc<granted::Granted>,
     /// Where removals are.
-    midway: midway::Midway,
+    midway: Arc<midway::Midway>,
     /// What the database took.
-    committed: committed::Committed,
+    committed: Arc<committed::Committed>,
     /// Who is told of visits: nobody, unless somebody is set.
     pub traces: Traces,
 }
@@ -134,26 +137,45 @@ impl<Q: QlikApi> Engine<Q> {
         entropy: Box<dyn Entropy>,
         terms: Terms,
     ) -> Self {
-        let (leases, outage) = (lease::Leases::default(), outage::Outage::default());
-        let (pulse, kept, granted) =
-            (pulse::Pulse::default(), in_hand::Kept::default(), granted::Granted::default());
-        let (midway, committed) = (midway::Midway::default(), committed::Committed::default());
         Self {
             api,
             committer: committer::Committer::new(store.clone()),
             store,
             vault,
-            clock,
-            entropy,
+            clock: Arc::from(clock),
+            entropy: Arc::from(entropy),
             terms,
-            leases,
-            outage,
-            pulse,
-            kept,
-            granted,
-            midway,
-            committed,
+            leases: lease::Leases::default(),
+            outage: Arc::default(),
+            pulse: Arc::default(),
+            kept: Arc::default(),
+            granted: Arc::default(),
+            midway: Arc::default(),
+            committed: Arc::default(),
             traces: Traces::default(),
+        }
+    }
+
+    /// The same engine under another configuration. Whatever is under way, held or known goes on in
+    /// both; who began under the old one ends under it.
+    #[must_use]
+    pub fn under(&self, api: Q, vault: Vault, terms: Terms) -> Self {
+        Self {
+            api,
+            vault,
+            terms,
+            committer: self.committer.clone(),
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            leases: self.leases.clone(),
+            outage: Arc::clone(&self.outage),
+            pulse: Arc::clone(&self.pulse),
+            kept: Arc::clone(&self.kept),
+            granted: Arc::clone(&self.granted),
+            midway: Arc::clone(&self.midway),
+            committed: Arc::clone(&self.committed),
+            traces: self.traces.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio_cron_scheduler::{Job as Ticker, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::generations::Generations;
 use super::pulse::Task;
 use crate::domain::rollout::Stage;
 use crate::ports::QlikApi;
@@ -34,13 +35,13 @@ const WAKING: u32 = 100;
 /// Rows deleted by one statement, so that none takes long.
 const PRUNE_BATCH: u32 = 5_000;
 
-impl<Q: QlikApi> Engine<Q> {
+impl<Q: QlikApi> Generations<Q> {
     /// Runs the housekeeping until stopped.
     ///
     /// # Errors
     ///
     /// [`JobSchedulerError`] when the ticker cannot be started.
-    pub async fn run_schedules(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
+    pub async fn run_schedules(&self, stop: CancellationToken) -> Result<(), JobSchedulerError> {
         let mut scheduler = JobScheduler::new().await?;
         let mut slots = tick(&scheduler, SLOTS).await?;
         let mut gauge = tick(&scheduler, GAUGE).await?;
@@ -50,20 +51,32 @@ impl<Q: QlikApi> Engine<Q> {
             loop {
                 let turn = async {
                     tokio::select! {
-                        Some(()) = slots.recv() => self.take_slots().await,
-                        Some(()) = gauge.recv() => self.gauge().await,
-                        Some(()) = adopt.recv() => self.adopt_regions().await,
+                        Some(()) = slots.recv() => self.now().take_slots().await,
+                        Some(()) = gauge.recv() => self.now().gauge().await,
+                        Some(()) = adopt.recv() => self.now().adopt_regions().await,
                     }
                 };
                 // A ticker that has died makes a turn that takes too long.
-                if let Err(error) = self.pulse.turn(Task::Upkeep, self.clock.as_ref(), turn).await {
-                    self.outage.note(&error);
+                let engine = self.now();
+                if let Err(error) = engine.pulse.turn(Task::Upkeep, engine.clock.as_ref(), turn).await {
+                    engine.outage.note(&error);
                 }
             }
         };
         // Also in the middle of a statement: each may be left undone until next time.
         stop.run_until_cancelled(keep).await;
         scheduler.shutdown().await
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// The same under one configuration.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Generations::run_schedules`].
+    pub async fn run_schedules(self: Arc<Self>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
+        Generations::new(self).run_schedules(stop).await
     }
 
     /// Does what is due for the whole fleet and nobody else has taken.

@@ -13,6 +13,7 @@ use super::pieces::{counted, filter_path, length, sentence, text, time};
 use crate::answers::attention::Attention;
 use crate::answers::overview::Overview;
 use crate::answers::regions::RegionStatus;
+use crate::api::Reload;
 use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::pauses::{FLEET, Pause};
@@ -52,6 +53,18 @@ impl Need {
             }
         }
     }
+}
+
+/// The configuration was to be read anew and is as it was. Of this process alone.
+pub(super) fn unread(reload: &Reload) -> Option<Need> {
+    let why = reload.outcome.as_ref().err()?;
+    Some(Need {
+        what: "The configuration could not be read anew".to_owned(),
+        since: Some(reload.at),
+        meaning: format!("this daemon goes on under the one before: {why}"),
+        remedy: "mend it, try it with `tenantd config check`, and reload again".to_owned(),
+        at: None,
+    })
 }
 
 /// All that may keep a fleet from going on.

@@ -6,28 +6,29 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::blame::blame;
-use super::needs::{Brakes, Need, to_resume};
+use super::needs::{Brakes, Need, to_resume, unread};
 use super::pieces::{
     Part, Table, are, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
 };
 use super::words;
 use crate::answers::fleet::HourlyBudget;
 use crate::answers::overview::Overview;
+use crate::api::Reload;
 use crate::domain::phase::Phase;
 use crate::postgres::operator::fleet::Held;
 use crate::postgres::operator::lately::Lately;
 use crate::postgres::operator::pauses::FLEET;
 
 /// All of it.
-pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
+pub(super) fn content(overview: &Overview, reload: Option<&Reload>, now: DateTime<Utc>) -> Markup {
     html! {
         div .live id="live" {
-            (verdict(overview, now))
+            (verdict(overview, reload, now))
             div .panels {
                 (phases(overview))
                 (waiting(overview))
                 (lately(overview.lately.as_ref(), now))
-                (work(overview, now))
+                (work(overview, reload, now))
                 (regions(overview, now))
                 (bounded(overview, now))
             }
@@ -36,8 +37,9 @@ pub(super) fn content(overview: &Overview, now: DateTime<Utc>) -> Markup {
 }
 
 /// What waits for somebody, or that nothing does.
-fn verdict(overview: &Overview, now: DateTime<Utc>) -> Markup {
-    let needs = Brakes::from(overview).needs(now);
+fn verdict(overview: &Overview, reload: Option<&Reload>, now: DateTime<Utc>) -> Markup {
+    let mut needs = Brakes::from(overview).needs(now);
+    needs.extend(reload.and_then(unread));
     let parked: i64 = overview.parked.iter().map(|parked| parked.tenants).sum();
     let ready = overview.in_phase(Phase::Ready.as_str());
     html! {
@@ -174,7 +176,7 @@ fn lately(lately: Option<&Lately>, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
+fn work(overview: &Overview, reload: Option<&Reload>, now: DateTime<Utc>) -> Markup {
     let holding: i64 = overview.workers.iter().map(|worker| worker.tenants).sum();
     html! {
         section .panel aria-labelledby="work" {
@@ -189,6 +191,13 @@ fn work(overview: &Overview, now: DateTime<Utc>) -> Markup {
                 dd {
                     @if holding == 0 { "nothing" }
                     @else { (count(holding, "tenant")) ", by " (count(len(overview.workers.len()), "worker")) }
+                }
+                @if let Some(Reload { at, outcome: Ok(waits) }) = reload {
+                    dt { "Configuration" }
+                    dd {
+                        "read anew " (time(*at, now))
+                        @if !waits.is_empty() { "; a restart takes over " (text(&waits.join(", "))) }
+                    }
                 }
                 @for pause in &overview.fleet.pauses {
                     dt { "Paused" }
@@ -341,7 +350,7 @@ mod tests {
     }
 
     fn shown(overview: &Overview) -> String {
-        content(overview, now()).into_string()
+        content(overview, None, now()).into_string()
     }
 
     #[test]

@@ -36,9 +36,10 @@ const PAGE: u32 = 50;
 const ATTEMPTS: u32 = 500;
 
 pub(super) async fn overview(State(page): State<Page>, Extension(guest): Extension<Guest>) -> Answered {
-    let asked = async { Overview::of(&page.parts().bounds, page.store().await?).await };
+    let given = page.given();
+    let asked = async { Overview::of(&given.bounds, page.store().await?).await };
     let overview = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
-    let content = glance::content(&overview, overview.read_at);
+    let content = glance::content(&overview, given.reload.as_ref(), overview.read_at);
     Ok(Frame::inside("Overview", Here::Overview, &guest, Some(overview.read_at)).answer(&content))
 }
 
@@ -55,8 +56,8 @@ pub(super) async fn attention(
 }
 
 pub(super) async fn calendar(State(page): State<Page>, Extension(guest): Extension<Guest>) -> Answered {
-    let bounds = &page.parts().bounds;
-    let asked = async { Calendar::of(page.rotate_every(), bounds, page.store().await?).await };
+    let given = page.given();
+    let asked = async { Calendar::of(given.rotate_every, &given.bounds, page.store().await?).await };
     let calendar = asked.await.map_err(|error| Trouble::from(error).told_to(&guest))?;
     let content = days::content(&calendar, calendar.read_at);
     Ok(Frame::inside("Calendar of rotations", Here::Calendar, &guest, Some(calendar.read_at))
@@ -109,11 +110,11 @@ pub(super) async fn tenant(
 
 /// `None` where there is no such tenant.
 async fn known(page: &Page, store: &Store, external_id: &str) -> Result<Option<one::Known>, StoreError> {
-    let parts = page.parts();
+    let given = page.given();
     let read_at = store.now().await?;
     let Some(status) = store.status(external_id).await? else { return Ok(None) };
     // Its row may be deleted meanwhile.
-    let explained = Explanation::of(&status, &parts.terms, &parts.bounds, store).await?;
+    let explained = Explanation::of(&status, &given.terms, &given.bounds, store).await?;
     let Some(explanation) = explained else { return Ok(None) };
     let id = TenantId(status.tenant_id);
     // One more than is told, the oldest, tells whether there are more.

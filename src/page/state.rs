@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::api::{self, Api, Room};
+use crate::api::{self, Api, Given, Room};
 use crate::http::Door;
 use crate::ports::Clock;
 use crate::postgres::{Store, StoreError};
@@ -19,8 +18,6 @@ pub struct Parts {
     pub api: Api,
     /// For the age of sessions.
     pub clock: Box<dyn Clock>,
-    /// The age at which secrets are renewed by themselves.
-    pub rotate_every: Option<Duration>,
 }
 
 impl Page {
@@ -34,8 +31,9 @@ impl Page {
         self.0.api.parts()
     }
 
-    pub(super) fn rotate_every(&self) -> Option<Duration> {
-        self.0.rotate_every
+    /// What the configuration says now.
+    pub(super) fn given(&self) -> Arc<Given> {
+        self.parts().given()
     }
 
     pub(super) fn door(&self) -> &Door {

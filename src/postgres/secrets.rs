@@ -1,7 +1,8 @@
 //! Sealed secrets, read.
 //!
 //! Sealed text is stored in one place only: [`super::work::commit`]. A rollback exchanges two
-//! that are there, and a tenant that is forgotten loses them.
+//! that are there, [`super::operator::rekey`] puts the same plaintext under another key, and a
+//! tenant that is forgotten loses them.
 
 use super::{Store, StoreError};
 use crate::domain::ids::TenantId;

@@ -63,6 +63,14 @@ impl Cloud {
         let tokens = Tokens::new(Arc::clone(&transport), credentials, clock);
         Ok(Self { caller: Caller { transport, tokens } })
     }
+
+    /// The same way to Qlik with these credentials: connections, pacing, and the tokens of
+    /// credentials that stay the same go on.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: HashMap<RegionName, RegionCredential>) -> Self {
+        let tokens = self.caller.tokens.with_credentials(credentials);
+        Self { caller: Caller { transport: Arc::clone(&self.caller.transport), tokens } }
+    }
 }
 
 impl QlikApi for Cloud {

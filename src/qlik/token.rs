@@ -4,7 +4,7 @@
 //! other**; a host is asked for one token at a time, however many calls wait for
 //! it; what is kept is bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ struct Region {
 }
 
 /// What is known of one host. Who holds `turn` is fetching its token.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Entry {
     token: Option<Arc<Token>>,
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -70,7 +70,7 @@ impl Entry {
 pub(super) struct Tokens {
     transport: Arc<Transport>,
     clock: Arc<dyn Clock>,
-    regions: HashMap<RegionName, Region>,
+    regions: HashMap<RegionName, Arc<Region>>,
     entries: Mutex<HashMap<AllowedHost, Entry>>,
 }
 
@@ -80,9 +80,30 @@ impl Tokens {
         credentials: HashMap<RegionName, RegionCredential>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let region = |credential| Region { credential, last_token: Mutex::default() };
+        let region = |credential| Arc::new(Region { credential, last_token: Mutex::default() });
         let regions = credentials.into_iter().map(|(name, credential)| (name, region(credential))).collect();
         Self { transport, clock, regions, entries: Mutex::default() }
+    }
+
+    /// With these credentials instead. What is known by a credential that stays the same is kept,
+    /// and nothing of another: a token of the old one would hide that the new one is wrong.
+    pub(super) fn with_credentials(&self, credentials: HashMap<RegionName, RegionCredential>) -> Self {
+        let kept = |name: &RegionName, credential: &RegionCredential| {
+            self.regions.get(name).filter(|region| region.credential.is(credential)).cloned()
+        };
+        let made = |credential| Arc::new(Region { credential, last_token: Mutex::default() });
+        let mut known = HashSet::new();
+        let mut regions = HashMap::new();
+        for (name, credential) in credentials {
+            let kept = kept(&name, &credential);
+            if kept.is_some() {
+                known.insert(name.clone());
+            }
+            regions.insert(name, kept.unwrap_or_else(|| made(credential)));
+        }
+        let entries = self.entries().clone().into_iter().filter(|(host, _)| known.contains(host.region()));
+        let entries = Mutex::new(entries.collect());
+        Self { transport: Arc::clone(&self.transport), clock: Arc::clone(&self.clock), regions, entries }
     }
 
     /// The host's token, fetched where none is kept.

@@ -17,6 +17,7 @@ mod derived;
 mod entry;
 mod fault;
 mod layers;
+mod marks;
 mod misfit;
 mod parse;
 mod profiles;
@@ -46,6 +47,7 @@ pub use checked::{
 };
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
+pub use marks::{Changed, Marks};
 pub use show::ShownKey;
 pub use tokens::{NamedToken, TokenFile};
 
@@ -150,6 +152,12 @@ impl Layered {
     /// Only `[profiles.…]`, for commands that judge a row.
     pub fn profiles(&self) -> Result<BTreeMap<ProfileName, Profile>, InvalidSettings> {
         self.section(profiles::profiles)
+    }
+
+    /// What each setting is, without what it says, for whoever compares two configurations.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks::of(&self.tree)
     }
 
     /// Only `[log]`, for commands that run before or without the rest.

@@ -7,9 +7,11 @@
 use std::io::IsTerminal;
 
 use tracing::{Metadata, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::colour;
@@ -59,11 +61,41 @@ pub enum InitError {
 
 /// Starts logging to standard error for the whole process.
 ///
-/// `level` is a level or a comma-separated list of `target=level`.
-pub fn init(format: Format, level: &str) -> Result<(), InitError> {
+/// `level` is a level or a comma-separated list of `target=level`. It may be changed later.
+pub fn init(format: Format, level: &str) -> Result<Level, InitError> {
     let is_coloured = colour::is_wanted(std::io::stderr().is_terminal());
-    let subscriber = subscriber(format, level, is_coloured, std::io::stderr)?;
-    subscriber.try_init().map_err(|_| InitError::Twice)
+    let (subscriber, level) = subscriber(format, level, is_coloured, std::io::stderr)?;
+    subscriber.try_init().map_err(|_| InitError::Twice)?;
+    Ok(level)
+}
+
+/// How much is logged, for whoever may change it while the process runs.
+#[derive(Debug, Clone)]
+pub struct Level(Handle<EnvFilter, Registry>);
+
+/// Directives that were understood.
+#[derive(Debug)]
+pub struct Directives(EnvFilter);
+
+impl Directives {
+    /// Reads a level or a comma-separated list of `target=level`.
+    ///
+    /// # Errors
+    ///
+    /// [`InitError::Level`].
+    pub fn parse(level: &str) -> Result<Self, InitError> {
+        EnvFilter::try_new(format!("{QUIET},{level}"))
+            .map(Self)
+            .map_err(|source| InitError::Level { level: level.to_owned(), source })
+    }
+}
+
+impl Level {
+    /// From now on this is logged.
+    pub fn set(&self, directives: Directives) {
+        // Fails only where the log is gone, and then there is nobody to tell.
+        self.0.reload(directives.0).ok();
+    }
 }
 
 fn subscriber<W>(
@@ -71,18 +103,18 @@ fn subscriber<W>(
     level: &str,
     is_coloured: bool,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, InitError>
+) -> Result<(impl Subscriber + Send + Sync, Level), InitError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
-        .map_err(|source| InitError::Level { level: level.to_owned(), source })?;
+    let (filter, handle) = reload::Layer::new(Directives::parse(level)?.0);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_coloured);
     let lines = match format {
         Format::Text => lines.fmt_fields(text_fields()).boxed(),
         Format::Json => lines.json().flatten_event(true).map_event_format(PlainJson).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(filter).with(filter_fn(may_speak)).with(lines))
+    let subscriber = tracing_subscriber::registry().with(filter).with(filter_fn(may_speak)).with(lines);
+    Ok((subscriber, Level(handle)))
 }
 
 /// Events and spans alike: a span's fields stand on every line within it.
@@ -118,7 +150,7 @@ mod tests {
     fn logged(format: Format, level: &str, say: impl FnOnce()) -> String {
         let kept = Kept::default();
         let writer = kept.clone();
-        let subscriber = subscriber(format, level, false, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, level, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
     }
@@ -202,7 +234,7 @@ mod tests {
     fn colours_frame_the_level_and_never_come_from_a_value() {
         let kept = Kept::default();
         let writer = kept.clone();
-        let subscriber = subscriber(Format::Text, "info", true, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(Format::Text, "info", true, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || tracing::warn!("look \u{1b}[7m here"));
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
 

@@ -53,6 +53,14 @@ pub const MET: &str = "met";
 pub const MISSED: &str = "missed";
 /// Gauge, in seconds since 1970: when the gauges were last read from the database.
 pub const FLEET_READ_TIMESTAMP_SECONDS: &str = "tenantd_fleet_read_timestamp_seconds";
+/// Counter by `outcome`: how reading the configuration anew went, `done` or `failed`.
+pub const CONFIG_RELOADS_TOTAL: &str = "tenantd_config_reloads_total";
+/// Its outcome where all of it was taken over.
+pub const RELOADED: &str = "done";
+/// And where nothing was.
+pub const UNCHANGED: &str = "failed";
+/// Gauge: 1 while the configuration was to be read anew and could not be.
+pub const CONFIG_STALE: &str = "tenantd_config_stale";
 /// Counter by `outcome`: spans of traces, `sent` or `dropped`.
 pub const TRACE_SPANS_TOTAL: &str = "tenantd_trace_spans_total";
 /// Its outcome of those that the collector took.
@@ -111,7 +119,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 23] = [
+pub const ALL: [Metric; 25] = [
     metric(
         TENANTS,
         Kind::Gauge,
@@ -249,6 +257,20 @@ pub const ALL: [Metric; 23] = [
         "Spans of traces, by whether the collector took them.",
     ),
     metric(
+        CONFIG_RELOADS_TOTAL,
+        Kind::Counter,
+        &["outcome"],
+        Unit::Count,
+        "How often this process was to read its configuration anew, by what came of it.",
+    ),
+    metric(
+        CONFIG_STALE,
+        Kind::Gauge,
+        &[],
+        Unit::Count,
+        "1 while this process goes on under its configuration of before because the new one has a fault, else 0.",
+    ),
+    metric(
         BUILD_INFO,
         Kind::Gauge,
         &["version"],
@@ -334,6 +356,10 @@ fn describe() {
     for outcome in [SENT, DROPPED] {
         metrics::counter!(TRACE_SPANS_TOTAL, "outcome" => outcome).increment(0);
     }
+    for outcome in [RELOADED, UNCHANGED] {
+        metrics::counter!(CONFIG_RELOADS_TOTAL, "outcome" => outcome).increment(0);
+    }
+    metrics::gauge!(CONFIG_STALE).set(0.0);
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -396,6 +422,9 @@ mod tests {
             "tenantd_objective_tenants_total{outcome=\"missed\"} 0",
             "tenantd_trace_spans_total{outcome=\"sent\"} 0",
             "tenantd_trace_spans_total{outcome=\"dropped\"} 0",
+            "tenantd_config_reloads_total{outcome=\"done\"} 0",
+            "tenantd_config_reloads_total{outcome=\"failed\"} 0",
+            "tenantd_config_stale 0",
             version.as_str(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");

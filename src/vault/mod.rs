@@ -25,6 +25,7 @@ mod open_error;
 mod plaintext;
 mod point;
 mod random;
+mod seal_anew;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ pub use keyring_fault::{KeyringError, KeyringFault};
 pub use open_error::OpenError;
 pub use plaintext::SealedFor;
 pub use random::UnusableRandomness;
+pub use seal_anew::SealAnewError;
 
 /// Seals with the first key of a ring, opens with any. Its `Debug` names keys
 /// and shows none.

@@ -135,6 +135,36 @@ fn after_a_key_rotation_the_first_key_seals_and_the_old_one_still_opens() {
 }
 
 #[test]
+fn what_is_sealed_anew_opens_with_the_first_key_alone_and_says_the_same() {
+    let row = Row::numbered(1);
+    for (before, after) in [(KeyKind::Symmetric, KeyKind::P256), (KeyKind::P256, KeyKind::Symmetric)] {
+        let (old, new) = (given_key_set(before, 1), given_key_set(after, 2));
+        let both = serde_json::json!({ "keys": [new["keys"][0], old["keys"][0]] });
+        let vault = Vault::new(Keyring::parse(both.to_string().as_bytes()).unwrap());
+        let sealed = seal(&given_vault(before, 1), &row);
+
+        let anew = vault.seal_anew(sealed.as_str(), &row.sealed_for(), &TestEntropy::seeded(5)).unwrap();
+
+        assert_eq!(open(&given_vault(after, 2), anew.as_str(), &row).as_deref(), Ok(SECRET));
+        assert_eq!(anew.kid(), given_vault(after, 2).keyring().sealing_key().id());
+    }
+}
+
+#[test]
+fn what_does_not_open_is_not_sealed_anew() {
+    let (row, other) = (Row::numbered(1), Row::numbered(2));
+    let vault = given_vault(KeyKind::Symmetric, 1);
+    let sealed = seal(&vault, &row);
+    let anew = |vault: &Vault, row: &Row| {
+        vault.seal_anew(sealed.as_str(), &row.sealed_for(), &TestEntropy::seeded(5)).unwrap_err().to_string()
+    };
+
+    assert_eq!(anew(&vault, &other), OpenError::WrongRow { field: "tenant_id" }.to_string());
+    let stranger = given_vault(KeyKind::Symmetric, 2);
+    assert_eq!(anew(&stranger, &row), OpenError::UnknownKey { kid: sealed.kid().clone() }.to_string());
+}
+
+#[test]
 fn a_vault_with_only_the_public_half_seals_and_does_not_open() {
     let row = Row::numbered(1);
     let owner = given_vault(KeyKind::P256, 1);

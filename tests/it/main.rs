@@ -24,6 +24,8 @@ mod outages;
 mod page;
 mod pgbouncer;
 mod processes;
+mod rekey;
+mod reload;
 mod restore;
 mod schedules;
 mod schema;

@@ -65,7 +65,7 @@ async fn known(vault: &Vault, store: &Store, findings: &mut Findings) -> anyhow:
             CHECK,
             Message::new(
                 format!("{} sealed by key {:?}, which is not in it", sealed(*secrets), key.as_str()),
-                "add that key behind the others",
+                "add that key behind the others; `tenantd keys list` shows what each holds",
             ),
         )?;
     }

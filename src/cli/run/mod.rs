@@ -3,8 +3,10 @@
 //! The rule: a daemon that cannot work says so before it waits for anything. While it
 //! waits for a database that is away, its HTTP port already answers.
 
+mod keys;
 mod once;
 mod readiness;
+mod reload;
 mod signals;
 mod summary;
 mod systemd;
@@ -13,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use arc_swap::ArcSwap;
 use clap::Args;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
@@ -20,23 +23,25 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::Progress;
+use self::reload::Reloading;
 use super::checked;
 use super::exit::Code;
 use super::source::Source;
-use crate::api::{self, Api};
+use crate::api::{self, Api, Given};
 use crate::app::{self, Parts};
 use crate::engine::dispatch::Mode;
+use crate::engine::generations::Generations;
 use crate::engine::shutdown::Stop;
 use crate::http::{self, Door, Pages, Token, TokenSource};
 use crate::page::{self, Page};
 use crate::settings::{Http, Log, Settings, TokenFile};
 use crate::system::{OsEntropy, SystemClock};
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, Level};
 use crate::telemetry::metrics::Metrics;
 
 /// Runs until SIGTERM or SIGINT: the first finishes the steps under way, the
-/// second breaks off. Waits for a database that is away, starting or read-only,
-/// and says so once.
+/// second breaks off. SIGHUP reads the configuration anew, all of it or nothing. Waits
+/// for a database that is away, starting or read-only, and says so once.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Do what is due, then exit: 0 when nothing is left or the rest is due later, 4
@@ -48,7 +53,8 @@ pub(super) struct RunArgs {
 pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code> {
     let layered = source.layered()?;
     let settings = checked::settings(&layered)?;
-    start_log(&settings.log)?;
+    let marks = layered.marks();
+    let level = start_log(&settings.log)?;
     for warning in &layered.warnings() {
         tracing::warn!("{warning}");
     }
@@ -56,23 +62,25 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
     if args.once {
         return once::run(settings, stop).await;
     }
-    serve(settings, stop).await
+    let given = Arc::new(ArcSwap::from_pointee(given(&settings)));
+    let reloading = Reloading { source: source.clone(), marks, level, given, hangups: signals::hangups()? };
+    serve(settings, reloading, stop).await
 }
 
-fn start_log(log: &Log) -> Result<(), logs::InitError> {
+fn start_log(log: &Log) -> Result<Level, logs::InitError> {
     logs::init(log.format, &log.level)
 }
 
 /// The daemon between its HTTP port and its work.
-async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
+async fn serve(mut settings: Settings, reloading: Reloading, stop: Stop) -> anyhow::Result<Code> {
     let metrics = Metrics::install()?;
     let progress = Progress::default();
     let door = door(&settings.http);
-    let api = api(&settings, door.clone())?;
+    let api = api(&settings, door.clone(), Arc::clone(&reloading.given))?;
     let pages = Pages {
         readiness: readiness::of(app::connections(&settings.database)?, progress.clone()),
         metrics,
-        status: status(&settings, api.clone()),
+        status: status(api.clone()),
         api: api::router(api),
         door,
     };
@@ -82,7 +90,7 @@ async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
     let closing = CancellationToken::new();
     let http = tokio::spawn(http::serve(listener, pages, closing.clone()));
     let pings = tokio::spawn(systemd::watchdog(progress.clone()));
-    let ended = work(parts, &settings, &progress, stop).await;
+    let ended = work(parts, &settings, &progress, reloading, stop).await;
     systemd::tell(&[NotifyState::Stopping]);
     pings.abort();
     closing.cancel();
@@ -91,21 +99,30 @@ async fn serve(mut settings: Settings, stop: Stop) -> anyhow::Result<Code> {
 }
 
 /// The API, on connections of its own: it cannot keep the work from the database.
-fn api(settings: &Settings, door: Door) -> anyhow::Result<Api> {
+fn api(settings: &Settings, door: Door, given: Arc<ArcSwap<Given>>) -> anyhow::Result<Api> {
     Ok(Api::new(api::Parts {
         connections: app::api_connections(&settings.database)?,
         holder: app::holder(&OsEntropy),
         door,
-        terms: app::terms(settings).claim_terms(),
-        bounds: settings.bounds,
+        given,
         store: OnceCell::new(),
     }))
 }
 
+/// What the configuration says to those who answer.
+fn given(settings: &Settings) -> Given {
+    Given {
+        terms: app::terms(settings).claim_terms(),
+        bounds: settings.bounds,
+        rotate_every: settings.rotation.every,
+        reload: None,
+    }
+}
+
 /// The page for people, on the same connections.
-fn status(settings: &Settings, api: Api) -> axum::Router {
+fn status(api: Api) -> axum::Router {
     let clock = Box::new(SystemClock::start());
-    page::router(Page::new(page::Parts { api, clock, rotate_every: settings.rotation.every }))
+    page::router(Page::new(page::Parts { api, clock }))
 }
 
 /// The tokens of the port, each read from its file at every request.
@@ -129,7 +146,13 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Waits for the store, then claims and works until stopped.
-async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop) -> anyhow::Result<Code> {
+async fn work(
+    parts: Parts,
+    settings: &Settings,
+    progress: &Progress,
+    reloading: Reloading,
+    stop: Stop,
+) -> anyhow::Result<Code> {
     let Some(store) =
         stop.drain.run_until_cancelled(app::wait_for_store(&settings.database, settings.qlik.settle)).await
     else {
@@ -137,11 +160,19 @@ async fn work(parts: Parts, settings: &Settings, progress: &Progress, stop: Stop
         return Ok(Code::Done);
     };
     let store = store?;
-    let engine = parts.engine(store.clone());
-    app::count_fleet(&engine, &stop).await;
-    progress.begin(&engine);
+    let generations = Arc::new(Generations::new(parts.engine(store.clone())));
+    app::count_fleet(&generations.now(), &stop).await;
+    progress.begin(&generations);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
-    let left = app::run(Arc::clone(&engine), stop.clone(), Mode::Daemon).await?;
+    let looking = tokio::spawn({
+        let generations = Arc::clone(&generations);
+        async move { keys::tell_missing(&generations).await }
+    });
+    let reloads = tokio::spawn(reloading.whenever_asked(Arc::clone(&generations)));
+    let left = app::run_all(generations, stop.clone(), Mode::Daemon).await;
+    looking.abort();
+    reloads.abort();
+    let left = left?;
     summary::of_daemon(&store, left, &stop).await
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::app;
 use crate::engine::Engine;
+use crate::engine::generations::Generations;
 use crate::engine::pulse::Task;
 use crate::http::{Check, Readiness, Report};
 use crate::postgres::{Connections, schema};
@@ -18,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether the daemon's tasks go round. Clones share the same state.
 #[derive(Clone, Default)]
-pub(super) struct Progress(Arc<OnceLock<Arc<Engine<Cloud>>>>);
+pub(super) struct Progress(Arc<OnceLock<Arc<Generations<Cloud>>>>);
 
 impl Progress {
-    /// The tasks begin with this engine.
-    pub(super) fn begin(&self, engine: &Arc<Engine<Cloud>>) {
-        self.0.get_or_init(|| Arc::clone(engine));
+    /// The tasks begin with these.
+    pub(super) fn begin(&self, generations: &Arc<Generations<Cloud>>) {
+        self.0.get_or_init(|| Arc::clone(generations));
     }
 
     /// `Ok` while all of them go round; else one sentence on why not.
@@ -38,8 +39,10 @@ impl Progress {
         engine.pulse.check(Task::Claims, engine.clock.elapsed())
     }
 
-    fn engine(&self) -> Result<&Arc<Engine<Cloud>>, String> {
-        self.0.get().ok_or_else(|| "waits for the database before it claims tenants".to_owned())
+    fn engine(&self) -> Result<Arc<Engine<Cloud>>, String> {
+        let generations = self.0.get();
+        let waits = || "waits for the database before it claims tenants".to_owned();
+        generations.map(|generations| generations.now()).ok_or_else(waits)
     }
 }
 

@@ -1,9 +1,9 @@
 //! SIGTERM and SIGINT: at the first, work in hand is finished; at the second, it is
-//! broken off.
+//! broken off. SIGHUP: the configuration is read anew.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::shutdown::Stop;
 
@@ -24,6 +24,11 @@ pub(super) fn stop() -> io::Result<Stop> {
         }
     });
     Ok(stop)
+}
+
+/// SIGHUP from now on. One that comes before anybody listens is kept, and several are one.
+pub(super) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 fn say(stop: &Stop) {

@@ -74,7 +74,7 @@ impl Store {
             SELECT key_id, count(*) AS "secrets!" FROM tenantd.secrets GROUP BY key_id ORDER BY key_id
             "#
         )
-        .fetch_all(&self.connections)
+        .fetch_all(&self.patient)
         .await?;
         Ok(rows.into_iter().map(|row| (KeyId::new(row.key_id), row.secrets)).collect())
     }

@@ -21,6 +21,7 @@ pub mod parked;
 pub mod pauses;
 pub mod recreate;
 pub mod rejoin;
+pub mod rekey;
 pub mod rollback;
 pub mod tenants;
 pub mod verbs;

@@ -5,6 +5,7 @@ mod derived;
 mod documents;
 mod faults;
 mod layers;
+mod marks;
 mod secrecy;
 mod secret_files;
 

@@ -10,10 +10,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
-use tenantd::api::{self, Api};
+use tenantd::api::{self, Api, Given};
 use tenantd::domain::host::HostPattern;
 use tenantd::domain::ids::{Holder, ProfileName, RegionName};
 use tenantd::domain::region::RegionMap;
@@ -114,11 +115,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let api = Api::new(parts(&db, door.clone()));
-        let page = page::Parts {
-            api: api.clone(),
-            clock: Box::new(SystemClock::start()),
-            rotate_every: Some(Duration::from_hours(24 * 30)),
-        };
+        let page = page::Parts { api: api.clone(), clock: Box::new(SystemClock::start()) };
         let pages = Pages {
             readiness: Readiness::new(async || Report::ready()),
             metrics: METRICS.clone(),
@@ -195,13 +192,17 @@ fn parts(db: &TestDb, door: Door) -> api::Parts {
         connections: connections(&db.url),
         holder: Holder(Uuid::from_u128(7)),
         door,
-        terms,
-        bounds: Bounds {
-            removals_per_hour: Some(3),
-            changes_per_hour: 100,
-            canary: 5,
-            max_failure_ratio: 0.2,
-        },
+        given: Arc::new(ArcSwap::from_pointee(Given {
+            terms,
+            bounds: Bounds {
+                removals_per_hour: Some(3),
+                changes_per_hour: 100,
+                canary: 5,
+                max_failure_ratio: 0.2,
+            },
+            rotate_every: Some(Duration::from_hours(24 * 30)),
+            reload: None,
+        })),
         store: OnceCell::new(),
     }
 }

@@ -58,7 +58,7 @@ async fn keys_are_listed_without_their_material() {
     let table = scratch.tenantd(&["keys", "list", "--keyring", "keyring.json"]).await;
 
     let expected = serde_json::json!([
-        {"kid": key["kid"], "kty": "oct", "alg": "A256KW", "opens": true, "seals": true}
+        {"kid": key["kid"], "kty": "oct", "alg": "A256KW", "opens": true, "seals": true, "in_keyring": true, "secrets": null}
     ]);
     assert_eq!(json.json(), expected);
     assert!(table.stdout.starts_with("KID ") && !table.stdout.contains(key["k"].as_str().unwrap()));

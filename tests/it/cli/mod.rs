@@ -14,6 +14,7 @@ mod keys;
 mod leaks;
 mod pausing;
 mod rejoin;
+mod rekey;
 mod requests;
 mod secret;
 mod shell;
