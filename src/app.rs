@@ -9,8 +9,8 @@
 mod dial;
 mod reload;
 mod start;
+mod terms;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,10 +19,6 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::RegionName;
-use crate::domain::region::RegionMap;
-use crate::domain::retry::Policy;
-use crate::domain::secret::RegionCredential;
 use crate::engine::dispatch::{Left, Mode};
 use crate::engine::generations::Generations;
 use crate::engine::pulse::Task;
@@ -44,6 +40,8 @@ pub use start::{
     StartError, api_connections, connections, holder, is_read_only, open_for_work, open_store, reach,
     started, wait_for_store, work_connections,
 };
+use terms::credentials;
+pub use terms::terms;
 
 /// How long a command waits for a tenant that somebody works on: longer than most steps take.
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
@@ -64,50 +62,11 @@ pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, St
     Ok(Cloud::new(&options, credentials(settings), clock)?)
 }
 
-/// Takes the regions' credentials.
-fn credentials(settings: &mut Settings) -> HashMap<RegionName, RegionCredential> {
-    let regions = std::mem::take(&mut settings.regions);
-    regions.into_iter().map(|region| (region.name, region.credential)).collect()
-}
-
 /// What commands that visit tenants at Qlik work with. Opens no connection.
 pub fn inspector(mut settings: Settings, store: Store) -> Result<Arc<Inspector<Cloud>>, StartError> {
     let terms = terms(&settings);
     let api = cloud(&mut settings, Arc::new(SystemClock::start()))?;
     Ok(Arc::new(Inspector { api, store, terms, patience: LEASE_PATIENCE }))
-}
-
-/// What the engine is told.
-#[must_use]
-pub fn terms(settings: &Settings) -> Terms {
-    let patterns = settings
-        .regions
-        .iter()
-        .flat_map(|region| region.hosts.iter().map(|pattern| (pattern.clone(), region.name.clone())));
-    Terms {
-        regions: RegionMap::new(patterns),
-        profiles: settings.profiles.clone(),
-        policy: Policy {
-            base: settings.retry.base,
-            cap: settings.retry.cap,
-            give_up_after: settings.retry.give_up_after,
-            settle: settings.qlik.settle,
-            prove_patience: settings.prove.patience,
-            overlap: settings.rotation.overlap,
-            audit_every: settings.audit.every,
-        },
-        proof: settings.prove.method,
-        revoke_by_filter: settings.qlik.revoke_by_filter,
-        bounds: settings.bounds,
-        rotate_every: settings.rotation.every,
-        repair: settings.audit.repair,
-        concurrency: settings.worker.concurrency,
-        lease: settings.worker.lease,
-        poll: settings.worker.poll,
-        request_timeout: settings.qlik.request_timeout,
-        keep_history: settings.history.keep,
-        ready_within: settings.objective.ready_within,
-    }
 }
 
 /// Everything but the database: what can be checked before waiting for that.

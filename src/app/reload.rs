@@ -3,7 +3,8 @@
 //! The rule: **all or nothing**. What may fail is done before ([`Reloaded::of`]); from then on nothing
 //! fails, and whoever begins anything begins it under all of the new configuration.
 
-use super::{StartError, credentials, terms};
+use super::start::StartError;
+use super::terms::{credentials, terms};
 use crate::engine::Terms;
 use crate::engine::generations::Generations;
 use crate::qlik::Cloud;

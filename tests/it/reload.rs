@@ -75,11 +75,7 @@ async fn a_fault_changes_nothing_and_is_told_everywhere() {
     let (fleet, home, daemon, address) = given("reload-fault").await;
     let new = generate_key_set(KeyKind::Symmetric, &OsEntropy).unwrap();
     home.write("keyring.json", new.expose_to_keys_generate());
-    change(
-        &home,
-        "[[regions]]",
-        "profiles.gold.colour = 5\ncanary.size = \"many\"\n[[regions]]",
-    );
+    change(&home, "[[regions]]", "profiles.gold.colour = 5\ncanary.size = \"many\"\n[[regions]]");
 
     reload(&home, &daemon).await;
 
@@ -88,10 +84,7 @@ async fn a_fault_changes_nothing_and_is_told_everywhere() {
         (1, 0)
     );
     let told = std::fs::read_to_string(home.path(LOG)).unwrap();
-    assert!(
-        told.contains("canary.size") && told.contains("profiles.gold.colour"),
-        "every fault"
-    );
+    assert!(told.contains("canary.size") && told.contains("profiles.gold.colour"), "every fault");
     let metrics = page(&address, "/metrics").await;
     assert!(metrics.contains("tenantd_config_reloads_total{outcome=\"failed\"} 1"), "{metrics}");
     assert!(metrics.contains("\ntenantd_config_stale 1"), "{metrics}");

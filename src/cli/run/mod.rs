@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::Progress;
-use self::reload::Reloading;
+use self::reload::{Reloading, given};
 use super::checked;
 use super::exit::Code;
 use super::source::Source;
@@ -107,16 +107,6 @@ fn api(settings: &Settings, door: Door, given: Arc<ArcSwap<Given>>) -> anyhow::R
         given,
         store: OnceCell::new(),
     }))
-}
-
-/// What the configuration says to those who answer.
-fn given(settings: &Settings) -> Given {
-    Given {
-        terms: app::terms(settings).claim_terms(),
-        bounds: settings.bounds,
-        rotate_every: settings.rotation.every,
-        reload: None,
-    }
 }
 
 /// The page for people, on the same connections.

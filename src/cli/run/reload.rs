@@ -10,16 +10,16 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 
-use super::{given, keys, systemd};
+use super::{keys, systemd};
 use crate::api::{Given, Reload};
-use crate::app::Reloaded;
+use crate::app::{self, Reloaded};
 use crate::cli::checked;
 use crate::cli::source::Source;
 use crate::domain::text::plain;
 use crate::engine::generations::Generations;
 use crate::ports::Clock as _;
 use crate::qlik::Cloud;
-use crate::settings::{Changed, InvalidSettings, Marks, Warning};
+use crate::settings::{Changed, InvalidSettings, Marks, Settings, Warning};
 use crate::system::SystemClock;
 use crate::telemetry;
 use crate::telemetry::logs::{Directives, Level};
@@ -81,6 +81,16 @@ impl Reloading {
         }
         say(&changed);
         changed.at_restart
+    }
+}
+
+/// What the configuration says to those who answer.
+pub(super) fn given(settings: &Settings) -> Given {
+    Given {
+        terms: app::terms(settings).claim_terms(),
+        bounds: settings.bounds,
+        rotate_every: settings.rotation.every,
+        reload: None,
     }
 }
 
