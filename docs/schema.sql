@@ -210,9 +210,9 @@ CREATE TABLE tenantd.secrets (
     hint       text,                                          -- By which Qlik shows and deletes it; null when its answer gave none.
     standing   text NOT NULL DEFAULT 'unproven',              -- unproven, current, previous, or discarded (to be deleted at Qlik).
     version    integer,                                       -- Given when proven; rises with every rotation, numbers may skip.
-    sealed     text NOT NULL,                                 -- The JWE. Its plaintext names tenant, host and client, so that a moved one is caught.
-    key_id     text NOT NULL,                                 -- The kid of the key that sealed it.
-    created_at timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it was sealed.
+    sealed     text NOT NULL,                                 -- The JWE. Its plaintext names tenant, host and client, so that a moved one is caught. The same plaintext may be sealed anew under another key.
+    key_id     text NOT NULL,                                 -- The kid of the key that sealed it; changes together with sealed.
+    created_at timestamptz NOT NULL DEFAULT tenantd.clock(),  -- When it was stored; it stays when the secret is sealed anew.
     proven_at  timestamptz,                                   -- When it got its first token.
     retire_at  timestamptz,                                   -- When a previous secret is to be deleted.
     CONSTRAINT secrets_pkey PRIMARY KEY (secret_id),
@@ -1332,8 +1332,8 @@ CREATE VIEW tenantd.status AS
 --   client_id    The OAuth client.
 --   version      Rises with every rotation; numbers may skip.
 --   stage        current: use this one. previous: still good for those who have not switched yet.
---   sealed       A compact JWE (RFC 7516) of {"tenant_id","host","client_id","client_secret"}; compare what it names with the row.
---   created_at   When it was sealed.
+--   sealed       A compact JWE (RFC 7516) of {"tenant_id","host","client_id","client_secret"}; compare what it names with the row. The same plaintext may be sealed anew under another key, without an event and with the same version.
+--   created_at   When it was stored; it stays when the secret is sealed anew.
 CREATE VIEW tenantd.credentials WITH (security_barrier=true) AS
  SELECT t.tenant_id,
     t.external_id,
