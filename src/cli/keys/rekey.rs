@@ -8,7 +8,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -19,9 +19,10 @@ use crate::cli::output::{self, Format, OutputArg};
 use crate::cli::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, KeyId};
+use crate::ports::Clock as _;
 use crate::postgres::Store;
 use crate::postgres::operator::rekey::{Exchange, Stored};
-use crate::system::OsEntropy;
+use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{OpenError, SealAnewError, Sealed, SealedFor, Vault};
 
 /// So many numbers are looked at by one statement.
@@ -63,10 +64,11 @@ pub(super) async fn run(args: &RekeyArgs, source: &Source) -> anyhow::Result<Cod
     if !args.dry_run {
         let pace = pace(args.per_second);
         let format = args.format.output;
-        let mut rekeying =
-            Rekeying { store: &store, vault: &vault, key: &key, pace, format, told: Instant::now() };
+        let clock = SystemClock::start();
+        let (store, vault, key) = (&store, &vault, &key);
+        let mut rekeying = Rekeying { store, vault, key, pace, format, clock, told: Duration::ZERO };
         rekeying.until_nothing_is_left(&mut report).await?;
-        report.left(&vault, &store.sealing_keys().await?);
+        report.left(vault, &store.sealing_keys().await?);
     }
     match args.format.output {
         Format::Json => output::json(&report)?,
@@ -111,7 +113,8 @@ struct Rekeying<'a> {
     key: &'a KeyId,
     pace: Pace,
     format: Format,
-    told: Instant,
+    clock: SystemClock,
+    told: Duration,
 }
 
 impl Rekeying<'_> {
@@ -176,8 +179,9 @@ impl Rekeying<'_> {
     }
 
     fn tell(&mut self, report: &Report) {
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
+        let now = self.clock.elapsed();
+        if now.saturating_sub(self.told) >= TELL_EVERY {
+            self.told = now;
             output::note(&report.progress(self.format));
         }
     }
