@@ -153,7 +153,7 @@ async fn list(args: &ListArgs, source: &Source) -> anyhow::Result<Code> {
     }
     for key in keys.iter().filter(|key| key.is_gone()) {
         let secrets = output::count(key.secrets.unwrap_or_default(), "stored secret");
-        output::note(&format!("{secrets} need key {:?}, which is not in this keyring", key.kid));
+        output::note(&format!("key {:?} is not in this keyring, and holds {secrets}", key.kid));
     }
     Ok(Code::Done)
 }
