@@ -22,6 +22,7 @@ pub mod judged;
 pub mod lease;
 mod midway;
 pub mod outage;
+pub mod places;
 pub mod pulse;
 mod rights;
 pub mod rollout;
@@ -93,6 +94,8 @@ impl Terms {
 pub struct Engine<Q> {
     /// Qlik Cloud.
     pub api: Q,
+    /// How many tenants are worked on at once.
+    pub places: places::Places,
     /// Sends what workers decide.
     pub committer: committer::Committer,
     /// What must survive.
@@ -138,9 +141,11 @@ impl<Q: QlikApi> Engine<Q> {
         let (pulse, kept, granted) =
             (pulse::Pulse::default(), in_hand::Kept::default(), granted::Granted::default());
         let (midway, committed) = (midway::Midway::default(), committed::Committed::default());
+        let places = places::Places::new(terms.concurrency);
         Self {
             api,
-            committer: committer::Committer::new(store.clone()),
+            committer: committer::Committer::new(store.clone(), places.clone()),
+            places,
             store,
             vault,
             clock,

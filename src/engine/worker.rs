@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::held::Held;
 use super::judged::Judged;
+use super::places::{Place, Ticket};
 use super::work::Work;
 use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
@@ -31,7 +34,7 @@ pub trait Stopping {
     fn is_stopping(&self) -> bool;
 }
 
-impl Stopping for tokio_util::sync::CancellationToken {
+impl Stopping for CancellationToken {
     fn is_stopping(&self) -> bool {
         self.is_cancelled()
     }
@@ -45,24 +48,45 @@ enum Turn {
 
 impl<Q: QlikApi> Engine<Q> {
     /// Works on a claimed tenant until it rests, its lease is lost, or `stop` says so.
+    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+        self.work_at(None, claimed, lease, stop).await;
+    }
+
+    /// Waits in line for a place, unless `stop` says so before, and works there.
+    pub(super) async fn work_in_turn(
+        &self,
+        ticket: Ticket,
+        mut claimed: Claimed,
+        lease: Lease,
+        stop: &CancellationToken,
+    ) {
+        let claimed_at = self.clock.elapsed();
+        let place = stop.run_until_cancelled(ticket.place()).await;
+        let in_line = self.clock.elapsed().saturating_sub(claimed_at);
+        claimed.record.note_queued(in_line);
+        claimed.age += in_line;
+        self.work_at(place, claimed, lease, stop).await;
+    }
+
     #[tracing::instrument(
         name = "tenant.work", level = "debug", skip_all,
         fields(tenant.id = %claimed.tenant_id, tenant.external_id = %claimed.external_id, tenant.host = %claimed.host)
     )]
-    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+    async fn work_at(&self, place: Option<Place>, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
         let age = claimed.age;
         let started = self.clock.elapsed();
         let mut visit = self.visit(&claimed);
         let mut work = match self.admit(claimed) {
             Ok(work) => work,
             Err(refused) => {
+                drop(place);
                 traced::rests(&mut visit, &refused.decision.rest);
                 self.record(&refused.held, &refused.decision).await;
                 self.trace_end(visit, &refused.held);
                 return;
             }
         };
-        work.visit = visit;
+        (work.visit, work.place) = (visit, place);
         let (was_ready, was_told) = (is_ready(&work), work.held.time_to_ready().is_some());
         while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
         if !was_ready && is_ready(&work) {
@@ -90,6 +114,7 @@ impl<Q: QlikApi> Engine<Q> {
             && !self.may_dedupe(work, surplus).await
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
+            work.place = None;
             traced::rests(&mut work.visit, &decision.rest);
             self.record(&work.held, &decision).await;
             return Turn::End;
@@ -110,8 +135,16 @@ impl<Q: QlikApi> Engine<Q> {
             work.ride(judged);
             return Turn::Next;
         }
+        // Another may send something meanwhile.
+        let places = work.place.take().map(Place::free);
         match self.persist(work, &judged).await {
-            Ok(committed) => self.after_commit(work, &judged, &committed).await,
+            Ok(committed) => {
+                let turn = self.after_commit(work, &judged, &committed).await;
+                if let (Turn::Next, Some(places)) = (&turn, places) {
+                    work.place = Some(places.come_back().place().await);
+                }
+                turn
+            }
             Err(StoreError::Superseded(_)) => {
                 work.held.note(judged.attempt);
                 self.rest(work, Rest::Requeue).await
@@ -218,6 +251,7 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
+        work.place = None;
         traced::rests(&mut work.visit, &rest);
         self.record(&work.held, &work.resting(rest)).await;
         Turn::End
