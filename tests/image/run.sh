@@ -9,9 +9,6 @@
 [ "$(id -u)" -eq 0 ] || { echo "image-check: run it as root" >&2; exit 1; }
 command -v umoci >/dev/null && command -v skopeo >/dev/null ||
     "$repository/scripts/install-packages" image-check umoci 'apt-get=umoci skopeo'
-# Its mounts end with it.
-[ "${IMAGE_MOUNTS:-}" = own ] || IMAGE_MOUNTS=own exec unshare --mount --propagation private "$0" "$@"
-
 skopeo copy --quiet "oci-archive:$repository/target/image/tenantd.tar" "oci:$work/oci:tenantd"
 umoci unpack --image "$work/oci:tenantd" "$work/bundle" >/dev/null
 root=$work/bundle/rootfs
@@ -34,7 +31,6 @@ start simulator "$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pe
 qlik=$(said simulator 'listening on ')
 socket=${STAGE_SERVER#*host=}
 mkdir -p "$root/etc/tenantd" "$root$socket"
-mount --bind "$socket" "$root$socket"
 "$tenantd" keys generate --out "$root/etc/tenantd/keyring" >/dev/null
 cp "$work/ca.pem" "$root/etc/tenantd/"
 cat >"$root/etc/tenantd/tenantd.toml" <<TOML
@@ -46,13 +42,14 @@ http.listen = "127.0.0.1:0"
 $(regions us)
 TOML
 chown -R 65532:65532 "$root/etc/tenantd"
-chmod 0755 "$work" "$work/bundle" "$root"
-mount --bind -o ro "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount --bind "$socket" "$root$socket"
+chmod 0755 "$work" "$work/bundle" "$root" "$root/tmp" "$root/etc/tenantd"
+# The user without a name may pass to the socket, and see nothing else there.
+chmod 0711 "$socket"
+# In a mount namespace of the daemon's own, read-only as compose and Kubernetes have it.
+confined='mount --bind "$0" "$0" && mount --bind "$1" "$0$1" && mount -o remount,bind,ro "$0" && exec chroot --userspec=65532:65532 "$0" /usr/bin/tenantd run --config /etc/tenantd/tenantd.toml'
 sql -c "INSERT INTO tenantd.tenants (external_id, host) VALUES ('customer-1', 't1.us.qlikcloud.com')"
 began=$(date +%s)
-start daemon env -i chroot --userspec=65532:65532 "$root" /usr/bin/tenantd run --config /etc/tenantd/tenantd.toml
+start daemon env -i unshare --mount --propagation private /bin/sh -c "$confined" "$root" "$socket"
 address=$(said daemon 'http://')
 "$tenantd" tenant wait customer-1 >/dev/null
 [ "$(curl --silent --output /dev/null --write-out '%{http_code}' "http://$address/readyz")" = 200 ]
