@@ -56,5 +56,5 @@ address=$(said daemon 'http://')
 echo "ok: it serves a tenant on a read-only root, $(($(date +%s) - began)) s after its start"
 kill "$(cat "$work/daemon.pid")"
 wait "$(cat "$work/daemon.pid")"
-grep -q 'stopped: 1 of 1 tenants ready' "$work/daemon.log"
+grep -q 'stopped: 1 of 1 tenant ready' "$work/daemon.log"
 echo "ok: it stops when it is told to"
