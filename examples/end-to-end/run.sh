@@ -78,7 +78,8 @@ trap 'exit 143' TERM HUP
 admin "CREATE DATABASE $database"
 
 "$repository/examples/install" "$libraries"
-cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd
+# shellcheck disable=SC2086 # BESIDE is words, or nothing: see the Makefile
+cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd ${BESIDE:-}
 tenantd=$(cargo metadata --quiet --no-deps --format-version 1 --manifest-path "$repository/Cargo.toml" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/tenantd
 
