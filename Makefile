@@ -84,9 +84,16 @@ page-test: install-postgres ## Look at the status page of a running daemon with 
 page-times: install-postgres ## Measure each page and list with 100,000 tenants
 	tests/page/times.sh
 
+.PHONY: import-check
+import-check: install-postgres ## Import a million tenants, kill it, go on, mend what was rejected
+	tests/import/run.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check the systemd unit and the YAML under deploy/
 	scripts/check-deploy
+
+.PHONY: ci-long
+ci-long: import-check ## The proofs that take longer than CI may, one after another
 
 .PHONY: install-postgres
 install-postgres: ## Install PostgreSQL's server programs where they are missing
