@@ -132,7 +132,7 @@ impl Importer {
     /// [`NotImported`]: some of the lines may be inserted all the same.
     pub async fn import(&self, lines: &[Wants]) -> Result<Imported, NotImported> {
         let mut imported = Imported::default();
-        let mut left = vec![0..lines.len()];
+        let mut left = std::iter::once(0..lines.len()).collect::<Vec<_>>();
         let mut failures = 0;
         while left.iter().any(|part| !part.is_empty()) {
             match self.transaction(lines, &left).await {
@@ -182,9 +182,9 @@ impl Importer {
             }
         }
         if self.is_trial {
-            transaction.rollback().await?
+            transaction.rollback().await?;
         } else {
-            transaction.commit().await?
+            transaction.commit().await?;
         }
         Ok((done, left))
     }

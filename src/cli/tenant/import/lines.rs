@@ -108,10 +108,14 @@ impl Lines {
         // It may wait for a pipe for ever: nobody joins it.
         thread::spawn(move || {
             loop {
-                let batch = self.batch();
-                let is_last = batch.as_ref().map_or(true, |batch| batch.lines.is_empty());
-                if (batch.is_err() || !is_last) && sender.blocking_send(batch).is_err() || is_last {
-                    break;
+                match self.batch() {
+                    Ok(batch) if batch.lines.is_empty() => break,
+                    batch => {
+                        let is_last = batch.is_err();
+                        if sender.blocking_send(batch).is_err() || is_last {
+                            break;
+                        }
+                    }
                 }
             }
         });

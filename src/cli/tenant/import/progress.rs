@@ -54,7 +54,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
             bar.set_message(lines());
-        } else if self.clock.elapsed() - self.told >= PAUSE {
+        } else if self.clock.elapsed().saturating_sub(self.told) >= PAUSE {
             self.told = self.clock.elapsed();
             output::note(&lines());
         }
