@@ -91,6 +91,10 @@ page-test: install-postgres ## Look at the status page of a running daemon with 
 page-times: install-postgres ## Measure each page and list with 100,000 tenants
 	tests/page/times.sh
 
+.PHONY: import-check
+import-check: install-postgres ## Import a million tenants, kill it, go on, mend what was rejected
+	tests/import/run.sh
+
 .PHONY: deploy-check
 deploy-check: ## Check unit, image, compose, Kubernetes, bill of materials and licences as what reads them would
 	scripts/check-deploy
@@ -142,6 +146,7 @@ image-check: image install-postgres ## Run the daemon confined to what the image
 LONG += deb-check
 LONG += musl-check
 LONG += image-check
+LONG += import-check
 
 .PHONY: ci-long
 ci-long: ## What takes too long for .ci/run: each of LONG, one after another, and how long it took

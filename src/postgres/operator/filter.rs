@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::tenants::Status;
+use super::tenants::{Status, Wanting};
 use crate::domain::choices::{REMOVED, is_of_parked_alone};
 use crate::domain::filter::{About, Filter, Since, Wanted};
 use crate::domain::phase::Phase;
@@ -320,6 +320,34 @@ impl Store {
         .await?)
     }
 
+    /// What the owner wants of the first `limit` tenants that match, behind a key and in the
+    /// order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn wants(&self, filter: &Filter, after: &str, limit: u32) -> Result<Vec<Wanting>, StoreError> {
+        Ok(matching!(
+            query_as!(
+                Wanting,
+                r#"
+            -- tenants.wants
+            SELECT t.external_id, t.host, t.profile, t.client_name, t.redirect_uris, t.desired_state, t.priority,
+                   -- Rows of earlier versions may hold what RFC 3339 cannot write, and what no limit was meant by.
+                   CASE WHEN t.not_before >= '0001-01-01 00:00:00+00' THEN t.not_before END AS not_before,
+                   t.labels::text AS "labels!""#,
+                r"
+             ORDER BY t.external_id
+             LIMIT $26"
+            ),
+            &Conditions::of(filter),
+            after,
+            i64::from(limit)
+        )
+        .fetch_all(&self.connections)
+        .await?)
+    }
+
     /// How many tenants match.
     ///
     /// # Errors
@@ -336,6 +364,15 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn count_behind(&self, filter: &Filter, after: &str) -> Result<u64, StoreError> {
         count(&self.connections, filter, after).await
+    }
+
+    /// Whether a tenant matches.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn matches(&self, filter: &Filter, external_id: &str) -> Result<bool, StoreError> {
+        Ok(!among(&self.connections, filter, &[external_id.to_owned()]).await?.is_empty())
     }
 
     /// The first `limit` keys of those who match, behind a key and in their order.

@@ -13,6 +13,7 @@ pub mod explain;
 mod filter;
 pub mod fleet;
 pub mod forget;
+pub mod import;
 pub mod inspect;
 pub mod lately;
 pub mod orders;

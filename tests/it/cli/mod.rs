@@ -10,6 +10,7 @@ mod faults;
 mod filters;
 mod fleet;
 mod hostile;
+mod import;
 mod keys;
 mod leaks;
 mod pausing;
