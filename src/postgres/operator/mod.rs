@@ -22,5 +22,6 @@ pub mod pauses;
 pub mod recreate;
 pub mod rejoin;
 pub mod rollback;
+pub mod support;
 pub mod tenants;
 pub mod verbs;
