@@ -8,6 +8,7 @@ pub mod adopt;
 pub mod attempts;
 pub mod backlog;
 pub mod calendar;
+mod conditions;
 pub mod doctor;
 pub mod explain;
 mod filter;
