@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::held::Held;
 use super::judged::Judged;
+use super::traced::Visit;
 use super::work::Work;
 use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
@@ -56,8 +57,7 @@ impl<Q: QlikApi> Engine<Q> {
         let mut work = match self.admit(claimed) {
             Ok(work) => work,
             Err(refused) => {
-                traced::rests(&mut visit, &refused.decision.rest);
-                self.record(&refused.held, &refused.decision).await;
+                self.record(&refused.held, &refused.decision, &mut visit).await;
                 self.trace_end(visit, &refused.held);
                 return;
             }
@@ -90,8 +90,7 @@ impl<Q: QlikApi> Engine<Q> {
             && !self.may_dedupe(work, surplus).await
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
-            traced::rests(&mut work.visit, &decision.rest);
-            self.record(&work.held, &decision).await;
+            self.record(&work.held, &decision, &mut work.visit).await;
             return Turn::End;
         }
         let acted = self.act(work, effect).await;
@@ -111,7 +110,10 @@ impl<Q: QlikApi> Engine<Q> {
             return Turn::Next;
         }
         match self.persist(work, &judged).await {
-            Ok(committed) => self.after_commit(work, &judged, &committed).await,
+            Ok(committed) => {
+                traced::rests(&mut work.visit, &judged.decision.rest);
+                self.after_commit(work, &judged, &committed).await
+            }
             Err(StoreError::Superseded(_)) => {
                 work.held.note(judged.attempt);
                 self.rest(work, Rest::Requeue).await
@@ -218,8 +220,8 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
-        traced::rests(&mut work.visit, &rest);
-        self.record(&work.held, &work.resting(rest)).await;
+        let decision = work.resting(rest);
+        self.record(&work.held, &decision, &mut work.visit).await;
         Turn::End
     }
 
@@ -236,11 +238,12 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Writes a decision that has no effect behind it. If that fails, the lease
-    /// runs out by itself.
-    async fn record(&self, held: &Held, decision: &Decision) {
+    /// runs out by itself, and nobody is told that the visit rests so.
+    async fn record(&self, held: &Held, decision: &Decision, visit: &mut Option<Box<Visit>>) {
         let (tenant, fence) = (held.tenant, held.fence);
         match self.send(held, decision).await {
             Ok(_) => {
+                traced::rests(visit, &decision.rest);
                 if let Rest::Park { reason, message } = &decision.rest {
                     tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
                 }
