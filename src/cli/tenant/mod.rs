@@ -29,6 +29,7 @@ use clap::Subcommand;
 use super::exit::Code;
 use super::source::Source;
 
+pub(super) use explain::terms;
 pub(super) use named::one;
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 //! and its exit codes.
 
 mod api;
+mod bundle;
 mod daemon;
 mod doctor;
 mod explaining;
