@@ -171,7 +171,10 @@ export class Stage {
       const aborted = new Promise<never>((_, reject) => {
         init?.signal?.addEventListener('abort', () => reject(init.signal?.reason), { once: true });
       });
-      return await Promise.race([answer(), aborted]);
+      const got = await Promise.race([answer(), aborted]);
+      const elsewhere = got.headers.get('location');
+      if (elsewhere !== null && init?.redirect !== 'manual') return await this.#fetch(elsewhere, init);
+      return got;
     }
     return this.taken.has(body.client_secret) ? token() : refusal(401, 'OAUTH-5');
   };
