@@ -90,37 +90,38 @@ def sql(statement, *values):
         return cursor.fetchall() if cursor.description else []
 
 
-def count(statement, *values):
-    return sql(statement, *values)[0][0]
+def count(statement):
+    return sql(statement)[0][0]
 
 
 def postgres(act):
     subprocess.run([SETTINGS["postgres"], act], check=True, stdin=subprocess.DEVNULL)
 
 
-def rotate(apps):
-    """Every tenant gets another version, which all apps use, and the version before is gone."""
-    highest = count("SELECT max(version) FROM tenantd.credentials")
-    sql("UPDATE tenantd.tenants SET desired_version = desired_version + 1 WHERE desired_state = 'present'")
-    settled(apps, highest)
+def versions():
+    return dict(sql("SELECT external_id, version FROM tenantd.credentials WHERE stage = 'current'"))
 
 
-def settled(apps, highest):
-    behind = """SELECT count(*) FROM tenantd.tenants AS t WHERE t.desired_state = 'present' AND NOT EXISTS (
-                  SELECT FROM tenantd.credentials AS c
-                   WHERE c.tenant_id = t.tenant_id AND c.stage = 'current' AND c.version > %s)"""
-    took = until("every tenant has another version", lambda: count(behind, highest) == 0)
+def ask_for_another_version():
+    """Gives the versions before."""
+    before = versions()
+    sql("UPDATE tenantd.tenants SET desired_version = desired_version + 1")
+    return before
+
+
+def rotated(apps, before):
+    """Until every tenant has another version, which all apps use, and the version before is gone."""
+    took = until("every tenant has another version", lambda: all(versions()[one] > before[one] for one in before))
     previous = "SELECT count(*) FROM tenantd.credentials WHERE stage = 'previous'"
     ended = until("the previous versions end, as acknowledged", lambda: count(previous) == 0)
-    tenants = count("SELECT count(*) FROM tenantd.tenants WHERE desired_state = 'present'")
-    say(f"rotated {tenants} tenants in {took:.1f} s; previous versions were acknowledged away {ended:.1f} s later")
-    go_on(apps, 100)
+    say(f"rotated {len(before)} tenants in {took:.1f} s; previous versions were acknowledged away {ended:.1f} s later")
+    go_on(apps, 40)
 
 
-def go_on(apps, count):
+def go_on(apps, times):
     """Until each app has signed in so many more users."""
     begun = {app: app.found()["signed_in"] for app in apps}
-    until("all apps sign in", lambda: all(app.found()["signed_in"] >= begun[app] + count for app in apps))
+    until("all apps sign in", lambda: all(app.found()["signed_in"] >= begun[app] + times for app in apps))
 
 
 def outage(apps, act, meanwhile=None):
@@ -168,6 +169,8 @@ def judge(name, found, removed, removed_at):
 def main():
     tenants = json.loads(Path(SETTINGS["tenants_file"]).read_text())
     removed = [tenant["external_id"] for tenant in tenants[:2]]
+    ready = "SELECT count(*) FROM tenantd.status WHERE ready"
+    until("all tenants are ready", lambda: count(ready) == len(tenants))
     apps = [App(name, tenants) for name in ("node", "python")]
     if SETTINGS["pooled_host"]:
         # LISTEN is lost in a pooler in transaction mode: polling alone has to do.
@@ -181,23 +184,22 @@ def main():
     until(ever, lambda: all(len(app.found()["last"]) == len(tenants) for app in apps + deaf))
     total = 0
     try:
-        rotate(apps + deaf)
+        rotated(apps + deaf, ask_for_another_version())
         for app in deaf:
             until("the deaf have switched", lambda: app.told("rotated") >= len(tenants))
             total += judge(app.name, app.end(), removed, float("inf"))
 
         sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenantd-client'")
         say("every connection of the apps was ended, those that listen too")
-        rotate(apps)
+        rotated(apps, ask_for_another_version())
 
         for act in SETTINGS["outages"]:
             outage(apps, act)
-            rotate(apps)
-        highest = count("SELECT max(version) FROM tenantd.credentials")
-        sql("UPDATE tenantd.tenants SET desired_version = desired_version + 1")
+            rotated(apps, ask_for_another_version())
+        before = ask_for_another_version()
         outage(apps, "crash")
         say("the database crashed during a rotation")
-        settled(apps, highest)
+        rotated(apps, before)
 
         removed_at = remove(apps, removed)
         outage(apps, "stop", lambda: say("what is removed stays so without the database"))

@@ -41,8 +41,8 @@ fi
 # ------------------------------------------------------- both, with the real thing
 
 case $long in
-yes) tenants=60 per_second=60 outage_sign_ins=600 outages='"stop", "crash", "stop"' ;;
-no) tenants=20 per_second=40 outage_sign_ins=100 outages='"stop"' ;;
+yes) tenants=60 per_second=25 outage_sign_ins=250 outages='"stop", "crash", "stop"' ;;
+no) tenants=20 per_second=20 outage_sign_ins=60 outages='"stop"' ;;
 esac
 
 build
@@ -64,9 +64,6 @@ sql -c "INSERT INTO tenantd.tenants (external_id, host)
 start daemon "$tenantd" run --config "$work/tenantd.toml"
 said daemon 'http://' >/dev/null
 NODE_EXTRA_CA_CERTS="$work/ca.pem" node "$here/users.mjs" "https://$qlik" "$tenants" >"$work/tenants.json"
-for n in $(seq "$tenants"); do
-    "$tenantd" tenant wait "customer-$n" --config "$work/tenantd.toml" >/dev/null
-done
 
 SERVER_DIR=${STAGE_SERVER#*host=} SERVER_BIN=$("$repository/scripts/find-postgres")
 export SERVER_DIR SERVER_BIN
@@ -77,13 +74,14 @@ if [ "$long" = yes ]; then
     mkdir "$pooled"
     cat >"$pooled/pgbouncer.ini" <<INI
 [databases]
-clients = host=$SERVER_DIR
+clients = host=$SERVER_DIR user=webapp
 [pgbouncer]
 listen_addr =
 unix_socket_dir = $pooled
 listen_port = 5432
 auth_type = any
 pool_mode = transaction
+server_login_retry = 1
 INI
     pooler='pgbouncer'
     if [ "$(id -u)" -eq 0 ]; then
@@ -91,7 +89,6 @@ INI
         chown -R nobody "$pooled" && chmod a+x "$work"
         pooler='pgbouncer --user=nobody'
     fi
-    sed -i "s/^clients = .*/& user=webapp/" "$pooled/pgbouncer.ini"
     # shellcheck disable=SC2086
     start pooler $pooler "$pooled/pgbouncer.ini"
     said pooler 'process up' >/dev/null
@@ -110,11 +107,12 @@ JSON
 export CONDUCT
 # The server that was started anew ends here, before whatever made its directory removes that.
 finish() {
-    status=$?
-    "$here/postgres" stop 2>/dev/null || true
-    (exit "$status") || true
-    return "$status"
+    ended_with=$?
+    "$here/postgres" stop >/dev/null 2>&1 || true
+    set +e
+    (exit "$ended_with")
+    end
 }
-trap 'finish || true; end' EXIT
+trap finish EXIT
 "$python" "$here/conduct.py"
 ! grep -E 'panicked|could not answer' "$work/daemon.log" || exit 1
