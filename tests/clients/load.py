@@ -24,16 +24,22 @@ class ConnectTo(httpx.AsyncBaseTransport):
     """Opens every connection to one address, and still asks for the tenant's real host, in TLS and HTTP alike."""
 
     def __init__(self):
-        self.inner = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=load["ca_file"]))
+        self.verify = ssl.create_default_context(cafile=load["ca_file"])
+        # One for each tenant, because a connection is kept by its address, and each of these is one tenant's.
+        self.inner = {}
 
     async def handle_async_request(self, request):
         host, port = load["connect_to"].split(":")
         request.extensions = {**request.extensions, "sni_hostname": request.url.host}
         request.url = request.url.copy_with(host=host, port=int(port))
-        return await self.inner.handle_async_request(request)
+        tenant = request.extensions["sni_hostname"]
+        if tenant not in self.inner:
+            self.inner[tenant] = httpx.AsyncHTTPTransport(verify=self.verify)
+        return await self.inner[tenant].handle_async_request(request)
 
     async def aclose(self):
-        await self.inner.aclose()
+        for inner in self.inner.values():
+            await inner.aclose()
 
 
 def on_event(event):

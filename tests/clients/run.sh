@@ -27,7 +27,8 @@ fi
 
 # ------------------------------------------------------------------ each by itself
 
-(cd "$CLIENTS_DIR/clients/node" && npm run --silent check && npm run --silent test)
+(cd "$CLIENTS_DIR/clients/node" && npm run --silent check && npm run --silent test) >"$work/node-tests.log"
+grep -E '^# (pass|fail)' "$work/node-tests.log"
 (
     cd "$CLIENTS_DIR/clients/python"
     "$python" -m ruff format --check --quiet .
@@ -41,8 +42,8 @@ fi
 # ------------------------------------------------------- both, with the real thing
 
 case $long in
-yes) tenants=60 per_second=25 outage_sign_ins=250 outages='"stop", "crash", "stop"' ;;
-no) tenants=20 per_second=20 outage_sign_ins=60 outages='"stop"' ;;
+yes) tenants=60 per_second=25 outage_sign_ins=250 deaf_switch=60 outages='"stop", "crash", "stop"' ;;
+no) tenants=20 per_second=20 outage_sign_ins=60 deaf_switch=3 outages='"stop"' ;;
 esac
 
 build
@@ -100,7 +101,7 @@ CONDUCT=$(
 {"work": "$work", "host": "$SERVER_DIR", "dbname": "clients", "pooled_host": "$pooled",
  "keyring_file": "$work/keyring.json", "tenants_file": "$work/tenants.json",
  "connect_to": "$qlik", "ca_file": "$work/ca.pem", "postgres": "$here/postgres",
- "per_second": $per_second, "outage_sign_ins": $outage_sign_ins, "outages": [$outages],
+ "per_second": $per_second, "outage_sign_ins": $outage_sign_ins, "outages": [$outages], "deaf_switch": $deaf_switch,
  "apps": {"node": ["node", "$CLIENTS_DIR/impersonate/load.mjs"], "python": ["$python", "$here/load.py"]}}
 JSON
 )
