@@ -17,8 +17,8 @@ import psycopg
 
 SETTINGS = json.loads(os.environ["CONDUCT"])
 WORK = Path(SETTINGS["work"])
-POLL = 1.0
-PATIENCE = 40.0
+POLL = 0.5
+PATIENCE = 60.0
 DATABASE = {"host": SETTINGS["host"], "user": "webapp", "dbname": SETTINGS["dbname"]}
 OWNER = f"host={SETTINGS['host']} user=postgres dbname={SETTINGS['dbname']}"
 
@@ -115,7 +115,7 @@ def rotated(apps, before):
     previous = "SELECT count(*) FROM tenantd.credentials WHERE stage = 'previous'"
     ended = until("the previous versions end, as acknowledged", lambda: count(previous) == 0)
     say(f"rotated {len(before)} tenants in {took:.1f} s; previous versions were acknowledged away {ended:.1f} s later")
-    go_on(apps, 40)
+    go_on(apps, 25)
 
 
 def go_on(apps, times):
@@ -190,10 +190,10 @@ def main():
             until("the deaf have switched", lambda: app.told("rotated") >= SETTINGS["deaf_switch"])
             total += judge(app.name, app.end(), removed, float("inf"))
 
-        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenantd-client'")
-        say("every connection of the apps was ended, those that listen too")
-        rotated(apps, ask_for_another_version())
-
+        if SETTINGS["outages"]:
+            sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenantd-client'")
+            say("every connection of the apps was ended, those that listen too")
+            rotated(apps, ask_for_another_version())
         for act in SETTINGS["outages"]:
             outage(apps, act)
             rotated(apps, ask_for_another_version())
@@ -203,7 +203,8 @@ def main():
         rotated(apps, before)
 
         removed_at = remove(apps, removed)
-        outage(apps, "stop", lambda: say("what is removed stays so without the database"))
+        if SETTINGS["outages"]:
+            outage(apps, "stop", lambda: say("what is removed stays so without the database"))
         for app in apps:
             total += judge(app.name, app.end(), removed, removed_at)
     except Failed:

@@ -9,7 +9,7 @@
 # registries for the first run. CLIENTS_DIR keeps the installed libraries from run to run; without
 # it they live in a temporary directory. The database is a throw-away one.
 #
-# --long: more tenants, more outages, and apps behind PgBouncer in transaction mode.
+# --long: more tenants, connections that are ended, more outages, and apps behind PgBouncer in transaction mode.
 . "$(dirname "$0")/../stage.sh"
 
 long=no
@@ -43,7 +43,7 @@ grep -E '^# (pass|fail)' "$work/node-tests.log"
 
 case $long in
 yes) tenants=60 per_second=25 outage_sign_ins=250 deaf_switch=60 outages='"stop", "crash", "stop"' ;;
-no) tenants=20 per_second=20 outage_sign_ins=60 deaf_switch=3 outages='"stop"' ;;
+no) tenants=20 per_second=20 outage_sign_ins=40 deaf_switch=3 outages='' ;;
 esac
 
 build
@@ -86,9 +86,10 @@ server_login_retry = 1
 INI
     pooler='pgbouncer'
     if [ "$(id -u)" -eq 0 ]; then
-        # It refuses to run as root.
-        chown -R nobody "$pooled" && chmod a+x "$work"
-        pooler='pgbouncer --user=nobody'
+        # It refuses to run as root, and the server's socket is for the server's owner.
+        owner=$(stat -c %U "$SERVER_DIR/data")
+        chown -R "$owner" "$pooled" && chmod a+x "$work"
+        pooler="pgbouncer --user=$owner"
     fi
     # shellcheck disable=SC2086
     start pooler $pooler "$pooled/pgbouncer.ini"
