@@ -157,6 +157,9 @@ describe('a rotation', () => {
 
     at.now += 5_000;
     await at.until(() => at.told('acknowledged'));
+    const { length } = at.database.reads;
+    at.listener.heard?.tenant(CUSTOMER);
+    await at.until(() => at.database.reads.length > length);
     await at.consumer.credential(CUSTOMER);
     const later = at.database.sweeps;
     await at.until(() => at.database.sweeps > later + 1);
@@ -256,6 +259,25 @@ describe('a removal', () => {
     at.taken.clear();
     await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), Removed);
     assert.equal(at.requests.length, 1);
+  });
+
+  it('is not taken back by a read that began before it', async () => {
+    const at = await stage({ poll: 60_000 });
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    at.taken.clear();
+    const held = gate();
+    at.database.answerGate = held.promise;
+    const late = assert.rejects(at.consumer.signIn(CUSTOMER, ADA), Removed);
+    await at.until(() => at.database.reads.length === 2);
+    await new Promise(setImmediate);
+    at.database.rows = [];
+    at.listener.heard?.up();
+    await at.until(() => at.told('removed'));
+    held.open();
+    await late;
+    at.database.fault = lost();
+    await assert.rejects(at.consumer.credential(CUSTOMER), Removed);
   });
 
   it('ends with a new life', async () => {

@@ -154,6 +154,9 @@ async def test_a_rotation_is_acknowledged_once_after_its_first_use_and_when_the_
 
     at.now += 5.0
     await at.until(lambda: at.told("acknowledged"))
+    reads = len(at.database.reads)
+    (await at.hears()).tenant(CUSTOMER)
+    await at.until(lambda: len(at.database.reads) > reads)
     await at.consumer.credential(CUSTOMER)
     await at.sweeps(2)
     assert at.database.acknowledged == [(CUSTOMER, 2)]
@@ -253,6 +256,26 @@ async def test_a_removal_that_qlik_knows_of_first_is_found_by_the_read_after_its
     with pytest.raises(Removed):
         await at.consumer.sign_in(CUSTOMER, user_id="ada")
     assert len(at.requests) == 1
+
+
+async def test_a_removal_is_not_taken_back_by_a_read_that_began_before_it(stage: Open) -> None:
+    at = stage(poll=60.0)
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    at.taken.clear()
+    held = at.database.answer_gate = asyncio.Event()
+    late = asyncio.create_task(at.consumer.sign_in(CUSTOMER, user_id="ada"))
+    await at.until(lambda: len(at.database.reads) == 2)
+    await asyncio.sleep(0.01)
+    at.database.rows = []
+    (await at.hears()).up()
+    await at.until(lambda: at.told("removed"))
+    held.set()
+    with pytest.raises(Removed):
+        await late
+    at.database.fault = LOST
+    with pytest.raises(Removed):
+        await at.consumer.credential(CUSTOMER)
 
 
 async def test_a_removal_ends_with_a_new_life(stage: Open) -> None:
