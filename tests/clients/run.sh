@@ -84,6 +84,7 @@ auth_type = any
 pool_mode = transaction
 server_login_retry = 1
 INI
+    PATH=$PATH:/usr/sbin:/usr/local/sbin
     pooler='pgbouncer'
     if [ "$(id -u)" -eq 0 ]; then
         # It refuses to run as root, and the server's socket is for the server's owner.
