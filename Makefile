@@ -69,6 +69,17 @@ drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
 drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
 	tests/drivers/run.sh
 
+.PHONY: clients
+clients: export CLIENTS_DIR := $(or $(CLIENTS_DIR),$(CURDIR)/target/interop)
+clients: install-postgres ## Hold the client libraries against the real daemon, through rotations, outages and removals
+	tests/clients/run.sh
+
+.PHONY: clients-long
+clients-long: export CLIENTS_DIR := $(or $(CLIENTS_DIR),$(CURDIR)/target/interop)
+clients-long: install-postgres ## The same with more tenants and outages, and behind PgBouncer
+	@scripts/install-pgbouncer
+	tests/clients/run.sh --long
+
 .PHONY: upgrade
 upgrade: install-postgres ## Run the previous version and this one side by side, and upgrade what it left
 	scripts/with-previous
@@ -147,6 +158,7 @@ LONG += deb-check
 LONG += musl-check
 LONG += image-check
 LONG += import-check
+LONG += clients-long
 
 .PHONY: ci-long
 ci-long: ## What takes too long for .ci/run: each of LONG, one after another, and how long it took
