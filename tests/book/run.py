@@ -25,7 +25,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -109,7 +109,7 @@ def missing(shown, said):
     for wanted in filter(None, (" ".join(line.split()) for line in shown.splitlines())):
         if wanted == "…":
             continue
-        pattern = re.compile(".*".join(re.escape(part) for part in wanted.split("…")))
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in wanted.split("…")))
         if not any(pattern.search(line) for line in lines):
             return wanted
     return None
@@ -155,12 +155,9 @@ def run(path):
 
 def main(paths):
     total, failed = 0, False
-    for path in paths:
-        began = time.monotonic()
-        count, left_out, failures = run(path)
+    for path, (count, left_out, failures) in zip(paths, ThreadPoolExecutor(3).map(run, paths)):
         total += count
-        print(f"{path}: {count} blocks in {time.monotonic() - began:.1f} s"
-              + (f", {len(left_out)} not run" if left_out else ""), flush=True)
+        print(f"{path}: {count} blocks" + (f", {len(left_out)} not run" if left_out else ""), flush=True)
         for line, why in left_out:
             print(f"    {path}:{line} not run: {why}")
         for failure in failures:
