@@ -52,6 +52,7 @@ for path, page in pages.items():
         elif parts.fragment and target in pages and parts.fragment not in pages[target].ids:
             wrong.append(f"{path.relative_to(book)}: {link} leads to no heading")
 
-print("\n".join(sorted(set(wrong))))
+for line in sorted(set(wrong)):
+    print(line)
 print(f"book: {len(pages)} pages with {seen} links; it begins at {book / 'docs/index.html'}")
 sys.exit(1 if wrong or len(pages) < 80 else 0)
