@@ -49,9 +49,9 @@ sqlx-check: install-postgres ## Fail when .sqlx is not current
 	scripts/sqlx-prepare --check
 
 .PHONY: schema
-schema: ## Refresh docs/schema.sql after a change of the schema
+schema: ## Refresh docs/schema.sql and docs/reasons.md after a change of the schema or of reasons
 	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
-	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents
+	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents book::the_page_of_reasons
 
 .PHONY: bench
 bench: install-postgres ## Measure one row of docs/benchmarks.md: ARGS="flat --fleet 1000000"
@@ -105,6 +105,19 @@ page-times: install-postgres ## Measure each page and list with 100,000 tenants
 .PHONY: import-check
 import-check: install-postgres ## Import a million tenants, kill it, go on, mend what was rejected
 	tests/import/run.sh
+
+.PHONY: book
+book: ## Build the book of docs/ into target/book, and hold its links
+	tests/book/build.sh
+
+.PHONY: book-test
+book-test: install-postgres ## Run every command that the book's how-to pages show
+	@scripts/install-pgbouncer
+	tests/book/run.sh $(ARGS)
+
+.PHONY: book-pages
+book-pages: install-postgres ## Refresh docs/sql.md after a change of the schema, its comments or its roles
+	tests/book/run.sh --write
 
 .PHONY: deploy-check
 deploy-check: ## Check unit, image, compose, Kubernetes, bill of materials and licences as what reads them would
