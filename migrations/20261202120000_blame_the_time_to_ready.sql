@@ -8,6 +8,17 @@
 -- Safe while the previous version runs: yes. What that version works on is not measured, and
 -- counts as ours.
 
+-- Restated: since its releases of November 2026 PostgreSQL refuses what follows while a function
+-- whose body is parsed takes the row. As text the body is the same.
+CREATE OR REPLACE FUNCTION tenantd.may_be_probed(t tenantd.tenants) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT (t.lease_holder IS NULL
+            OR t.lease_expires_at <= tenantd.clock() AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
+       AND t.parked_reason IS NULL
+       AND (t.paused_at IS NULL OR t.paused_until <= tenantd.clock())
+       AND t.desired_state = 'present'
+       AND (t.phase <> 'pending' OR t.not_before IS NULL OR t.not_before <= tenantd.clock()) $$;
+
 ALTER TABLE tenantd.tenants
     ADD COLUMN spent bigint[] NOT NULL DEFAULT '{0,0,0,0,0}',
     ADD COLUMN rested_at timestamptz,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::Held;
 use super::judged::Judged;
 use super::places::{Place, Ticket};
+use super::traced::Visit;
 use super::work::Work;
 use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
@@ -80,8 +81,7 @@ impl<Q: QlikApi> Engine<Q> {
             Ok(work) => work,
             Err(refused) => {
                 drop(place);
-                traced::rests(&mut visit, &refused.decision.rest);
-                self.record(&refused.held, &refused.decision).await;
+                self.record(&refused.held, &refused.decision, &mut visit).await;
                 self.trace_end(visit, &refused.held);
                 return;
             }
@@ -115,8 +115,7 @@ impl<Q: QlikApi> Engine<Q> {
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
             work.place = None;
-            traced::rests(&mut work.visit, &decision.rest);
-            self.record(&work.held, &decision).await;
+            self.record(&work.held, &decision, &mut work.visit).await;
             return Turn::End;
         }
         let acted = self.act(work, effect).await;
@@ -139,6 +138,7 @@ impl<Q: QlikApi> Engine<Q> {
         let places = work.place.take().map(Place::free);
         match self.persist(work, &judged).await {
             Ok(committed) => {
+                traced::rests(&mut work.visit, &judged.decision.rest);
                 let turn = self.after_commit(work, &judged, &committed).await;
                 if let (Turn::Next, Some(places)) = (&turn, places) {
                     work.place = Some(places.come_back().place().await);
@@ -252,8 +252,8 @@ impl<Q: QlikApi> Engine<Q> {
 
     async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
         work.place = None;
-        traced::rests(&mut work.visit, &rest);
-        self.record(&work.held, &work.resting(rest)).await;
+        let decision = work.resting(rest);
+        self.record(&work.held, &decision, &mut work.visit).await;
         Turn::End
     }
 
@@ -270,11 +270,12 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Writes a decision that has no effect behind it. If that fails, the lease
-    /// runs out by itself.
-    async fn record(&self, held: &Held, decision: &Decision) {
+    /// runs out by itself, and nobody is told that the visit rests so.
+    async fn record(&self, held: &Held, decision: &Decision, visit: &mut Option<Box<Visit>>) {
         let (tenant, fence) = (held.tenant, held.fence);
         match self.send(held, decision).await {
             Ok(_) => {
+                traced::rests(visit, &decision.rest);
                 if let Rest::Park { reason, message } = &decision.rest {
                     tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
                 }

@@ -16,6 +16,7 @@ mod database_url;
 mod derived;
 mod entry;
 mod fault;
+mod hidden;
 mod layers;
 mod misfit;
 mod parse;
@@ -48,6 +49,8 @@ pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use show::ShownKey;
 pub use tokens::{NamedToken, TokenFile};
+
+use secrecy::SecretString;
 
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
@@ -152,6 +155,11 @@ impl Layered {
         self.section(profiles::profiles)
     }
 
+    /// Only `[http]`, for commands that ask a daemon.
+    pub fn http(&self) -> Result<Http, InvalidSettings> {
+        self.section(sections::http)
+    }
+
     /// Only `[log]`, for commands that run before or without the rest.
     pub fn log(&self) -> Result<Log, InvalidSettings> {
         self.section(sections::log)
@@ -163,6 +171,13 @@ impl Layered {
     #[must_use]
     pub fn rows(&self) -> Vec<ShownKey> {
         show::rows(&self.tree)
+    }
+
+    /// Every text that must not be told, for whoever looks through what is to leave the machine.
+    /// Reads the files that hold secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<SecretString> {
+        hidden::texts(&self.tree)
     }
 
     /// Reads all, because only that tells which keys are unknown, and keeps the
