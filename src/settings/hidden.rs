@@ -133,7 +133,7 @@ fn of_url(url: &str, rest: &str, add: &mut impl FnMut(&str, usize)) {
             }
         }
         Ok(_) | Err(_) => {
-            rest.split([':', '/', '@', '?', '&', '=', '#']).for_each(|part| add(part, SHORTEST))
+            rest.split([':', '/', '@', '?', '&', '=', '#']).for_each(|part| add(part, SHORTEST));
         }
     }
 }

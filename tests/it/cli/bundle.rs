@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -207,11 +207,15 @@ async fn pseudonyms_stand_for_every_name_and_are_the_same_in_every_bundle() {
     }
 }
 
-#[tokio::test]
-async fn no_secret_is_in_it_wherever_it_was_planted() {
-    const PLANTED: &str = "s3ntinel0f";
-    let bench = Bench::new().await;
-    let planted = |place: &str| format!("{PLANTED}-{place}-0123456789");
+/// What nothing of a bundle may hold.
+const PLANTED: &str = "s3ntinel0f";
+
+fn planted(place: &str) -> String {
+    format!("{PLANTED}-{place}-0123456789")
+}
+
+/// Plants secrets in the files that the configuration names and in rows; returns the configuration.
+async fn plant(bench: &Bench) -> PathBuf {
     let token = bench.scratch.file("token", &format!("alice {}\n", planted("token")));
     let keyring = bench.scratch.file(
         "planted.json",
@@ -220,8 +224,9 @@ async fn no_secret_is_in_it_wherever_it_was_planted() {
     let config = bench
         .scratch
         .config(&format!(
-            "token_file = {token:?}\n[qlik]\nproxy = \"http://me:{}@127.0.0.1:1\"\n\
+            "token_file = \"{}\"\n[qlik]\nproxy = \"http://me:{}@127.0.0.1:1\"\n\
              [traces]\nendpoint = \"http://127.0.0.1:1/v1/traces\"\nheaders = \"authorization=Bearer%20{}\"\n",
+            token.display(),
             planted("proxy"),
             planted("collector"),
         ))
@@ -233,9 +238,10 @@ async fn no_secret_is_in_it_wherever_it_was_planted() {
     // What is known is found anywhere, and what nobody told us of by its look.
     let message =
         format!("said {}, {} and Bearer {}", planted("region"), planted("token"), planted("unknown"));
-    given_failure(&bench, "customer-1", 1, &message).await;
-    given_failure(&bench, "customer-1", 1, &format!(r#"{{"client_secret":"{}"}}"#, planted("body"))).await;
-    given_failure(&bench, "customer-1", 1, &format!("eyJ{0}.{0}.{0}.{0}.{0}", PLANTED)).await;
+    given_failure(bench, "customer-1", 1, &message).await;
+    given_failure(bench, "customer-1", 1, &format!(r#"{{"client_secret":"{}"}}"#, planted("body"))).await;
+    given_failure(bench, "customer-1", 1, &format!("eyJ{PLANTED}.{PLANTED}.{PLANTED}.{PLANTED}.{PLANTED}"))
+        .await;
     bench.sql(&format!("UPDATE tenantd.tenants SET labels = '{{\"key\": \"{}\"}}'", planted("label"))).await;
     bench
         .sql(&format!(
@@ -243,6 +249,13 @@ async fn no_secret_is_in_it_wherever_it_was_planted() {
             planted("pause")
         ))
         .await;
+    config
+}
+
+#[tokio::test]
+async fn no_secret_is_in_it_wherever_it_was_planted() {
+    let bench = Bench::new().await;
+    let config = plant(&bench).await;
     let path = bench.scratch.path("b.tar.gz");
     let words = [
         "support-bundle",

@@ -108,7 +108,7 @@ impl Collector {
     /// Between the first two times that it was asked.
     pub(crate) fn first_pause(&self) -> Duration {
         let times = self.ear.times.lock().unwrap();
-        times[1] - times[0]
+        times[1].saturating_sub(times[0])
     }
 
     /// So often it was asked, whatever it answered.
