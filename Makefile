@@ -7,6 +7,13 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 ARGS ?=
+# What else is built with the program. Cargo unites the features of all that is built at once, so
+# after `make test` a program built with an example is the one the tests ran, and nothing is
+# compiled anew: `.ci/run` says BESIDE="--example jwe_tool".
+BESIDE ?=
+export BESIDE
+# Where cargo builds, unless its own configuration says otherwise.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A DATABASE_URL of the caller's own must not decide how the SQL macros compile.
 export SQLX_OFFLINE = true
 
@@ -18,8 +25,8 @@ help: ## List the targets
 demo: ## Guided tour on this machine alone; ARGS="--tenants 50 --exit" for scripts
 	@[ -n "$$TENANTD_DATABASE__URL" ] || scripts/install-postgres
 	@echo "Building tenantd; the first time this takes some minutes." >&2
-	cargo build --bin tenantd
-	cargo run --quiet -- demo $(ARGS)
+	cargo build --bin tenantd $(BESIDE)
+	$(if $(BESIDE),"$(TARGET)/debug/tenantd",cargo run --quiet --) demo $(ARGS)
 
 .PHONY: test
 test: ## All tests, on a private PostgreSQL of their own
@@ -42,9 +49,9 @@ sqlx-check: install-postgres ## Fail when .sqlx is not current
 	scripts/sqlx-prepare --check
 
 .PHONY: schema
-schema: ## Refresh docs/schema.sql after a change of the schema
+schema: ## Refresh docs/schema.sql and docs/reasons.md after a change of the schema or of reasons
 	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
-	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents
+	WRITE_SCHEMA=1 cargo test --quiet --test it -- schema::the_schema_in_the_documents book::the_page_of_reasons
 
 .PHONY: bench
 bench: install-postgres ## Measure one row of docs/benchmarks.md: ARGS="flat --fleet 1000000"
@@ -61,6 +68,17 @@ interop: ## Open our JWEs with the stock libraries of other languages, and run t
 drivers: export DRIVERS_DIR := $(or $(DRIVERS_DIR),$(CURDIR)/target/drivers)
 drivers: install-postgres ## Write tenants with the drivers that pipelines use, without casts
 	tests/drivers/run.sh
+
+.PHONY: clients
+clients: export CLIENTS_DIR := $(or $(CLIENTS_DIR),$(CURDIR)/target/interop)
+clients: install-postgres ## Hold the client libraries against the real daemon, through rotations, outages and removals
+	tests/clients/run.sh
+
+.PHONY: clients-long
+clients-long: export CLIENTS_DIR := $(or $(CLIENTS_DIR),$(CURDIR)/target/interop)
+clients-long: install-postgres ## The same with more tenants and outages, and behind PgBouncer
+	@scripts/install-pgbouncer
+	tests/clients/run.sh --long
 
 .PHONY: upgrade
 upgrade: install-postgres ## Run the previous version and this one side by side, and upgrade what it left
@@ -89,20 +107,90 @@ rekey-check: ## Seal 100,000 secrets anew beside a daemon that rotates, with 20 
 	@[ -n "$$TEST_DATABASE_URL" ] || scripts/install-postgres
 	cargo test --test it -- --ignored --nocapture --exact rekey::a_hundred_thousand_secrets_survive_twenty_kills
 
-.PHONY: ci-long
-ci-long: rekey-check ## The proofs that take longer than CI may, one after another
+.PHONY: import-check
+import-check: install-postgres ## Import a million tenants, kill it, go on, mend what was rejected
+	tests/import/run.sh
+
+.PHONY: book
+book: ## Build the book of docs/ into target/book, and hold its links
+	tests/book/build.sh
+
+.PHONY: book-test
+book-test: install-postgres ## Run every command that the book's how-to pages show
+	@scripts/install-pgbouncer
+	tests/book/run.sh $(ARGS)
+
+.PHONY: book-pages
+book-pages: install-postgres ## Refresh docs/sql.md after a change of the schema, its comments or its roles
+	tests/book/run.sh --write
 
 .PHONY: deploy-check
-deploy-check: ## Check the systemd unit and the YAML under deploy/
+deploy-check: ## Check unit, image, compose, Kubernetes, bill of materials and licences as what reads them would
 	scripts/check-deploy
+
+.PHONY: deny
+deny: ## Hold licences, bans and sources of all crates to deny.toml
+	"$$(scripts/install-checkers)/cargo-deny" --offline --log-level error check licenses bans sources
+
+.PHONY: sbom
+sbom: ## Write what the program is made of to target/tenantd.cdx.json (CycloneDX)
+	mkdir -p target && scripts/sbom >target/tenantd.cdx.json
+
+.PHONY: advisories
+advisories: ## Ask the RustSec database at GitHub about all crates
+	"$$(scripts/install-checkers)/cargo-deny" check advisories
+
+# Packages. PROFILE is what is shipped; `PROFILE=release` takes a fraction of the time to build, for trying.
+PROFILE ?= dist
+export PROFILE
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+.PHONY: deb
+deb: ## Make the Debian package in target/debian
+	scripts/package-deb
+
+.PHONY: deb-check
+deb-check: install-postgres ## Install, upgrade under load, go back, remove and purge the package in a Debian of its own
+	previous=$$(scripts/package-previous) && made=$$(scripts/package-deb) && tests/packages/run.sh "$$previous" "$$made"
+
+.PHONY: musl
+musl: ## Build a program that needs no library of the system
+	@command -v musl-gcc >/dev/null || scripts/install-packages musl musl-gcc apt-get=musl-tools apk=musl-dev dnf=musl-gcc
+	rustup target add $(MUSL)
+	cargo build --profile $(PROFILE) --locked --bin tenantd --target $(MUSL)
+
+.PHONY: musl-check
+musl-check: musl install-postgres ## See that it is static, and that its tour provisions
+	tests/musl/run.sh "$(TARGET)/$(MUSL)/$(PROFILE)/tenantd"
+
+.PHONY: image
+image: musl ## Make the container image, without a daemon or a registry, in target/image
+	scripts/package-image
+
+.PHONY: image-check
+image-check: image install-postgres ## Run the daemon confined to what the image holds
+	tests/image/run.sh
+
+# The long proofs, one after another: a line more is one more.
+LONG += deb-check
+LONG += musl-check
+LONG += image-check
+LONG += import-check
+LONG += clients-long
+LONG += rekey-check
+
+.PHONY: ci-long
+ci-long: ## What takes too long for .ci/run: each of LONG, one after another, and how long it took
+	@set -e; for proof in $(LONG); do \
+		began=$$(date +%s); echo "== $$proof"; $(MAKE) --no-print-directory "$$proof"; \
+		echo "== done in $$(($$(date +%s) - began))s: $$proof"; \
+	done
 
 .PHONY: install-postgres
 install-postgres: ## Install PostgreSQL's server programs where they are missing
 	@scripts/install-postgres
 
 PREFIX ?= /usr/local
-# Where cargo builds, unless its own configuration says otherwise.
-TARGET := $(or $(CARGO_TARGET_DIR),target)
 .PHONY: install
 install: ## Build what is shipped; install program and manual pages to PREFIX (/usr/local; the unit wants /usr)
 	cargo build --profile dist --locked --bin tenantd

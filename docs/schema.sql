@@ -1031,7 +1031,12 @@ CREATE FUNCTION tenantd.may_be_probed(t tenantd.tenants)
  RETURNS boolean
  LANGUAGE sql
  STABLE PARALLEL SAFE
-RETURN ((((t).lease_holder IS NULL) OR (((t).lease_expires_at <= tenantd.clock()) AND (((t).unanswered IS NULL) OR ((t).settles_at IS NOT NULL)))) AND ((t).parked_reason IS NULL) AND (((t).paused_at IS NULL) OR ((t).paused_until <= tenantd.clock())) AND ((t).desired_state = 'present') AND (((t).phase <> 'pending') OR ((t).not_before IS NULL) OR ((t).not_before <= tenantd.clock())));
+AS $function$ SELECT (t.lease_holder IS NULL
+            OR t.lease_expires_at OPERATOR(pg_catalog.<=) tenantd.clock() AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
+       AND t.parked_reason IS NULL
+       AND (t.paused_at IS NULL OR t.paused_until OPERATOR(pg_catalog.<=) tenantd.clock())
+       AND t.desired_state OPERATOR(pg_catalog.=) 'present'
+       AND (t.phase OPERATOR(pg_catalog.<>) 'pending' OR t.not_before IS NULL OR t.not_before OPERATOR(pg_catalog.<=) tenantd.clock()) $function$;
 
 CREATE FUNCTION tenantd.look_back()
  RETURNS trigger
@@ -1154,7 +1159,8 @@ CREATE FUNCTION tenantd.is_leased(t tenantd.tenants)
  RETURNS boolean
  LANGUAGE sql
  STABLE PARALLEL SAFE
-RETURN (((t).lease_expires_at IS NOT NULL) AND (((t).lease_expires_at > tenantd.clock()) OR tenantd.is_lease_extended((t).tenant_id, (t).lease_epoch)));
+AS $function$ SELECT t.lease_expires_at IS NOT NULL
+           AND (t.lease_expires_at OPERATOR(pg_catalog.>) tenantd.clock() OR tenantd.is_lease_extended(t.tenant_id, t.lease_epoch)) $function$;
 
 -- True on the database that was recognised; raises TD001 anywhere else.
 CREATE FUNCTION tenantd.assert_place()

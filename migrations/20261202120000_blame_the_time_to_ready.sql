@@ -8,6 +8,18 @@
 -- Safe while the previous version runs: yes. What that version works on is not measured, and
 -- counts as ours.
 
+-- Restated: since its releases of November 2026 PostgreSQL refuses what follows while a function
+-- whose body is parsed takes the row. As text the body is the same, its operators named with their schema, so that
+-- no search_path decides which they are.
+CREATE OR REPLACE FUNCTION tenantd.may_be_probed(t tenantd.tenants) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT (t.lease_holder IS NULL
+            OR t.lease_expires_at OPERATOR(pg_catalog.<=) tenantd.clock() AND (t.unanswered IS NULL OR t.settles_at IS NOT NULL))
+       AND t.parked_reason IS NULL
+       AND (t.paused_at IS NULL OR t.paused_until OPERATOR(pg_catalog.<=) tenantd.clock())
+       AND t.desired_state OPERATOR(pg_catalog.=) 'present'
+       AND (t.phase OPERATOR(pg_catalog.<>) 'pending' OR t.not_before IS NULL OR t.not_before OPERATOR(pg_catalog.<=) tenantd.clock()) $$;
+
 ALTER TABLE tenantd.tenants
     ADD COLUMN spent bigint[] NOT NULL DEFAULT '{0,0,0,0,0}',
     ADD COLUMN rested_at timestamptz,

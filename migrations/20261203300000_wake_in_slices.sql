@@ -15,6 +15,14 @@
 
 ALTER TABLE tenantd.installation ADD COLUMN rejoin_epoch integer NOT NULL DEFAULT 0;
 -- Whoever is inserted since the rejoin needs no slice: look_back says before each INSERT which it is.
+-- Restated: since its releases of November 2026 PostgreSQL refuses what follows while a function
+-- whose body is parsed takes the row. As text the body is the same, its operators named with their schema, so that
+-- no search_path decides which they are.
+CREATE OR REPLACE FUNCTION tenantd.is_leased(t tenantd.tenants) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT t.lease_expires_at IS NOT NULL
+           AND (t.lease_expires_at OPERATOR(pg_catalog.>) tenantd.clock() OR tenantd.is_lease_extended(t.tenant_id, t.lease_epoch)) $$;
+
 ALTER TABLE tenantd.tenants ADD COLUMN rejoin_epoch integer NOT NULL
     DEFAULT coalesce(nullif(current_setting('tenantd.rejoin_epoch', true), '')::integer, 0);
 ALTER TABLE tenantd.passes ADD COLUMN is_once_more boolean NOT NULL DEFAULT false;

@@ -51,7 +51,8 @@ trap 'exit 143' TERM HUP
 
 # build [--release]: the program, whose path it sets as tenantd.
 build() {
-    cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd "$@"
+    # shellcheck disable=SC2086 # BESIDE is words, or nothing: see the Makefile
+    cargo build --quiet --locked --manifest-path "$repository/Cargo.toml" --bin tenantd ${BESIDE:-} "$@"
     tenantd=$(cargo metadata --quiet --no-deps --format-version 1 --manifest-path "$repository/Cargo.toml" |
         sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/$([ $# -eq 0 ] && echo debug || echo release)/tenantd
 }

@@ -144,8 +144,9 @@ GRANT UPDATE (phase, client_id, unanswered, settles_at, mint_snapshot, is_adopte
 -- And two of the owner's: `tenantd tenant rotate`, `remove` and `forget` write what a pipeline
 -- would. The daemon writes neither.
 GRANT UPDATE (desired_version, desired_state) ON tenantd.tenants TO tenantd_daemon;
--- For `tenantd tenant add`, which inserts as a pipeline does.
-GRANT INSERT (external_id, host, profile, client_name, redirect_uris, priority) ON tenantd.tenants TO tenantd_daemon;
+-- For `tenantd tenant add` and `import`, which insert as a pipeline does.
+GRANT INSERT (external_id, host, profile, client_name, redirect_uris, desired_state, priority, not_before, labels)
+    ON tenantd.tenants TO tenantd_daemon;
 -- Sealed text is written once and never changed; what is discarded is deleted.
 GRANT SELECT, DELETE ON tenantd.secrets TO tenantd_daemon;
 GRANT INSERT (tenant_id, client_id, hint, sealed, key_id) ON tenantd.secrets TO tenantd_daemon;

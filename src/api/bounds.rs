@@ -5,6 +5,7 @@
 //! for him**; those who look take no room from those who act.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -43,22 +44,33 @@ impl Room {
     }
 }
 
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// What was sent did not arrive, or there was no room: nothing was done.
+    Nothing,
+    /// It was begun, and may be done.
+    Something,
+}
+
 /// What is said to whoever had no answer, of the seconds that he waited.
-pub type Late = fn(u64) -> Response;
+pub type Late = fn(u64, Begun) -> Response;
 
 /// Answers when there is room, and in time.
 pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request, next: Next) -> Response {
-    let late = move || late(WITHIN.as_secs());
+    let late = move |begun| late(WITHIN.as_secs(), begun);
+    let has_begun = AtomicBool::new(false);
     let is_act = request.method() == Method::POST;
     let places = if is_act { room.acting } else { room.looking };
     let answer = async {
         let request = if is_act { arrived(request).await } else { request };
         // Nobody closes it.
         let place = places.acquire_owned().await.ok();
+        has_begun.store(true, Ordering::Relaxed);
         let answering = async move {
             let answer = tokio::time::timeout(AT_LAST, next.run(request)).await;
             drop(place);
-            answer.unwrap_or_else(|_| late())
+            answer.unwrap_or_else(|_| late(Begun::Something))
         };
         tokio::spawn(answering).await
     };
@@ -66,7 +78,9 @@ pub async fn bounded(State((room, late)): State<(Room, Late)>, request: Request,
         Ok(Ok(answer)) => answer,
         // A defect of ours ends this connection, as it would without a task.
         Ok(Err(ended)) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-        Ok(Err(_)) | Err(_) => late(),
+        Ok(Err(_)) | Err(_) => {
+            late(if has_begun.load(Ordering::Relaxed) { Begun::Something } else { Begun::Nothing })
+        }
     }
 }
 
@@ -92,9 +106,14 @@ async fn arrived(request: Request) -> Request {
 }
 
 /// In the words of the API.
-pub(super) fn late(seconds: u64) -> Response {
-    let detail = format!(
-        "there was no answer within {seconds} s: whoever looks asks again, for less; whether a verb was done is told to whoever asks again with the same key"
-    );
+pub(super) fn late(seconds: u64, begun: Begun) -> Response {
+    let detail = match begun {
+        Begun::Nothing => format!(
+            "nothing was begun within {seconds} s, because the request did not arrive or there was no room: nothing was done"
+        ),
+        Begun::Something => format!(
+            "there was no answer within {seconds} s: whoever looks asks again, for less; whether a verb was done is told to whoever asks again with the same key"
+        ),
+    };
     Problem::new(Kind::Busy, detail).into_response()
 }

@@ -23,7 +23,7 @@ mod tenants;
 mod verbs;
 mod who;
 
-pub use bounds::{Late, Room, bounded};
+pub use bounds::{Begun, Late, Room, bounded};
 pub use document::document;
 pub use kind::Kind;
 pub use routes::{ROUTES, router};

@@ -88,6 +88,11 @@ pub fn end(ended: anyhow::Result<Code>) -> ExitCode {
     }
 }
 
+/// The same words, for whoever goes on all the same.
+pub(super) fn words(error: &anyhow::Error) -> String {
+    verdict(error).1.plain()
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_one = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_one))

@@ -24,6 +24,7 @@ mod rejoin;
 mod run;
 mod secret;
 mod source;
+mod support;
 mod tenant;
 
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Check configuration, database, keyring and each region's credential
     Doctor(doctor::DoctorArgs),
+    /// Write one file without secrets for whoever helps
+    SupportBundle(support::SupportBundleArgs),
     /// Find the way back to what Qlik Cloud knows after a restore from a backup
     Rejoin(rejoin::RejoinArgs),
     /// Hold every client of the fleet against the database, and clean up by a plan
@@ -107,6 +110,7 @@ async fn answer(command: Command, source: &Source) -> anyhow::Result<Code> {
         Command::Simulate(args) => demo::simulate(args).await,
         Command::Migrate(args) => migrate::run(&args, source).await,
         Command::Doctor(args) => doctor::run(&args, source).await,
+        Command::SupportBundle(args) => support::run(&args, source).await,
         Command::Rejoin(args) => rejoin::run(&args, source).await,
         Command::Tenant(command) => tenant::run(command, source).await,
         Command::Census(args) => census::run(args, source).await,

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
+use csv::ByteRecord;
 use serde::Serialize;
 
 pub(super) use crate::domain::text::count;
@@ -69,6 +70,14 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         column.set_padding((0, 2));
     }
     table.trim_fmt() + "\n"
+}
+
+/// A record as a line of CSV.
+pub(super) fn csv_line(record: &ByteRecord) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    // Into memory, which takes everything.
+    writer.write_byte_record(record).and_then(|()| Ok(writer.flush()?)).unwrap_or_default();
+    writer.into_inner().unwrap_or_default()
 }
 
 /// What stands in a cell that has nothing to say.

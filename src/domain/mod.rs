@@ -26,6 +26,7 @@ pub mod filter;
 pub mod hints;
 pub mod host;
 pub mod ids;
+pub mod import;
 pub mod look;
 pub mod machine;
 pub mod mark;

@@ -215,7 +215,7 @@ impl ParkReason {
         all.map(|reason| reason.as_str().to_owned()).collect()
     }
 
-    /// What to do about it, in one sentence; `docs/operations.md` says more.
+    /// What to do about it, in one sentence; its page in `docs/runbook/` says more.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -273,12 +273,13 @@ mod tests {
     const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
     #[test]
-    fn every_reason_is_explained_to_the_operator() {
+    fn every_reason_is_in_a_table_that_leads_the_operator_to_its_page() {
+        let named = |reason: &str| format!("\n| [`{reason}`](runbook/{reason}.md) |");
         for reason in ParkReason::ALL {
-            assert!(OPERATIONS.contains(&format!("\n#### `{reason}`\n")), "{reason} has no section");
+            assert!(OPERATIONS.contains(&named(reason.as_str())), "{reason} is not in the table");
         }
         for reason in WaitReason::ALL {
-            assert!(OPERATIONS.contains(&format!("\n| `{reason}` |")), "{reason} is not in the table");
+            assert!(OPERATIONS.contains(&named(reason.as_str())), "{reason} is not in the table");
         }
     }
 

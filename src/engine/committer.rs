@@ -1,7 +1,9 @@
 //! Group commit: what is decided while a commit is under way goes with the next.
 //!
-//! Nobody waits on purpose: an idle committer sends at once, and a busy one sends all that
-//! came meanwhile as one statement, with one flush of the log between them. Each member has
+//! Nobody waits on purpose while few tenants are worked on: an idle committer sends at once, and
+//! a busy one sends all that came meanwhile as one statement, with one flush of the log between
+//! them. Where most places are taken it gathers for a moment: a statement of ten costs little
+//! more than one of a single member, and who waits for it holds no place. Each member has
 //! an answer of its own; where the database refuses the statement, each is sent alone, so
 //! that one bad row harms itself.
 //!
@@ -10,12 +12,12 @@
 //! that is under way ends whoever asked for it.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::places::Places;
 use crate::postgres::work::commit::{Answer, Committed, Write};
 use crate::postgres::{Store, StoreError};
 
@@ -26,6 +28,8 @@ const FLIGHTS: usize = 4;
 /// While one is younger than this, no other takes off: two at once only make both smaller, and
 /// each has its price. An older one waits for a disk or for a lock, and nobody should wait for it.
 const YOUNG: Duration = Duration::from_millis(10);
+/// Where most places are taken, those who decide within so long share a statement.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a row that is locked is left alone, at first and at most.
 const BUSY_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -34,7 +38,7 @@ const BUSY_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 pub struct Committer {
     store: Store,
     queue: Arc<Mutex<Queue>>,
-    busy: Arc<AtomicUsize>,
+    places: Places,
 }
 
 #[derive(Debug, Default)]
@@ -52,16 +56,10 @@ struct Waiting {
 }
 
 impl Committer {
-    /// A committer to this store.
+    /// A committer to this store, for those who work at these places.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, queue: Arc::default(), busy: Arc::default() }
-    }
-
-    /// How many writes wait for rows that others have locked.
-    #[must_use]
-    pub fn busy(&self) -> usize {
-        self.busy.load(Ordering::Relaxed)
+    pub fn new(store: Store, places: Places) -> Self {
+        Self { store, queue: Arc::default(), places }
     }
 
     /// Writes it, as soon as nobody has its row locked.
@@ -80,7 +78,7 @@ impl Committer {
                 Answer::Fenced => return Err(StoreError::LeaseLost(write.tenant)),
                 Answer::Superseded => return Err(StoreError::Superseded(write.tenant)),
                 Answer::Busy => {
-                    let _count = Counted::new(&self.busy);
+                    let _busy = self.places.wait_for_a_row();
                     tokio::time::sleep(again).await;
                     again = (again * 2).min(BUSY_AGAIN.1);
                 }
@@ -102,9 +100,13 @@ impl Committer {
 
     /// Has those who wait sent, unless enough is under way.
     fn take_off(&self) {
-        let Some((mut flight, batch)) = Flight::of(self) else { return };
+        let Some(mut flight) = Flight::of(self) else { return };
         tokio::spawn(async move {
             let committer = flight.committer.clone();
+            if committer.places.are_most_taken() {
+                tokio::time::sleep(GATHER).await;
+            }
+            let batch = committer.queue().next();
             let mut sending = std::pin::pin!(committer.send(batch));
             if tokio::time::timeout(YOUNG, &mut sending).await.is_err() {
                 flight.grow_old();
@@ -144,8 +146,8 @@ impl Committer {
 }
 
 impl Queue {
-    /// The next batch, in the order of arrival; `None` if nobody waits.
-    fn next(&mut self) -> Option<Vec<Waiting>> {
+    /// The next batch, in the order of arrival.
+    fn next(&mut self) -> Vec<Waiting> {
         let (mut batch, mut left, mut tenants) = (Vec::new(), VecDeque::new(), HashSet::new());
         for waiting in self.waiting.drain(..) {
             if batch.len() < BATCH && tenants.insert(waiting.write.tenant) {
@@ -155,7 +157,7 @@ impl Queue {
             }
         }
         self.waiting = left;
-        (!batch.is_empty()).then_some(batch)
+        batch
     }
 }
 
@@ -167,17 +169,16 @@ struct Flight {
 }
 
 impl Flight {
-    /// The next one with its batch, if somebody waits and there is a place.
-    fn of(committer: &Committer) -> Option<(Self, Vec<Waiting>)> {
+    /// The next one, if somebody waits and not enough is under way.
+    fn of(committer: &Committer) -> Option<Self> {
         let mut queue = committer.queue();
-        if queue.is_one_young || queue.flights >= FLIGHTS {
+        if queue.is_one_young || queue.flights >= FLIGHTS || queue.waiting.is_empty() {
             return None;
         }
-        let batch = queue.next()?;
         queue.flights += 1;
         queue.is_one_young = true;
         drop(queue);
-        Some((Self { committer: committer.clone(), is_young: true }, batch))
+        Some(Self { committer: committer.clone(), is_young: true })
     }
 
     /// Nobody waits for it any more.
@@ -198,21 +199,5 @@ impl Drop for Flight {
         if tokio::runtime::Handle::try_current().is_ok() {
             self.committer.take_off();
         }
-    }
-}
-
-/// Counts for as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

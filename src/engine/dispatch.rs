@@ -19,11 +19,6 @@ use crate::telemetry;
 
 /// Most rows of one claim.
 const BATCH: usize = 64;
-/// Places freed within so long share a claim.
-const GATHER: Duration = Duration::from_millis(10);
-
-/// Most workers beyond `concurrency`, each of which waits for a row that is locked.
-const MOST_BUSY: usize = 1024;
 
 /// How often removals are let through, at most: while some wait, that counts the fleet.
 const ADMIT_EVERY: Duration = Duration::from_secs(1);
@@ -65,13 +60,13 @@ impl<Q: QlikApi> Generations<Q> {
                 terms = newest.terms.claim_terms();
                 engine = newest;
             }
-            let free = engine.places().saturating_sub(workers.len());
+            let room = engine.places.room(workers.len());
             let now = engine.clock.elapsed();
             let is_time_to_admit = now >= admit_at;
             if is_time_to_admit {
                 admit_at = now + ADMIT_EVERY;
             }
-            let filled = engine.fill(&terms, free.min(BATCH), is_time_to_admit, stop, &mut workers);
+            let filled = engine.fill(&terms, room.min(BATCH), is_time_to_admit, stop, &mut workers);
             let filled = engine.pulse.turn(Task::Claims, engine.clock.as_ref(), filled);
             // What an unanswered claim leased runs out by itself.
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
@@ -113,23 +108,17 @@ impl<Q: QlikApi> Engine<Q> {
         Generations::new(Arc::clone(self)).dispatch(wake, stop, mode).await
     }
 
-    /// How many workers there may be: who waits for a row that somebody has locked takes
-    /// nobody's place.
-    fn places(&self) -> usize {
-        self.terms.concurrency + self.committer.busy().min(MOST_BUSY)
-    }
-
-    /// Claims for the free places and starts a worker on each row. Returns whether
+    /// Claims for the free places and the line, and starts a worker on each row. Returns whether
     /// nothing more was due.
     async fn fill(
         self: &Arc<Self>,
         terms: &ClaimTerms,
-        free: usize,
+        room: usize,
         is_time_to_admit: bool,
         stop: &Stop,
         workers: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
-        if free == 0 {
+        if room == 0 {
             // Every worker may be waiting for the very database that is not the recognised one.
             self.store.look_around().await?;
             return Ok(false);
@@ -138,14 +127,14 @@ impl<Q: QlikApi> Engine<Q> {
             self.admit_removals().await?;
         }
         let asked_at = self.clock.elapsed();
-        let claims = self.claim(terms, free).await?;
+        let claims = self.claim(terms, room).await?;
         self.outage.ended();
         metrics::counter!(telemetry::CLAIMS_TOTAL).increment(1);
-        let is_drained = claims.touched < free;
+        let is_drained = claims.touched < room;
         for row in claims.rows {
             let lease = self.leases.hold(row.tenant_id, row.fence, asked_at + self.terms.lease);
-            let (engine, drain) = (Arc::clone(self), stop.drain.clone());
-            workers.spawn(async move { engine.work_on(row, lease, &drain).await });
+            let (engine, ticket, drain) = (Arc::clone(self), self.places.line_up(), stop.drain.clone());
+            workers.spawn(async move { engine.work_in_turn(ticket, row, lease, &drain).await });
         }
         Ok(is_drained)
     }
@@ -175,8 +164,8 @@ impl<Q: QlikApi> Engine<Q> {
         }
     }
 
-    /// Waits until another claim makes sense: at once after a full one, else when a
-    /// place is free again, when called, or after `again`.
+    /// Waits until another claim makes sense: when there is room for several after a full one,
+    /// else when called, when all are done, or after `again`.
     async fn wait(
         &self,
         is_drained: bool,
@@ -185,27 +174,25 @@ impl<Q: QlikApi> Engine<Q> {
         stop: &Stop,
         workers: &mut JoinSet<()>,
     ) {
-        let is_full = workers.len() >= self.places();
-        if !is_drained && !is_full {
-            return;
-        }
         let poll = self.pulse.sleep(Task::Claims, self.clock.as_ref(), again);
         tokio::pin!(poll);
         loop {
+            let has_room = self.places.is_worth_a_claim(self.places.room(workers.len()));
+            if has_room && !is_drained {
+                return;
+            }
             tokio::select! {
                 () = stop.drain.cancelled() => return,
-                () = wake.notified(), if !is_full => return,
+                () = wake.notified(), if has_room => return,
                 () = &mut poll => return,
+                () = self.places.changed() => continue,
                 Some(ended) = workers.join_next() => report(ended),
-            }
-            if is_full {
-                tokio::time::sleep(GATHER).await;
             }
             while let Some(ended) = workers.try_join_next() {
                 report(ended);
             }
             // Nothing more was due: only the last worker's end is news.
-            if is_full || workers.is_empty() {
+            if workers.is_empty() {
                 return;
             }
         }

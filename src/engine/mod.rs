@@ -23,6 +23,7 @@ pub mod judged;
 pub mod lease;
 mod midway;
 pub mod outage;
+pub mod places;
 pub mod pulse;
 mod rights;
 pub mod rollout;
@@ -96,6 +97,8 @@ impl Terms {
 pub struct Engine<Q> {
     /// Qlik Cloud.
     pub api: Q,
+    /// How many tenants are worked on at once.
+    pub places: places::Places,
     /// Sends what workers decide.
     pub committer: committer::Committer,
     /// What must survive.
@@ -137,9 +140,11 @@ impl<Q: QlikApi> Engine<Q> {
         entropy: Box<dyn Entropy>,
         terms: Terms,
     ) -> Self {
+        let places = places::Places::new(terms.concurrency);
         Self {
             api,
-            committer: committer::Committer::new(store.clone()),
+            committer: committer::Committer::new(store.clone(), places.clone()),
+            places,
             store,
             vault,
             clock: Arc::from(clock),
@@ -160,10 +165,12 @@ impl<Q: QlikApi> Engine<Q> {
     /// both; who began under the old one ends under it.
     #[must_use]
     pub fn under(&self, api: Q, vault: Vault, terms: Terms) -> Self {
+        self.places.resize(terms.concurrency);
         Self {
             api,
             vault,
             terms,
+            places: self.places.clone(),
             committer: self.committer.clone(),
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),

@@ -89,7 +89,6 @@ impl<Q: QlikApi> Engine<Q> {
             || judged.attempt.outcome != DONE
             || judged.record.drift != tenant.drift;
         visit.acted(judged, tenant.failures.saturating_add(1), self.clock.elapsed());
-        visit.rests(&judged.decision.rest);
         visit.tell(is_news);
     }
 
@@ -101,7 +100,7 @@ impl<Q: QlikApi> Engine<Q> {
     }
 }
 
-/// Whoever wants to know of this visit is told that it rests so.
+/// Whoever wants to know of this visit is told that it rests so, which was committed.
 pub(super) fn rests(visit: &mut Option<Box<Visit>>, rest: &Rest) {
     if let Some(visit) = visit {
         visit.rests(rest);

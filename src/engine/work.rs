@@ -19,6 +19,7 @@ use super::Engine;
 use super::held::Held;
 use super::in_hand::InHand;
 use super::judged::Judged;
+use super::places::Place;
 use super::traced::Visit;
 
 /// A claimed tenant that may be worked on.
@@ -38,6 +39,8 @@ pub struct Work {
     pub tenant: Tenant,
     /// Its new secret, from Qlik's answer until it is proven.
     pub(super) in_hand: Option<InHand>,
+    /// Its place, while it may need Qlik.
+    pub(super) place: Option<Place>,
     /// The visit, where somebody wants to know of it.
     pub(super) visit: Option<Box<Visit>>,
     /// Where its removal is, behind the deletion of the client.
@@ -95,6 +98,7 @@ impl<Q: QlikApi> Engine<Q> {
             held: Box::new(held),
             tenant,
             in_hand: None,
+            place: None,
             visit: None,
             midway: None,
         })

@@ -7,8 +7,12 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::held::Held;
 use super::judged::Judged;
+use super::places::{Place, Ticket};
+use super::traced::Visit;
 use super::work::Work;
 use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
@@ -31,7 +35,7 @@ pub trait Stopping {
     fn is_stopping(&self) -> bool;
 }
 
-impl Stopping for tokio_util::sync::CancellationToken {
+impl Stopping for CancellationToken {
     fn is_stopping(&self) -> bool {
         self.is_cancelled()
     }
@@ -45,24 +49,44 @@ enum Turn {
 
 impl<Q: QlikApi> Engine<Q> {
     /// Works on a claimed tenant until it rests, its lease is lost, or `stop` says so.
+    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+        self.work_at(None, claimed, lease, stop).await;
+    }
+
+    /// Waits in line for a place, unless `stop` says so before, and works there.
+    pub(super) async fn work_in_turn(
+        &self,
+        ticket: Ticket,
+        mut claimed: Claimed,
+        lease: Lease,
+        stop: &CancellationToken,
+    ) {
+        let claimed_at = self.clock.elapsed();
+        let place = stop.run_until_cancelled(ticket.place()).await;
+        let in_line = self.clock.elapsed().saturating_sub(claimed_at);
+        claimed.record.note_queued(in_line);
+        claimed.age += in_line;
+        self.work_at(place, claimed, lease, stop).await;
+    }
+
     #[tracing::instrument(
         name = "tenant.work", level = "debug", skip_all,
         fields(tenant.id = %claimed.tenant_id, tenant.external_id = %claimed.external_id, tenant.host = %claimed.host)
     )]
-    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+    async fn work_at(&self, place: Option<Place>, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
         let age = claimed.age;
         let started = self.clock.elapsed();
         let mut visit = self.visit(&claimed);
         let mut work = match self.admit(claimed) {
             Ok(work) => work,
             Err(refused) => {
-                traced::rests(&mut visit, &refused.decision.rest);
-                self.record(&refused.held, &refused.decision).await;
+                drop(place);
+                self.record(&refused.held, &refused.decision, &mut visit).await;
                 self.trace_end(visit, &refused.held);
                 return;
             }
         };
-        work.visit = visit;
+        (work.visit, work.place) = (visit, place);
         let (was_ready, was_told) = (is_ready(&work), work.held.time_to_ready().is_some());
         while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
         if !was_ready && is_ready(&work) {
@@ -90,8 +114,8 @@ impl<Q: QlikApi> Engine<Q> {
             && !self.may_dedupe(work, surplus).await
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
-            traced::rests(&mut work.visit, &decision.rest);
-            self.record(&work.held, &decision).await;
+            work.place = None;
+            self.record(&work.held, &decision, &mut work.visit).await;
             return Turn::End;
         }
         let acted = self.act(work, effect).await;
@@ -110,8 +134,17 @@ impl<Q: QlikApi> Engine<Q> {
             work.ride(judged);
             return Turn::Next;
         }
+        // Another may send something meanwhile.
+        let places = work.place.take().map(Place::free);
         match self.persist(work, &judged).await {
-            Ok(committed) => self.after_commit(work, &judged, &committed).await,
+            Ok(committed) => {
+                traced::rests(&mut work.visit, &judged.decision.rest);
+                let turn = self.after_commit(work, &judged, &committed).await;
+                if let (Turn::Next, Some(places)) = (&turn, places) {
+                    work.place = Some(places.come_back().place().await);
+                }
+                turn
+            }
             Err(StoreError::Superseded(_)) => {
                 work.held.note(judged.attempt);
                 self.rest(work, Rest::Requeue).await
@@ -218,8 +251,9 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
-        traced::rests(&mut work.visit, &rest);
-        self.record(&work.held, &work.resting(rest)).await;
+        work.place = None;
+        let decision = work.resting(rest);
+        self.record(&work.held, &decision, &mut work.visit).await;
         Turn::End
     }
 
@@ -236,11 +270,12 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Writes a decision that has no effect behind it. If that fails, the lease
-    /// runs out by itself.
-    async fn record(&self, held: &Held, decision: &Decision) {
+    /// runs out by itself, and nobody is told that the visit rests so.
+    async fn record(&self, held: &Held, decision: &Decision, visit: &mut Option<Box<Visit>>) {
         let (tenant, fence) = (held.tenant, held.fence);
         match self.send(held, decision).await {
             Ok(_) => {
+                traced::rests(visit, &decision.rest);
                 if let Rest::Park { reason, message } = &decision.rest {
                     tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
                 }

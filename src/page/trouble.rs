@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use super::frame::{Frame, Here};
 use super::guest::Guest;
 use super::pieces::text;
+use crate::api::Begun;
 use crate::http::Refusal;
 use crate::postgres::StoreError;
 
@@ -106,13 +107,21 @@ pub(super) fn unreadable() -> Trouble {
 }
 
 /// No answer came in time.
-pub(super) fn late(seconds: u64) -> Response {
+pub(super) fn late(seconds: u64, _: Begun) -> Response {
     too_late(seconds).into_response()
 }
 
 /// No answer came in time to whoever asked for something to be done.
-pub(super) fn late_to_act(seconds: u64) -> Response {
-    too_late(seconds).may_be_done().into_response()
+pub(super) fn late_to_act(seconds: u64, begun: Begun) -> Response {
+    match begun {
+        Begun::Something => too_late(seconds).may_be_done().into_response(),
+        Begun::Nothing => {
+            let said = format!(
+                "The form did not arrive within {seconds} s, or there was no room for it: nothing was done. Send it again."
+            );
+            Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "It took too long", said).into_response()
+        }
+    }
 }
 
 fn too_late(seconds: u64) -> Trouble {

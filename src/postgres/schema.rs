@@ -47,6 +47,26 @@ pub async fn steps<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<Step>, sqlx:
     }
 }
 
+/// The migrations that the database has and this version does not know: of a newer one.
+///
+/// # Errors
+///
+/// The driver's, except that a schema which is not there has none.
+pub async fn beyond<'c>(executor: impl PgExecutor<'c>) -> Result<Vec<i64>, sqlx::Error> {
+    let known: Vec<i64> = of_this_version(&[]).iter().map(|step| step.version).collect();
+    let beyond = sqlx::query_scalar::<_, i64>(
+        "-- migrations.beyond
+         SELECT version FROM tenantd._sqlx_migrations WHERE success AND version <> ALL ($1) ORDER BY version",
+    )
+    .bind(known)
+    .fetch_all(executor)
+    .await;
+    match beyond {
+        Err(error) if Meaning::of(&error) == Meaning::SchemaMissing => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// The same for a database that has these.
 pub(super) fn of_this_version(applied: &[i64]) -> Vec<Step> {
     let step = |m: &sqlx::migrate::Migration| Step {

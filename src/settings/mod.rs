@@ -16,6 +16,7 @@ mod database_url;
 mod derived;
 mod entry;
 mod fault;
+mod hidden;
 mod layers;
 mod marks;
 mod misfit;
@@ -50,6 +51,8 @@ pub use fault::{Fault, InvalidSettings, Warning};
 pub use marks::{Changed, Marks};
 pub use show::ShownKey;
 pub use tokens::{NamedToken, TokenFile};
+
+use secrecy::SecretString;
 
 use crate::domain::host::HostPattern;
 use crate::domain::ids::{ProfileName, RegionName};
@@ -160,6 +163,11 @@ impl Layered {
         Marks::of(&self.tree)
     }
 
+    /// Only `[http]`, for commands that ask a daemon.
+    pub fn http(&self) -> Result<Http, InvalidSettings> {
+        self.section(sections::http)
+    }
+
     /// Only `[log]`, for commands that run before or without the rest.
     pub fn log(&self) -> Result<Log, InvalidSettings> {
         self.section(sections::log)
@@ -171,6 +179,13 @@ impl Layered {
     #[must_use]
     pub fn rows(&self) -> Vec<ShownKey> {
         show::rows(&self.tree)
+    }
+
+    /// Every text that must not be told, for whoever looks through what is to leave the machine.
+    /// Reads the files that hold secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<SecretString> {
+        hidden::texts(&self.tree)
     }
 
     /// Reads all, because only that tells which keys are unknown, and keeps the

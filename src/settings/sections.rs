@@ -153,7 +153,7 @@ fn objective(from: &mut Reader<'_>) -> Read<Objective> {
     Ok(Objective { ready_within: ready_within? })
 }
 
-fn http(from: &mut Reader<'_>) -> Read<Http> {
+pub(super) fn http(from: &mut Reader<'_>) -> Read<Http> {
     from.keep_secret("http.token");
     from.keep_secret("http.act_token");
     let listen = from.required("http.listen", address);

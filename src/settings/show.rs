@@ -35,13 +35,16 @@ pub(super) fn rows(tree: &Tree) -> Vec<ShownKey> {
 }
 
 fn row(reader: &Reader<'_>, entry: &Entry) -> ShownKey {
-    let value = written(&entry.value);
-    let may_show = reader.may_show(&entry.key) && !may_be_secret(reader, &entry.key, &value);
     ShownKey {
         key: entry.key.clone(),
-        value: if may_show { value } else { "[redacted]".to_owned() },
+        value: if is_shown(reader, entry) { written(&entry.value) } else { "[redacted]".to_owned() },
         origin: entry.value.origin().unwrap_or_default().to_owned(),
     }
+}
+
+/// Whether the value may be told.
+pub(super) fn is_shown(reader: &Reader<'_>, entry: &Entry) -> bool {
+    reader.may_show(&entry.key) && !may_be_secret(reader, &entry.key, &written(&entry.value))
 }
 
 fn may_be_secret(reader: &Reader<'_>, key: &str, value: &str) -> bool {

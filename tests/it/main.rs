@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
 mod api;
+mod book;
 mod cli;
 mod contract;
 mod crash_points;

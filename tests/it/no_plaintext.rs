@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, Spoil, World};
 
+use crate::support::bundle::unpacked;
 use crate::support::collector::Collector;
 use crate::support::fleet::Fleet;
 use crate::support::process::{Home, eventually, files_holding, holds};
@@ -69,6 +70,7 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
         std::fs::write(home.path(&format!("{}.out", arguments.join("-"))), &output.stdout).unwrap();
         std::fs::write(home.path(&format!("{}.err", arguments.join("-"))), &output.stderr).unwrap();
     }
+    unpack_support_bundle(&home).await;
     let dump = Command::new("pg_dump").arg(&fleet.db.url).output().unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     std::fs::write(home.path("dump.sql"), &dump.stdout).unwrap();
@@ -89,6 +91,28 @@ async fn no_secret_is_found_in_logs_dumps_output_or_command_lines() {
     let mut found = files_holding(&home.directory, SENTINEL.as_bytes());
     found.sort();
     assert_eq!(found, [home.path("planted"), home.path("tenantd.toml")], "the search finds what is there");
+}
+
+/// Everything that a support bundle tells of two tenants and of the running daemon.
+async fn unpack_support_bundle(home: &Home) {
+    let (bundle, address) = (home.path("bundle.tar.gz"), home.address("daemon.log").await);
+    let tenants = ["--tenant", "customer-1", "--tenant", "customer-20"];
+    let mut command =
+        home.command(&[&["support-bundle", "--out", bundle.to_str().unwrap()], &tenants[..]].concat());
+    let ran = command.env("TENANTD_HTTP__LISTEN", address).output().unwrap();
+    assert!(
+        ran.status.success() && ran.stderr.starts_with(b"wrote "),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let parts = unpacked(&bundle);
+    assert!(
+        parts["daemon/metrics.txt"].contains("tenantd_build_info") && parts["daemon/readyz.txt"] == "ready\n"
+    );
+    assert!(parts["tenants/2/show.json"].contains("customer-20"));
+    for (file, text) in parts {
+        std::fs::write(home.path(&format!("bundle-{}", file.replace('/', "-"))), text).unwrap();
+    }
 }
 
 /// Of a daemon that logs all it can, is hasty, and sends traces.

@@ -263,6 +263,32 @@ async fn a_duty_is_a_trace_of_its_own_and_a_quiet_audit_is_none() {
     assert_eq!(named(&spans, "tenant ready").len(), 1);
 }
 
+#[tokio::test]
+async fn a_visit_tells_where_it_rests_only_if_that_was_written() {
+    let (rig, collector) = (Rig::plain().await, Collector::start().await);
+    let replica = traced(&rig, &collector, 1.0).await;
+    for (name, taken_over) in [("written", 0), ("fenced", 1)] {
+        let id = rig.given_tenant(name).await;
+        rig.write(format!("UPDATE tenantd.tenants SET profile = 'unknown' WHERE external_id = '{name}'"))
+            .await;
+        let claimed = rig.claim(&replica).await.expect(&id);
+        // Somebody else has it meanwhile, or nobody.
+        rig.write(format!(
+            "UPDATE tenantd.tenants SET lease_epoch = lease_epoch + {taken_over} WHERE external_id = '{name}'"
+        ))
+        .await;
+
+        rig.work_on(&replica, claimed).await;
+    }
+    replica.traces.finish().await;
+
+    let spans = collector.spans();
+    let visits = named(&spans, "visit");
+    let rests: Vec<_> =
+        visits.iter().map(|it| (it.get("tenant.external_id"), it.get("tenantd.rest"))).collect();
+    assert_eq!(rests, [("written", "parked"), ("fenced", "")]);
+}
+
 /// In real time: nobody waits for an answer, and the end for five seconds at most.
 #[tokio::test]
 async fn a_collector_that_never_answers_holds_up_nobody() {
@@ -296,6 +322,9 @@ async fn spans_that_a_collector_takes_not_are_counted_and_harm_no_tenant() {
         assert_eq!(sent_and_dropped(&collector).await, (0, sent), "it answers {answer}");
     }
     assert_eq!(sent_and_dropped(&Collector::gone().await).await, (0, sent), "nobody listens");
+    // Cut off after the five seconds for which the end of a daemon waits.
+    collector.answers(0);
+    assert_eq!(sent_and_dropped(&collector).await, (0, sent), "it never answers");
 }
 
 #[tokio::test]
@@ -312,6 +341,22 @@ async fn what_a_collector_takes_not_now_is_sent_again() {
 
     let is_told = || async { !named(&collector.spans(), "tenant ready").is_empty() };
     eventually("it is asked again", limit, is_told).await;
+}
+
+#[tokio::test]
+async fn a_collector_is_asked_again_no_sooner_than_it_says() {
+    let (rig, collector) = (Rig::plain().await, Collector::start().await);
+    collector.answers(503);
+    collector.asks_to_wait(3);
+    let replica = traced(&rig, &collector, 1.0).await;
+    rig.given_tenant("acme").await;
+
+    rig.work_until_quiet(&replica).await;
+    let limit = Duration::from_secs(20);
+    eventually("it is asked again", limit, || async { collector.asked() > 1 }).await;
+
+    let pause = collector.first_pause();
+    assert!(pause >= Duration::from_secs(3), "the first pause of its own is a second: {pause:?}");
 }
 
 /// More than the queue holds, and the one who gives them waits for nobody.

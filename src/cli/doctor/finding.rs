@@ -10,14 +10,14 @@ use crate::settings::Warning;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(in crate::cli) enum Verdict {
     Ok,
     Warn,
     Fail,
 }
 
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(in crate::cli) struct Finding {
     check: &'static str,
     verdict: Verdict,
     message: String,
@@ -27,15 +27,20 @@ struct Finding {
 /// All lines so far. Tables are told line by line, since a check may take long;
 /// JSON is one array in the end.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub(in crate::cli) struct Findings {
     format: Format,
     all: Vec<Finding>,
     told: usize,
 }
 
 impl Findings {
-    pub(super) fn new(format: Format) -> Self {
+    pub(in crate::cli) fn new(format: Format) -> Self {
         Self { format, all: Vec::new(), told: 0 }
+    }
+
+    /// What was found so far.
+    pub(in crate::cli) fn all(&self) -> &[Finding] {
+        &self.all
     }
 
     pub(super) fn ok(&mut self, check: &'static str, message: &str) -> io::Result<()> {

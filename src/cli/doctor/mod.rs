@@ -18,7 +18,8 @@ use crate::app;
 use crate::postgres::Store;
 use crate::settings::{InvalidSettings, Layered, Settings};
 
-use finding::{Findings, Verdict};
+pub(super) use finding::Findings;
+use finding::Verdict;
 
 /// Each line is ok, warn or FAIL, what was found, and how to mend it. Exits with
 /// 0 when nothing fails, 1 when something does, 2 when the configuration does.
@@ -30,17 +31,22 @@ pub(super) struct DoctorArgs {
 
 pub(super) async fn run(args: &DoctorArgs, source: &Source) -> anyhow::Result<Code> {
     let mut findings = Findings::new(args.format.output);
-    match source.layered().and_then(|layered| read(&layered, &mut findings)) {
-        Ok(settings) => examine(settings, &mut findings).await?,
+    let code = check(source, &mut findings).await?;
+    findings.end()?;
+    Ok(code)
+}
+
+/// Every check; what was found so far is there however it ends.
+pub(super) async fn check(source: &Source, findings: &mut Findings) -> anyhow::Result<Code> {
+    match source.layered().and_then(|layered| read(&layered, findings)) {
+        Ok(settings) => examine(settings, findings).await?,
         Err(invalid) => {
             for fault in invalid.faults() {
                 findings.fail("configuration", fault.message())?;
             }
-            findings.end()?;
             return Ok(Code::Usage);
         }
     }
-    findings.end()?;
     Ok(if findings.has(Verdict::Fail) { Code::Failed } else { Code::Done })
 }
 

@@ -17,6 +17,7 @@ use crate::domain::region::RegionMap;
 use crate::domain::text::plain;
 use crate::postgres::Store;
 use crate::postgres::work::claim::ClaimTerms;
+use crate::settings::Layered;
 
 const HEADER: [&str; 4] = ["BLOCKER", "SINCE", "UNTIL", "WHAT"];
 
@@ -31,7 +32,8 @@ pub(in crate::cli) struct ExplainArgs {
 }
 
 pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> anyhow::Result<Code> {
-    let (terms, bounds) = (terms(source)?, source.layered()?.bounds()?);
+    let layered = source.layered()?;
+    let (terms, bounds) = (terms(&layered)?, layered.bounds()?);
     let status = one(store, &args.external_id).await?;
     let Some(explanation) = Explanation::of(&status, &terms, &bounds, store).await? else {
         // Its row was deleted meanwhile.
@@ -45,8 +47,7 @@ pub(super) async fn run(args: &ExplainArgs, source: &Source, store: &Store) -> a
 }
 
 /// The conditions of this configuration; nothing is leased by them.
-fn terms(source: &Source) -> anyhow::Result<ClaimTerms> {
-    let layered = source.layered()?;
+pub(in crate::cli) fn terms(layered: &Layered) -> anyhow::Result<ClaimTerms> {
     let map = RegionMap::new(layered.region_hosts()?);
     let profiles = layered.profiles()?;
     Ok(ClaimTerms::new(&map, profiles.keys(), Duration::ZERO, Duration::ZERO))

@@ -4,6 +4,7 @@
 
 use clap::Args;
 
+use super::matching::{OneOrMatching, each};
 use super::named::one;
 use super::remove::what_goes;
 use crate::cli::exit::{Code, Unconfirmed};
@@ -16,30 +17,43 @@ use crate::postgres::operator::forget::Forgotten;
 /// For a host that never answers again, so that a removal would never end. Nothing is
 /// sent to Qlik: if the host exists after all, its client lives on, and its secrets work.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: tenantd tenant forget customer-42 --reason 'tenant deleted by Qlik' --yes")]
+#[command(after_help = "\
+Examples:
+  tenantd tenant forget customer-42 --reason 'tenant deleted by Qlik' --yes
+  tenantd tenant forget --filter 'label.trial:yes parked:yes' --reason 'trials deleted by Qlik'")]
 pub(in crate::cli) struct ForgetArgs {
-    /// The tenant, by the pipeline's key
-    external_id: String,
+    #[command(flatten)]
+    which: OneOrMatching,
     /// Why, for the tenant's history
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
-    /// Yes, forget it
+    /// Yes, forget it, or all who match
     #[arg(long)]
     yes: bool,
 }
 
 pub(super) async fn run(args: &ForgetArgs, store: &Store) -> anyhow::Result<Code> {
-    let status = one(store, &args.external_id).await?;
+    if let Some(filter) = args.which.matching.read()? {
+        return each(store, &filter, "forget", args.yes, async |id| forget(args, store, id).await).await;
+    }
+    // There, or else a filter is.
+    let external_id = args.which.external_id.as_deref().unwrap_or_default();
+    let status = one(store, external_id).await?;
     if !args.yes {
         let warning = "this shreds all that is kept of the tenant and deletes nothing in Qlik; where its host still exists, use `tenantd tenant remove`; add --yes if you mean it";
         return Err(Unconfirmed { warning: warning.to_owned(), to: vec![what_goes(&status)] }.into());
     }
-    match store.forget(&args.external_id, &args.reason, &os_user()).await? {
-        Some(forgotten) => tell(&args.external_id, &status.host, &forgotten)?,
-        // Its row was deleted meanwhile.
-        None => one(store, &args.external_id).await.map(drop)?,
-    }
+    forget(args, store, external_id).await?;
     Ok(Code::Done)
+}
+
+async fn forget(args: &ForgetArgs, store: &Store, external_id: &str) -> anyhow::Result<()> {
+    let status = one(store, external_id).await?;
+    match store.forget(external_id, &args.reason, &os_user()).await? {
+        Some(forgotten) => tell(external_id, &status.host, &forgotten),
+        // Its row was deleted meanwhile.
+        None => one(store, external_id).await.map(drop),
+    }
 }
 
 fn tell(id: &str, host: &str, forgotten: &Forgotten) -> anyhow::Result<()> {

@@ -13,9 +13,9 @@ use crate::cli::output;
 use crate::cli::pause::reason;
 use crate::domain::filter::{Filter, Term};
 use crate::domain::text::plain;
-use crate::postgres::Store;
 use crate::postgres::operator::pauses::End;
 use crate::postgres::operator::verbs::{Task, Verb};
+use crate::postgres::{Store, StoreError};
 
 /// Tenants of a transaction: daemons wait for its end.
 const SLICE: u64 = 100;
@@ -179,6 +179,44 @@ pub(super) async fn keys(store: &Store, of: &Matching, verb: &str, yes: bool) ->
     }
     keys.truncate(count);
     Ok(keys)
+}
+
+/// Does something to all who match, one after the other, once that many are agreed to; whoever
+/// matches no longer when it is his turn is passed by.
+pub(super) async fn each(
+    store: &Store,
+    of: &Matching,
+    verb: &str,
+    yes: bool,
+    mut act: impl AsyncFnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Code> {
+    let (mut done, mut unchanged, mut refused) = (0, 0_u64, 0_u64);
+    let mut after = of.after.clone();
+    for external_id in keys(store, of, verb, yes).await? {
+        let acted = match store.matches(&of.filter, &external_id).await {
+            Ok(true) => act(&external_id).await.map(|()| true),
+            Ok(false) => Ok(false),
+            Err(error) => Err(error.into()),
+        };
+        match acted {
+            Ok(true) => done += 1,
+            Ok(false) => unchanged += 1,
+            Err(error) if error.is::<StoreError>() => {
+                output::note(&format!("{} done before this{}", tenants(done), go_on(&after)));
+                return Err(error);
+            }
+            Err(error) => {
+                refused += 1;
+                output::note(&format!("refused: {error:#}"));
+            }
+        }
+        after = external_id;
+    }
+    output::line(&format!(
+        "{verb}: {} done, {unchanged} with nothing to do, {refused} refused",
+        tenants(done)
+    ))?;
+    Ok(if refused == 0 { Code::Done } else { Code::Failed })
 }
 
 /// How the same command goes on with the others. A key is any text, and is pasted into a shell.

@@ -11,6 +11,7 @@ mod drift;
 mod explain;
 mod forget;
 mod history;
+mod import;
 mod list;
 mod matching;
 mod named;
@@ -28,12 +29,15 @@ use clap::Subcommand;
 use super::exit::Code;
 use super::source::Source;
 
+pub(super) use explain::terms;
 pub(super) use named::one;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
     /// Insert a tenant, as a pipeline does
     Add(add::AddArgs),
+    /// Insert the tenants of a file
+    Import(import::ImportArgs),
     /// List tenants, and why they are not ready
     List(list::ListArgs),
     /// Show all about one tenant, with its last attempts
@@ -66,8 +70,13 @@ pub(super) enum TenantCommand {
 }
 
 pub(super) async fn run(command: TenantCommand, source: &Source) -> anyhow::Result<Code> {
+    // A pipeline's login may not read what the store asks at its start.
+    if let TenantCommand::Import(args) = command {
+        return import::run(&args, source).await;
+    }
     let store = source.store().await?;
     match command {
+        TenantCommand::Import(args) => import::run(&args, source).await,
         TenantCommand::Add(args) => add::run(args, &store).await,
         TenantCommand::List(args) => list::run(args, &store).await,
         TenantCommand::Show(args) => show::run(&args, &store).await,

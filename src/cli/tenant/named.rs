@@ -22,7 +22,7 @@ pub(super) async fn target(store: &Store, external_id: &str) -> anyhow::Result<T
     found.ok_or_else(|| unknown(external_id))
 }
 
-fn unknown(external_id: &str) -> anyhow::Error {
+pub(super) fn unknown(external_id: &str) -> anyhow::Error {
     anyhow!("there is no tenant with the external_id {external_id:?}; `tenantd tenant list` shows all")
 }
 

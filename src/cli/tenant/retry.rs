@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::matching::{ToAll, Which, Why};
+use super::matching::{ToAll, Which, Why, each};
 use super::named::{for_each, one};
 use super::standing::{removal_waits_for, standing};
 use crate::cli::exit::Code;
@@ -20,7 +20,8 @@ use crate::postgres::operator::verbs::Verb;
 Examples:
   tenantd tenant retry customer-42
   tenantd tenant retry --filter 'parked:yes reason:CredentialRefused' --reason 'mended'
-  tenantd tenant retry --recreate customer-42")]
+  tenantd tenant retry --recreate customer-42
+  tenantd tenant retry --recreate --filter 'reason:ClientMissing label.team:a' --reason 'deleted by hand'")]
 pub(in crate::cli) struct RetryArgs {
     #[command(flatten)]
     which: Which,
@@ -31,13 +32,18 @@ pub(in crate::cli) struct RetryArgs {
     yes: bool,
     /// Have another client made where somebody deleted ours: only for tenants parked as
     /// `ClientMissing`. The new client has another id; every secret of the old one is shredded
-    #[arg(long, conflicts_with = "filter")]
+    #[arg(long)]
     recreate: bool,
 }
 
 pub(super) async fn run(args: RetryArgs, store: &Store) -> anyhow::Result<Code> {
     if let Some(filter) = args.which.matching.read()? {
         let reason = args.why.reason.as_deref().unwrap_or_default();
+        if args.recreate {
+            let asked = format!("{}: {reason}", os_user());
+            return each(store, &filter, "recreate", args.yes, async |id| recreate(store, id, &asked).await)
+                .await;
+        }
         return ToAll { verb: Verb::Retry, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
     }
     let external_ids = &args.which.external_ids;

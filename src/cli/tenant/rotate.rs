@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::matching::{ToAll, Which, Why};
+use super::matching::{ToAll, Which, Why, each};
 use super::named::{for_each, one};
 use super::standing::standing;
 use super::wait::{self, Wanted};
@@ -27,7 +27,8 @@ use crate::postgres::operator::verbs::Verb;
 Examples:
   tenantd tenant rotate customer-42 --wait
   tenantd tenant rotate --filter 'ready:yes label.team:a' --reason 'leaked backup'
-  tenantd tenant rotate --rollback customer-42")]
+  tenantd tenant rotate --rollback customer-42
+  tenantd tenant rotate --rollback --filter 'label.team:a' --reason 'their app refuses the new one'")]
 pub(in crate::cli) struct RotateArgs {
     #[command(flatten)]
     which: Which,
@@ -37,7 +38,7 @@ pub(in crate::cli) struct RotateArgs {
     #[arg(long, requires = "filter")]
     yes: bool,
     /// Make the previous secret the current one again, under the next version, while it lives
-    #[arg(long, conflicts_with_all = ["wait", "filter"])]
+    #[arg(long, conflicts_with = "wait")]
     rollback: bool,
     /// Wait until the new versions serve, as `tenantd tenant wait --version` does
     #[arg(long, conflicts_with = "filter")]
@@ -50,6 +51,12 @@ pub(in crate::cli) struct RotateArgs {
 pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> anyhow::Result<Code> {
     if let Some(filter) = args.which.matching.read()? {
         let reason = args.why.reason.as_deref().unwrap_or_default();
+        if args.rollback {
+            let overlap = source.layered()?.rotation()?.overlap;
+            let asked = format!("{}: {reason}", os_user());
+            let act = async |id: &str| roll_back(store, id, overlap, &asked).await;
+            return each(store, &filter, "roll back", args.yes, act).await;
+        }
         return ToAll { verb: Verb::Rotate, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
     }
     let external_ids = &args.which.external_ids;

@@ -3,12 +3,14 @@
 //! The rule: notifications only shorten the wait. The answer is what
 //! `tenantd.status` says, and it is asked again and again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use clap::Args;
 use sqlx::postgres::PgListener;
 
-use super::named::one;
+use super::matching::{MatchingArg, keys};
+use super::named::unknown;
 use super::standing::{needs_human, standing};
 use crate::cli::exit::Code;
 use crate::cli::output::{self, Format, OutputArg};
@@ -20,6 +22,8 @@ use crate::postgres::{Store, StoreError};
 const EVENTS: &str = "tenantd_events";
 /// How often to look without being called.
 const POLL: Duration = Duration::from_secs(1);
+/// Tenants that are asked for at once.
+const PAGE: usize = 1000;
 
 /// Ends when each tenant is ready or needs a human: with 0 when all are ready,
 /// 4 when one needs a human or is removed, 5 when the time is up before that.
@@ -28,8 +32,10 @@ const POLL: Duration = Duration::from_secs(1);
 #[command(disable_version_flag = true)]
 pub(in crate::cli) struct WaitArgs {
     /// The tenants, by the pipeline's keys
-    #[arg(required = true, value_name = "EXTERNAL_ID")]
+    #[arg(required_unless_present = "filter", conflicts_with = "filter", value_name = "EXTERNAL_ID")]
     external_ids: Vec<String>,
+    #[command(flatten)]
+    matching: MatchingArg,
     /// Wait until the current credential has this version or a later one
     #[arg(long, value_name = "N")]
     version: Option<i32>,
@@ -41,9 +47,15 @@ pub(in crate::cli) struct WaitArgs {
 }
 
 pub(super) async fn run(args: &WaitArgs, store: &Store) -> anyhow::Result<Code> {
+    let matching = match args.matching.read()? {
+        // Whoever only looks need not be asked.
+        Some(of) => keys(store, &of, "wait for", true).await?,
+        None => Vec::new(),
+    };
     let wanted: Vec<_> = args
         .external_ids
         .iter()
+        .chain(&matching)
         .map(|id| Wanted { external_id: id.clone(), version: args.version })
         .collect();
     until_settled(store, &wanted, args.timeout, args.format.output).await
@@ -151,9 +163,15 @@ async fn hear(events: Option<&mut PgListener>) -> Result<(), StoreError> {
 }
 
 async fn standings(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>> {
-    let mut found = Vec::with_capacity(wanted.len());
-    for wanted in wanted {
-        found.push(one(store, &wanted.external_id).await?);
+    let mut known = HashMap::new();
+    for page in wanted.chunks(PAGE) {
+        let keys: Vec<String> = page.iter().map(|wanted| wanted.external_id.clone()).collect();
+        let found = store.statuses(&keys).await?;
+        known.extend(found.into_iter().map(|status| (status.external_id.clone(), status)));
     }
-    Ok(found)
+    let standing = |wanted: &Wanted| {
+        // One that was named twice is told twice.
+        known.get(&wanted.external_id).cloned().ok_or_else(|| unknown(&wanted.external_id))
+    };
+    wanted.iter().map(standing).collect()
 }

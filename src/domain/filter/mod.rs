@@ -7,6 +7,7 @@
 mod fault;
 mod print;
 mod read;
+mod scan;
 mod span;
 mod term;
 #[cfg(test)]

@@ -62,6 +62,13 @@ impl Record {
         }
     }
 
+    /// It was claimed, and waited for a worker of this process.
+    pub fn note_queued(&mut self, waited: Duration) {
+        if self.ready.is_none() {
+            self.spent.add(Blame::Queue, waited);
+        }
+    }
+
     fn spent_until(&self, seen: &Seen, took: Duration) -> Spent {
         let mut spent = self.spent;
         if self.ready.is_some() {

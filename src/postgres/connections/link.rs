@@ -66,9 +66,24 @@ impl Link {
     }
 
     /// Sends words without values.
-    pub(super) async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
+    pub(in crate::postgres) async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
         let (connection, limit) = self.parts();
         limit.of(connection.execute(sqlx::raw_sql(words))).await.map(drop)
+    }
+
+    /// Sends a `COPY … FROM STDIN` with all its lines.
+    pub(in crate::postgres) async fn copy_in(
+        &mut self,
+        statement: &'static str,
+        lines: Vec<u8>,
+    ) -> Result<(), sqlx::Error> {
+        let (connection, limit) = self.parts();
+        let copied = async move {
+            let mut copy = connection.copy_in_raw(statement).await?;
+            copy.send(lines).await?;
+            copy.finish().await
+        };
+        limit.of(copied).await.map(drop)
     }
 
     /// The driver's own, for the migrator, which takes nothing else: nothing is limited there.

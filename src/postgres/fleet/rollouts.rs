@@ -3,6 +3,9 @@
 //! The rule: a turn judges, counts and admits in one transaction under the lock of
 //! [`super::budget`], and asks nobody but the database.
 
+mod repairs;
+mod rotations;
+
 use std::time::Duration;
 
 use super::budget::{lock, lock_changes};
@@ -59,7 +62,7 @@ impl Rollout {
     fn mendable(self) -> Vec<String> {
         match self {
             Self::Rotation { .. } => vec![],
-            Self::Repair { scope } => mendable(scope),
+            Self::Repair { scope } => repairs::mendable(scope),
         }
     }
 
@@ -100,11 +103,11 @@ impl Store {
         let room = verdict.room.map_or(left, |room| left.min(i64::from(room)));
         let admitted = match rollout {
             _ if room == 0 => 0,
-            Rollout::Rotation { every } => admit_rotations(&mut transaction, every, room).await?,
-            Rollout::Repair { scope } => admit_repairs(&mut transaction, scope, room).await?,
+            Rollout::Rotation { every } => rotations::admit(&mut transaction, every, room).await?,
+            Rollout::Repair { scope } => repairs::admit(&mut transaction, scope, room).await?,
         };
         match rollout {
-            Rollout::Rotation { .. } => wake_unheard(&mut transaction).await?,
+            Rollout::Rotation { .. } => rotations::wake_unheard(&mut transaction).await?,
             Rollout::Repair { .. } => {}
         }
         transaction.commit().await?;
@@ -187,8 +190,8 @@ async fn progress(connection: &mut Link, kind: Kind, rollout: Rollout) -> Result
     .fetch_one(&mut *connection)
     .await?;
     let is_more_due = match rollout {
-        Rollout::Rotation { every } => is_rotation_due(connection, every).await?,
-        Rollout::Repair { scope } => is_repair_due(connection, scope).await?,
+        Rollout::Rotation { every } => rotations::is_due(connection, every).await?,
+        Rollout::Repair { scope } => repairs::is_due(connection, scope).await?,
     };
     let progress = Progress {
         open: count(row.open),
@@ -298,185 +301,7 @@ async fn spent(connection: &mut Link) -> Result<i64, sqlx::Error> {
     .await
 }
 
-async fn is_rotation_due(connection: &mut Link, every: Duration) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        -- rotations.are_due
-        SELECT EXISTS (
-               SELECT FROM generate_series(0, 255) AS slot
-                CROSS JOIN LATERAL (
-                      SELECT FROM tenantd.secrets AS s
-                       WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
-                         -- No sooner than by the first share of the slot: there the index ends.
-                         AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
-                         AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
-                         -- Asked one by one, in the order of the index: a join would fetch all.
-                         AND (SELECT true FROM tenantd.tenants AS t
-                               WHERE t.tenant_id = s.tenant_id
-                                 AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                                 AND t.desired_version <= coalesce(t.served_version, t.current_version)
-                                 AND t.aged_version IS DISTINCT FROM t.current_version AND t.current_version < 2147483647
-                                 AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
-                       LIMIT 1) AS due) AS "is_due!"
-        "#,
-        interval(every)
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Says of the oldest secrets that their time has come.
-async fn admit_rotations(connection: &mut Link, every: Duration, room: i64) -> Result<u64, sqlx::Error> {
-    let admitted = sqlx::query!(
-        r#"
-        -- rotations.admit
-        WITH oldest AS (
-            -- Of each slot more than its share of the room, so that the oldest of all are among them.
-            SELECT due.tenant_id, due.proven_at
-              FROM generate_series(0, 255) AS slot
-             CROSS JOIN LATERAL (
-                   SELECT s.tenant_id, s.proven_at
-                     FROM tenantd.secrets AS s
-                    WHERE s.standing = 'current' AND tenantd.slot_of(s.tenant_id) = slot
-                      AND s.proven_at <= tenantd.clock() - $1::interval * (0.9 + 0.1 * slot / 256)::float8
-                      AND s.proven_at <= tenantd.clock() - tenantd.spread($1, s.tenant_id)
-                      AND (SELECT true FROM tenantd.tenants AS t
-                            WHERE t.tenant_id = s.tenant_id
-                              AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                              AND t.desired_version <= coalesce(t.served_version, t.current_version)
-                              AND t.aged_version IS DISTINCT FROM t.current_version AND t.current_version < 2147483647
-                              AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[]))
-                    ORDER BY s.proven_at
-                    LIMIT $2::bigint / 32 + 8) AS due
-        ), next AS (
-            SELECT t.tenant_id
-              FROM oldest
-              JOIN tenantd.tenants AS t ON t.tenant_id = oldest.tenant_id
-             -- As it is once its lock is had.
-             WHERE t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.desired_version <= coalesce(t.served_version, t.current_version)
-               AND t.aged_version IS DISTINCT FROM t.current_version
-             ORDER BY oldest.proven_at
-             LIMIT $2::bigint
-               FOR NO KEY UPDATE OF t SKIP LOCKED
-        ), admitted AS (
-            UPDATE tenantd.tenants AS t
-               SET aged_version = t.current_version
-              FROM next
-             WHERE t.tenant_id = next.tenant_id
-            RETURNING t.tenant_id, t.current_version + 1 AS target_version
-        )
-        INSERT INTO tenantd.changes (kind, tenant_id, target_version)
-        SELECT 'rotation', tenant_id, target_version FROM admitted
-        "#,
-        interval(every),
-        room
-    )
-    .execute(connection)
-    .await?;
-    Ok(admitted.rows_affected())
-}
-
-/// Wakes those that were let through and put to rest by a daemon of the version before, which does
-/// not know of it: whoever knows rests for a reason that stands in the row.
-async fn wake_unheard(connection: &mut Link) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"
-        -- rotations.wake
-        WITH unheard AS (
-            SELECT t.tenant_id
-              FROM tenantd.changes AS c
-              JOIN tenantd.tenants AS t ON t.tenant_id = c.tenant_id
-             WHERE c.kind = 'rotation' AND c.ended_at IS NULL
-               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.aged_version = t.current_version
-               AND t.lease_holder IS NULL AND t.parked_reason IS NULL AND t.wait_reason IS NULL
-               AND t.paused_at IS NULL AND coalesce(t.due_at > tenantd.clock(), true)
-               FOR NO KEY UPDATE OF t SKIP LOCKED
-        )
-        UPDATE tenantd.tenants AS t
-           SET generation = t.generation + 1
-          FROM unheard
-         WHERE t.tenant_id = unheard.tenant_id
-        "#
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn is_repair_due(connection: &mut Link, scope: RepairScope) -> Result<bool, sqlx::Error> {
-    let kinds = mendable(scope);
-    sqlx::query_scalar!(
-        r#"
-        -- repairs.are_due
-        SELECT EXISTS (
-               SELECT FROM tenantd.tenants AS t
-                WHERE t.drift <> '{}' AND t.drift && $1::text[]
-                  AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-                  AND t.repair_scope IS NULL
-                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
-                  -- What a repair did not mend is not tried again at once.
-                  AND NOT EXISTS (
-                      SELECT FROM tenantd.changes AS c
-                       WHERE c.kind = 'repair' AND c.tenant_id = t.tenant_id AND c.outcome = 'failed'
-                         AND c.started_at >= t.drifted_at AND c.started_at > tenantd.clock() - interval '1 day')) AS "is_due!"
-        "#,
-        &kinds
-    )
-    .fetch_one(connection)
-    .await
-}
-
-async fn admit_repairs(connection: &mut Link, scope: RepairScope, room: i64) -> Result<u64, sqlx::Error> {
-    let kinds = mendable(scope);
-    let admitted = sqlx::query!(
-        r#"
-        -- repairs.admit
-        WITH next AS (
-            SELECT t.tenant_id
-              FROM tenantd.tenants AS t
-             WHERE t.drift <> '{}' AND t.drift && $1::text[]
-               AND t.phase = 'ready' AND t.desired_state = 'present' AND t.parked_reason IS NULL
-               AND t.repair_scope IS NULL
-                  AND t.region <> ALL ((SELECT tenantd.stopped_regions())::text[])
-               -- What a repair did not mend is not tried again at once.
-               AND NOT EXISTS (
-                   SELECT FROM tenantd.changes AS c
-                    WHERE c.kind = 'repair' AND c.tenant_id = t.tenant_id AND c.outcome = 'failed'
-                      AND c.started_at >= t.drifted_at AND c.started_at > tenantd.clock() - interval '1 day')
-               -- An audit under way would end the repair unseen.
-               AND t.lease_holder IS NULL
-             ORDER BY t.drifted_at
-             LIMIT $2
-               FOR NO KEY UPDATE SKIP LOCKED
-        ), admitted AS (
-            UPDATE tenantd.tenants AS t
-               SET repair_scope = $3
-              FROM next
-             WHERE t.tenant_id = next.tenant_id
-            RETURNING t.tenant_id
-        )
-        INSERT INTO tenantd.changes (kind, tenant_id)
-        SELECT 'repair', tenant_id FROM admitted
-        "#,
-        &kinds,
-        room,
-        scope.as_str()
-    )
-    .execute(connection)
-    .await?;
-    Ok(admitted.rows_affected())
-}
-
 /// The kinds of drift for which a new secret gets no token.
 fn explaining_a_refusal() -> Vec<String> {
     DriftKind::ALL.into_iter().filter(|kind| kind.explains_a_refusal()).map(|kind| kind.to_string()).collect()
-}
-
-/// The kinds of drift that a repair of this scope mends.
-/// What a rollout lets repair. A duplicate is deleted by audits and rechecks by themselves,
-/// within the budget of removals, so that it neither asks for a repair nor fails one.
-fn mendable(scope: RepairScope) -> Vec<String> {
-    let kinds = scope.mends().into_iter().filter(|kind| *kind != DriftKind::Duplicate);
-    kinds.map(|kind| kind.to_string()).collect()
 }

@@ -1,217 +1,15 @@
 //! A filter as conditions of a statement: who matches, a page of them, and how many.
 //!
-//! The rules: nothing of a filter is pasted into SQL, **its values travel as parameters**; what a
-//! filter means is written once (`matching`), for lists, counts and verbs. Each statement is
+//! The rules: nothing of a filter is pasted into SQL, **its values travel as parameters**; how
+//! [`Conditions`] are asked is written once (`matching`), for lists, counts and verbs. Each statement is
 //! planned for its own values, so that conditions that are not asked for cost nothing.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::tenants::Status;
-use crate::domain::choices::{REMOVED, is_of_parked_alone};
-use crate::domain::filter::{About, Filter, Since, Wanted};
-use crate::domain::phase::Phase;
+use super::conditions::Conditions;
+use super::tenants::{Status, Wanting};
+use crate::domain::filter::Filter;
 use crate::postgres::{Store, StoreError, interval};
-
-/// Longest number that a label is compared with; `numeric` holds far more.
-const MOST_FIGURES: usize = 310;
-
-/// Of one column: which values may be, where some are asked for, and which may not.
-#[derive(Debug, Default)]
-struct Choice {
-    any_of: Option<Vec<String>>,
-    none_of: Vec<String>,
-}
-
-/// Words of which each must stand at the beginning of a key or a host: those of the first term,
-/// those of the others with the number of their term, and those that must not.
-#[derive(Debug, Default)]
-struct Words {
-    first: Option<Vec<String>>,
-    others: (Vec<i32>, Vec<String>),
-    none_of: Vec<String>,
-}
-
-/// What must hold of a tenant, in values of SQL.
-#[derive(Debug, Default)]
-struct Conditions {
-    phase: Choice,
-    reason: Choice,
-    region: Choice,
-    host: Choice,
-    profile: Choice,
-    ready: Option<bool>,
-    parked: Option<bool>,
-    paused: Option<bool>,
-    /// At least so long, and since then at the latest; and not.
-    longer: (Option<Duration>, Option<DateTime<Utc>>),
-    shorter: (Option<Duration>, Option<DateTime<Utc>>),
-    labels: Labels,
-    words: Words,
-    /// Two terms contradict each other.
-    is_nobody: bool,
-}
-
-/// Conditions on labels as paths of SQL/JSON: of all that must hold, and of any that must not.
-#[derive(Debug, Default)]
-struct Labels {
-    all_of: Option<String>,
-    none_of: Option<String>,
-}
-
-impl Choice {
-    fn take(&mut self, is_negated: bool, values: impl IntoIterator<Item = impl Into<String>>) {
-        let mut values: Vec<String> = values.into_iter().map(Into::into).collect();
-        if is_negated {
-            self.none_of.append(&mut values);
-        } else {
-            match &mut self.any_of {
-                Some(known) => known.retain(|value| values.contains(value)),
-                None => self.any_of = Some(values),
-            }
-        }
-    }
-
-    /// Whether a value may be at all.
-    fn allows(&self, value: &str) -> bool {
-        let is_among = |all: &Vec<String>| all.iter().any(|one| one == value);
-        self.any_of.as_ref().is_none_or(is_among) && !is_among(&self.none_of)
-    }
-
-    /// Whether no value but this may be.
-    fn is_only(&self, value: &str) -> bool {
-        self.any_of.as_ref().is_some_and(|all| all.iter().all(|one| one == value))
-    }
-}
-
-impl Words {
-    fn take(&mut self, is_negated: bool, words: &[String]) {
-        if is_negated {
-            self.none_of.extend_from_slice(words);
-        } else if self.first.is_none() {
-            self.first = Some(words.to_vec());
-        } else {
-            let number = self.others.0.last().map_or(1, |last| last + 1);
-            self.others.0.extend(words.iter().map(|_| number));
-            self.others.1.extend_from_slice(words);
-        }
-    }
-}
-
-impl Labels {
-    fn take(&mut self, is_negated: bool, key: &str, wanted: &[Wanted]) {
-        let path = path(key, wanted);
-        let (all, between) = if is_negated { (&mut self.none_of, "||") } else { (&mut self.all_of, "&&") };
-        *all = Some(match all.take() {
-            Some(before) => format!("{before} {between} {path}"),
-            None => path,
-        });
-    }
-}
-
-/// That a label is one of these. A value that is no text is meant by what JSON writes for it.
-fn path(key: &str, wanted: &[Wanted]) -> String {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let key = quoted(key);
-    let mut alternatives = Vec::with_capacity(wanted.len());
-    for wanted in wanted {
-        match wanted {
-            Wanted::Any => return format!("(exists($.{key}))"),
-            Wanted::Text(text) => {
-                alternatives.push(format!("@ == {}", quoted(text)));
-                alternatives.extend(scalar(text).map(|scalar| format!("@ == {scalar}")));
-            }
-        }
-    }
-    // A filter expression is true or false, and never unknown.
-    format!("(exists($.{key} ? ({})))", alternatives.join(" || "))
-}
-
-/// A number or a truth value that is written so, as a path writes it.
-fn scalar(text: &str) -> Option<String> {
-    match serde_json::from_str(text).ok()? {
-        serde_json::Value::Bool(is) => Some(is.to_string()),
-        // As it is typed, and not what it was rounded to. JSONB knows no exponents.
-        serde_json::Value::Number(_) if text.len() <= MOST_FIGURES && !text.contains(['e', 'E']) => {
-            Some(format!("({text})"))
-        }
-        serde_json::Value::Number(_)
-        | serde_json::Value::Null
-        | serde_json::Value::String(_)
-        | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => None,
-    }
-}
-
-impl Conditions {
-    fn of(filter: &Filter) -> Self {
-        let mut conditions = Self::default();
-        for term in filter.terms() {
-            conditions.take(term.is_negated(), term.about());
-        }
-        let is_of_parked = |reasons: &Vec<String>| reasons.iter().all(|reason| is_of_parked_alone(reason));
-        if conditions.reason.any_of.as_ref().is_some_and(is_of_parked) {
-            // Which their index answers.
-            conditions.is_nobody |= is_both(&mut conditions.parked, true);
-        }
-        conditions
-    }
-
-    fn take(&mut self, is_negated: bool, about: &About) {
-        match about {
-            About::Word(words) => self.words.take(is_negated, words),
-            About::Phase(phases) => self.phase.take(is_negated, phases.iter().map(|phase| phase.as_str())),
-            About::Reason(reasons) => self.reason.take(is_negated, reasons.iter().copied()),
-            About::Region(regions) => self.region.take(is_negated, regions),
-            About::Host(hosts) => self.host.take(is_negated, hosts),
-            About::Profile(profiles) => self.profile.take(is_negated, profiles),
-            About::Label(key, wanted) => self.labels.take(is_negated, key, wanted),
-            About::Ready(is) => self.is_nobody |= is_both(&mut self.ready, *is),
-            About::Parked(is) => self.is_nobody |= is_both(&mut self.parked, *is),
-            About::Paused(is) => self.is_nobody |= is_both(&mut self.paused, *is),
-            About::Since(since) => self.since(is_negated, *since),
-        }
-    }
-
-    fn since(&mut self, is_negated: bool, since: Since) {
-        match (is_negated, since) {
-            (false, Since::For(of)) => self.longer.0 = self.longer.0.max(Some(of)),
-            (false, Since::At(at)) => self.longer.1 = Some(self.longer.1.map_or(at, |known| known.min(at))),
-            (true, Since::For(of)) => self.shorter.0 = Some(self.shorter.0.map_or(of, |known| known.min(of))),
-            (true, Since::At(at)) => self.shorter.1 = self.shorter.1.max(Some(at)),
-        }
-    }
-
-    /// Who can match at all: of those at rest, the ready have no reason and the removed only
-    /// one of their own.
-    fn among(&self) -> &'static str {
-        if self.is_nobody {
-            return "nobody";
-        }
-        let (ready, removed) = (Phase::Ready.as_str(), Phase::Removed.as_str());
-        // Their index is in the order of the keys.
-        if self.parked == Some(true) {
-            return "all";
-        }
-        let may_be_ready =
-            self.ready != Some(false) && self.reason.any_of.is_none() && self.phase.allows(ready);
-        let may_be_removed =
-            self.ready != Some(true) && self.phase.allows(removed) && self.reason.allows(REMOVED);
-        match (may_be_ready, may_be_removed) {
-            (true, _) => "all",
-            (false, true) if self.phase.is_only(removed) || self.reason.is_only(REMOVED) => "absent",
-            (false, true) => "not ready",
-            (false, false) => "under way",
-        }
-    }
-}
-
-/// Whether both is asked for.
-fn is_both(known: &mut Option<bool>, is: bool) -> bool {
-    known.replace(is).is_some_and(|before| before != is)
-}
 
 /// A statement on the tenants `t`, with their lines `s` of the contract's view, who match a
 /// filter and are behind a key. The parameters of what stands behind the conditions follow $26.
@@ -320,6 +118,34 @@ impl Store {
         .await?)
     }
 
+    /// What the owner wants of the first `limit` tenants that match, behind a key and in the
+    /// order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn wants(&self, filter: &Filter, after: &str, limit: u32) -> Result<Vec<Wanting>, StoreError> {
+        Ok(matching!(
+            query_as!(
+                Wanting,
+                r#"
+            -- tenants.wants
+            SELECT t.external_id, t.host, t.profile, t.client_name, t.redirect_uris, t.desired_state, t.priority,
+                   -- Rows of earlier versions may hold what RFC 3339 cannot write, and what no limit was meant by.
+                   CASE WHEN t.not_before >= '0001-01-01 00:00:00+00' THEN t.not_before END AS not_before,
+                   t.labels::text AS "labels!""#,
+                r"
+             ORDER BY t.external_id
+             LIMIT $26"
+            ),
+            &Conditions::of(filter),
+            after,
+            i64::from(limit)
+        )
+        .fetch_all(&self.connections)
+        .await?)
+    }
+
     /// How many tenants match.
     ///
     /// # Errors
@@ -336,6 +162,15 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn count_behind(&self, filter: &Filter, after: &str) -> Result<u64, StoreError> {
         count(&self.connections, filter, after).await
+    }
+
+    /// Whether a tenant matches.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn matches(&self, filter: &Filter, external_id: &str) -> Result<bool, StoreError> {
+        Ok(!among(&self.connections, filter, &[external_id.to_owned()]).await?.is_empty())
     }
 
     /// The first `limit` keys of those who match, behind a key and in their order.

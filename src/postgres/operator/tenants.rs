@@ -57,6 +57,22 @@ pub struct Status {
     pub audited_at: Option<DateTime<Utc>>,
 }
 
+/// What the owner wants of a tenant: the columns that an import fills.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is named after its column")]
+pub struct Wanting {
+    pub external_id: String,
+    pub host: String,
+    pub profile: String,
+    pub client_name: Option<String>,
+    pub redirect_uris: Option<Vec<String>>,
+    pub desired_state: String,
+    pub priority: i32,
+    pub not_before: Option<DateTime<Utc>>,
+    /// As Postgres writes them, to the last figure.
+    pub labels: String,
+}
+
 /// A new tenant as `tenantd tenant add` takes it.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
@@ -123,6 +139,30 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn status(&self, external_id: &str) -> Result<Option<Status>, StoreError> {
         status_of(&self.connections, external_id).await
+    }
+
+    /// Those of these tenants that there are, by the pipeline's keys and in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Driver`].
+    pub async fn statuses(&self, external_ids: &[String]) -> Result<Vec<Status>, StoreError> {
+        Ok(sqlx::query_as!(
+            Status,
+            r#"
+            -- status.several
+            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
+                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
+                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
+                   updated_at AS "updated_at!", labels AS "labels!",
+                   version, paused AS "paused!", drift AS "drift!", audited_at
+              FROM tenantd.status
+             WHERE external_id = ANY ($1)
+            "#,
+            external_ids
+        )
+        .fetch_all(&self.connections)
+        .await?)
     }
 
     /// Whose the time was from a tenant's insert to its first ready.

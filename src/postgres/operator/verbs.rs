@@ -175,7 +175,7 @@ async fn act(link: &mut Link, id: &str, task: &Task<'_>) -> Result<Did, StoreErr
 
 /// Daemons wait for rows that are locked: whoever locks many waits for none of them for long, and
 /// keeps none while he is stopped.
-async fn be_brief(link: &mut Link) -> Result<(), StoreError> {
+pub(super) async fn be_brief(link: &mut Link) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         -- transaction.be_brief

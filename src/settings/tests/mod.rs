@@ -4,6 +4,7 @@ mod database_url;
 mod derived;
 mod documents;
 mod faults;
+mod hidden;
 mod layers;
 mod marks;
 mod secrecy;

@@ -4,9 +4,11 @@
 //! is **counted, and said once** until it takes some again. It is spoken to by its configured
 //! address alone: no proxy, no redirect, no variable of the environment.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc::Receiver;
@@ -27,6 +29,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(3);
 /// The first pause before a batch is sent again, and the longest; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(16));
+/// The longest pause that it may ask for itself.
+const LONGEST: Duration = Duration::from_mins(1);
 /// Most of an answer that is read: it says how many spans were not taken.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -56,8 +60,8 @@ enum Answer {
     Taken {
         rejected: u64,
     },
-    /// It may take it later.
-    NotNow(String),
+    /// It may take it later: after so long, where it says so.
+    NotNow(String, Option<Duration>),
     /// It never will.
     Refused(String),
 }
@@ -94,11 +98,19 @@ impl Collector {
         Ok(Self { client, endpoint: endpoint.to_owned() })
     }
 
-    /// Sends what comes, until told to stop; then what is there, without trying again.
-    pub(super) async fn serve(self, holder: Holder, mut spans: Receiver<Span>, stop: CancellationToken) {
+    /// Sends what comes, until told to stop; then what is there, without trying again. What has
+    /// become of a span is known when it is taken off `waiting`.
+    pub(super) async fn serve(
+        self,
+        holder: Holder,
+        mut spans: Receiver<Span>,
+        waiting: Arc<AtomicU64>,
+        stop: CancellationToken,
+    ) {
         let mut is_told = false;
         while let Some(batch) = gather(&mut spans, &stop).await {
             self.deliver(holder, &batch, &stop, &mut is_told).await;
+            waiting.fetch_sub(batch.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -119,12 +131,13 @@ impl Collector {
                     }
                     return;
                 }
-                Answer::NotNow(_) if pause <= PAUSES.1 && !stop.is_cancelled() => {
-                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                Answer::NotNow(_, after) if pause <= PAUSES.1 && !stop.is_cancelled() => {
+                    let wait = after.map_or(pause, |after| after.clamp(pause, LONGEST));
+                    stop.run_until_cancelled(tokio::time::sleep(wait)).await;
                     pause *= 2;
                     continue;
                 }
-                Answer::NotNow(problem) | Answer::Refused(problem) => problem,
+                Answer::NotNow(problem, _) | Answer::Refused(problem) => problem,
             };
             tell(is_told, &problem);
             count(DROPPED, all);
@@ -137,7 +150,7 @@ impl Collector {
         let sent = self.client.post(&self.endpoint).body(body).send().await;
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Answer::NotNow(unanswered(&error).to_owned()),
+            Err(error) => return Answer::NotNow(unanswered(&error).to_owned(), None),
         };
         match response.status() {
             status if status.is_success() => {
@@ -153,10 +166,26 @@ impl Collector {
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT) => Answer::NotNow(format!("it answers {}", status.as_u16())),
+            | StatusCode::GATEWAY_TIMEOUT) => {
+                let after = after(response.headers());
+                Answer::NotNow(format!("it answers {}", status.as_u16()), after)
+            }
             status => Answer::Refused(format!("it answers {}", status.as_u16())),
         }
     }
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date that is compared with the answer's own.
+fn after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let wanted = text(RETRY_AFTER)?;
+    if !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are still a number, only a very long one.
+        return Some(wanted.parse().map_or(LONGEST, Duration::from_secs));
+    }
+    let until: SystemTime = date(wanted)?;
+    until.duration_since(text(DATE).and_then(date)?).ok()
 }
 
 /// The library's own text quotes the address.
@@ -224,6 +253,22 @@ mod tests {
             failure: None,
         };
         vec![span; number]
+    }
+
+    #[test]
+    fn every_spelling_of_retry_after_gives_a_pause() {
+        let of = |pairs: &[(HeaderName, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            after(&pairs.collect())
+        };
+        let (until, sent) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:30 GMT");
+
+        assert_eq!(of(&[(RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(of(&[(RETRY_AFTER, "99999999999999999999")]), Some(LONGEST));
+        assert_eq!(of(&[(RETRY_AFTER, until), (DATE, sent)]), Some(Duration::from_secs(7)));
+        for none in [&[(RETRY_AFTER, until)][..], &[(RETRY_AFTER, "soon")], &[(RETRY_AFTER, "-1")], &[]] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
     }
 
     /// Time stands still but for whoever waits for it.

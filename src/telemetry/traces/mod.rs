@@ -8,7 +8,7 @@ mod collector;
 pub mod span;
 mod wire;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct Traces(Option<Arc<Queue>>);
 #[derive(Debug)]
 struct Queue {
     spans: mpsc::Sender<Span>,
+    /// Of how many nobody knows yet what became of them.
+    waiting: Arc<AtomicU64>,
     share: f64,
     stop: CancellationToken,
     is_full_told: AtomicBool,
@@ -45,11 +47,12 @@ impl Traces {
     /// Sends this share of all traces to a collector, from a task of its own.
     #[must_use]
     pub fn start(collector: Collector, share: f64, holder: Holder) -> Self {
-        let (spans, waiting) = mpsc::channel(WAITING);
-        let stop = CancellationToken::new();
-        let sending = tokio::spawn(collector.serve(holder, waiting, stop.clone()));
+        let (spans, taken) = mpsc::channel(WAITING);
+        let (stop, waiting) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let sending = tokio::spawn(collector.serve(holder, taken, Arc::clone(&waiting), stop.clone()));
         let sending = Mutex::new(Some(sending));
-        Self(Some(Arc::new(Queue { spans, share, stop, is_full_told: AtomicBool::new(false), sending })))
+        let is_full_told = AtomicBool::new(false);
+        Self(Some(Arc::new(Queue { spans, waiting, share, stop, is_full_told, sending })))
     }
 
     /// Whether anybody wants to know of anything.
@@ -66,9 +69,10 @@ impl Traces {
 
     /// Gives a span on. Never waits.
     pub fn send(&self, span: Span) {
-        if let Some(queue) = &self.0
-            && queue.spans.try_send(span).is_err()
-        {
+        let Some(queue) = &self.0 else { return };
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        if queue.spans.try_send(span).is_err() {
+            queue.waiting.fetch_sub(1, Ordering::Relaxed);
             collector::count(DROPPED, 1);
             if !queue.is_full_told.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
@@ -86,7 +90,12 @@ impl Traces {
         let Some(mut sending) = sending else { return };
         if tokio::time::timeout(FLUSH, &mut sending).await.is_err() {
             sending.abort();
-            tracing::warn!("the collector of traces did not take the last spans in time: they are dropped");
+            let spans = queue.waiting.swap(0, Ordering::Relaxed);
+            collector::count(DROPPED, spans);
+            tracing::warn!(
+                spans,
+                "the collector of traces did not take the last {spans} spans in time: they are dropped"
+            );
         }
     }
 }

@@ -118,6 +118,49 @@ async fn a_verb_is_done_to_all_who_match_with_its_reason_in_the_history_of_each(
 }
 
 #[tokio::test]
+async fn what_is_done_to_one_row_at_a_time_asks_names_and_tells_alike() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    bench.make_ready("b").await;
+    bench.park("b", "ClientMissing").await;
+    for (words, verb) in [
+        (&["forget"][..], "forget"),
+        (&["retry", "--recreate"], "recreate"),
+        (&["rotate", "--rollback"], "roll back"),
+    ] {
+        let words = [&["tenant"], words, &["--filter", "parked:yes", "--reason", "ticket 2"]].concat();
+        let ran = bench.tenantd(&words).await;
+
+        ran.assert_refused(2, &[&format!("this would {verb} 3 tenants; add --yes")]);
+        assert!(ran.stderr.ends_with("\n  a\n  b\n  c\n"), "{ran:?}");
+    }
+    let all = async |words: &[&str], filter: &str| -> Ran {
+        let words = [&["tenant"], words, &["--filter", filter, "--reason", "ticket 2", "--yes"]].concat();
+        bench.tenantd(&words).await
+    };
+
+    let recreated = all(&["retry", "--recreate"], "parked:yes").await;
+    let rolled_back = all(&["rotate", "--rollback"], "d").await;
+    let forgotten = all(&["forget"], "parked:yes").await;
+    let again = all(&["forget"], "parked:yes").await;
+
+    let told = "recreate: 1 tenant done, 0 with nothing to do, 2 refused\n";
+    assert!(recreated.code == 1 && recreated.stdout.ends_with(told), "{recreated:?}");
+    assert!(
+        recreated.stderr.contains("refused: only a tenant that is parked as ClientMissing"),
+        "{recreated:?}"
+    );
+    let told = "roll back: 0 tenants done, 0 with nothing to do, 1 refused\n";
+    assert!(rolled_back.code == 1 && rolled_back.stdout == told, "{rolled_back:?}");
+    let told = "forget: 2 tenants done, 0 with nothing to do, 0 refused\n";
+    assert!(forgotten.code == 0 && forgotten.stdout.ends_with(told), "{forgotten:?}");
+    assert_eq!(again.stderr, "0 tenants match\n");
+    assert_eq!(bench.listed(&["--phase", "removed"]).await, ["a", "c"]);
+    assert!(bench.history("b").await[0].ends_with(": ticket 2"), "{:?}", bench.history("b").await);
+    assert!(bench.history("a").await[0].starts_with("ticket 2; "), "{:?}", bench.history("a").await);
+}
+
+#[tokio::test]
 async fn more_than_a_slice_is_worked_on_to_its_end_and_nobody_twice() {
     let bench = Bench::new().await;
     bench

@@ -2,6 +2,7 @@
 //! and its exit codes.
 
 mod api;
+mod bundle;
 mod daemon;
 mod doctor;
 mod explaining;
@@ -10,6 +11,7 @@ mod faults;
 mod filters;
 mod fleet;
 mod hostile;
+mod import;
 mod keys;
 mod leaks;
 mod pausing;

@@ -6,6 +6,25 @@ use std::time::Duration;
 use super::support::Bench;
 
 #[tokio::test]
+async fn all_who_match_are_waited_for_without_a_question() {
+    let bench = Bench::new().await;
+    for id in ["a", "b", "c"] {
+        bench.given_tenant(id).await;
+        bench.make_ready(id).await;
+    }
+    bench.given_tenant("d").await;
+
+    let ready = bench.tenantd(&["tenant", "wait", "--filter", "-d", "--after", "a"]).await;
+    let late = bench.tenantd(&["tenant", "wait", "--filter", "since:0s", "--timeout", "100ms"]).await;
+    let neither = bench.tenantd(&["tenant", "wait"]).await;
+
+    assert_eq!((ready.code, ready.stdout.as_str()), (0, "b is ready\nc is ready\n"), "{ready:?}");
+    assert_eq!(ready.stderr, "2 tenants match\n");
+    assert_eq!((late.code, late.stdout.lines().count()), (5, 4), "{late:?}");
+    assert_eq!(neither.code, 2, "{neither:?}");
+}
+
+#[tokio::test]
 async fn waiting_ends_with_0_as_soon_as_the_last_tenant_is_ready() {
     let bench = Bench::new().await;
     bench.given_tenant("a").await;

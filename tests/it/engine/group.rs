@@ -131,7 +131,7 @@ async fn a_row_that_somebody_has_locked_waits_by_itself_and_is_written_when_it_i
     let committer = replica.committer.clone();
     let waiting = tokio::spawn(async move { committer.write(locked).await });
     let is_busy = async {
-        while replica.committer.busy() == 0 {
+        while replica.places.busy() == 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -143,7 +143,7 @@ async fn a_row_that_somebody_has_locked_waits_by_itself_and_is_written_when_it_i
     let written = waiting.await.unwrap().unwrap();
 
     assert!(written.is_current, "labels change nothing that is to be done");
-    assert_eq!(replica.committer.busy(), 0);
+    assert_eq!(replica.places.busy(), 0);
     assert_eq!(row(&rig, "locked").await.phase, "created");
 }
 

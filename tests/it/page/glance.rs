@@ -131,3 +131,32 @@ async fn a_key_that_a_browser_takes_for_a_step_is_no_link() {
     assert_eq!(links.len(), 1, "{page}");
     assert!(page.contains("<a href=\"/status/tenants/...\">"), "{page}");
 }
+
+#[tokio::test]
+async fn a_misspelt_parameter_is_told_and_shows_nothing() {
+    let served = Served::new().await;
+    served.given_tenants(["acme"]).await;
+    let session = served.session(LOOKS).await;
+
+    for path in [
+        "/status",
+        "/status/attention",
+        "/status/attention/NameTaken/retry",
+        "/status/calendar",
+        "/status/tenants",
+        "/status/tenants/acme",
+        "/status/sign-in",
+    ] {
+        let right = served.page(path, &session).await;
+        let wrong = served.page(&format!("{path}?fitler=x"), &session).await;
+
+        assert!([200, 303].contains(&right.status), "{path}: {right:?}");
+        assert_eq!(wrong.status, 400, "{path}: {wrong:?}");
+        assert!(wrong.body.contains("There is no parameter"), "{path}: {wrong:?}");
+        assert!(!wrong.body.contains("acme"), "{path}: {wrong:?}");
+    }
+    let named = served.page("/status/tenants?fitler=x", &session).await;
+    assert!(named.body.contains("Known are: filter, after."), "{named:?}");
+    let twice = served.page("/status/tenants?filter=a&filter=b", &session).await;
+    assert_eq!(twice.status, 400, "{twice:?}");
+}

@@ -116,7 +116,21 @@ async fn nobody_keeps_others_from_acting_by_half_a_form() {
 
     assert_eq!(sent.status, 303, "{sent:?}");
     assert!(parked(&served).await.is_empty());
-    drop((refused, waited_for));
+    let mut told = Vec::new();
+    let mut waited_for = waited_for;
+    let telling = async {
+        while !String::from_utf8_lossy(&told).contains("nothing was done") {
+            if waited_for.read_buf(&mut told).await.unwrap() == 0 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), telling)
+        .await
+        .expect("nobody is waited for without an end");
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("nothing was done") && !told.contains("may still be done"), "{told}");
+    drop(refused);
 }
 
 #[tokio::test]

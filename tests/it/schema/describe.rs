@@ -30,7 +30,11 @@ const FUNCTIONS: &str = "
         SELECT p.oid, l.lanname = 'sql' AND NOT EXISTS (
                    SELECT FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.refobjid
                     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                      AND d.refclassid = 'pg_class'::regclass) AS is_calculation
+                      AND d.refclassid = 'pg_class'::regclass)
+               AND NOT EXISTS (
+                   SELECT FROM pg_depend AS d JOIN pg_type AS t ON t.oid = d.refobjid AND t.typrelid <> 0
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                      AND d.refclassid = 'pg_type'::regclass) AS is_calculation
           FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
          WHERE p.pronamespace = 'tenantd'::regnamespace
     )

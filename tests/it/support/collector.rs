@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use tenantd::ports::Clock as _;
+use tenantd::system::SystemClock;
 
 /// A span as it was heard.
 #[derive(Debug, Clone)]
@@ -38,14 +42,33 @@ impl Heard {
     }
 }
 
-#[derive(Default)]
 struct Ear {
+    clock: SystemClock,
+    /// When it was asked.
+    times: Mutex<Vec<Duration>>,
+    /// What it says of that, in seconds; 0 for nothing.
+    wait: AtomicU16,
     spans: Mutex<Vec<Heard>>,
     bodies: Mutex<Vec<Vec<u8>>>,
     authorization: Mutex<Option<String>>,
     /// What it answers; 0 for nothing at all.
     answer: AtomicU16,
     asked: AtomicU64,
+}
+
+impl Default for Ear {
+    fn default() -> Self {
+        Self {
+            clock: SystemClock::start(),
+            times: Mutex::default(),
+            wait: AtomicU16::default(),
+            spans: Mutex::default(),
+            bodies: Mutex::default(),
+            authorization: Mutex::default(),
+            answer: AtomicU16::default(),
+            asked: AtomicU64::default(),
+        }
+    }
 }
 
 pub(crate) struct Collector {
@@ -77,6 +100,17 @@ impl Collector {
         self.ear.answer.store(status, Ordering::SeqCst);
     }
 
+    /// From now on it asks to be asked again after so many seconds.
+    pub(crate) fn asks_to_wait(&self, seconds: u16) {
+        self.ear.wait.store(seconds, Ordering::SeqCst);
+    }
+
+    /// Between the first two times that it was asked.
+    pub(crate) fn first_pause(&self) -> Duration {
+        let times = self.ear.times.lock().unwrap();
+        times[1].saturating_sub(times[0])
+    }
+
     /// So often it was asked, whatever it answered.
     pub(crate) fn asked(&self) -> u64 {
         self.ear.asked.load(Ordering::SeqCst)
@@ -99,7 +133,8 @@ impl Collector {
     }
 }
 
-async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Bytes) -> Response {
+    ear.times.lock().unwrap().push(ear.clock.elapsed());
     ear.asked.fetch_add(1, Ordering::SeqCst);
     let status = ear.answer.load(Ordering::SeqCst);
     if status == 0 {
@@ -117,7 +152,11 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Bytes) -> S
         let authorization = headers.get("authorization").map(|it| it.to_str().unwrap().to_owned());
         *ear.authorization.lock().unwrap() = authorization;
     }
-    StatusCode::from_u16(status).unwrap()
+    let answer = StatusCode::from_u16(status).unwrap();
+    match ear.wait.load(Ordering::SeqCst) {
+        0 => answer.into_response(),
+        seconds => (answer, [("retry-after", seconds.to_string())]).into_response(),
+    }
 }
 
 fn heard(span: &Span, sender: &str) -> Heard {

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod bundle;
 pub(crate) mod cable;
 pub(crate) mod collector;
 pub(crate) mod consumers;

@@ -1,0 +1,117 @@
+// The one request to Qlik: a token for a user, with a tenant's credential.
+//
+// The rule: a credential goes to its own host and nowhere else (no redirect is followed), and of an answer that is no
+// token only codes and the trace id are kept.
+
+import { type Credential, SignIn } from './credential.js';
+import { type Refusal, Unreachable, wordsOf } from './errors.js';
+
+/** The user to be signed in: by Qlik's id, or by the subject that your identity provider gave. */
+export type User = { userId: string } | { subject: string };
+
+const IMPERSONATION = 'urn:qlik:oauth:user-impersonation';
+/** Longer than any answer of `/oauth/token`. */
+const LONGEST = 256 * 1024;
+const CODE = /^[\w.-]{1,64}$/;
+
+export interface Request {
+  credential: Credential;
+  user: User;
+  scope: string | undefined;
+  timeout: number;
+  signal: AbortSignal;
+}
+
+/** A token, or Qlik's no. Throws `Unreachable`, or the signal's reason. */
+export async function requestToken(request: Request, fetch: typeof globalThis.fetch): Promise<SignIn | Refusal> {
+  const { credential, signal } = request;
+  const late = AbortSignal.timeout(request.timeout);
+  const send = () => ask(request, fetch, AbortSignal.any([signal, late]));
+  const began = performance.now();
+  try {
+    // Qlik may have closed a kept connection while the request was on its way. Asking twice makes two tokens at most.
+    return await send().catch((error: unknown) => {
+      if (signal.aborted || late.aborted || error instanceof Unreachable) throw error;
+      return send();
+    });
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof Unreachable) throw error;
+    const what = late.aborted ? `no answer after ${Math.round(performance.now() - began)} ms` : wordsOf(error);
+    throw new Unreachable(credential.externalId, 'qlik', what, { cause: error });
+  }
+}
+
+async function ask(
+  { credential, user, scope }: Request,
+  fetch: typeof globalThis.fetch,
+  signal: AbortSignal,
+): Promise<SignIn | Refusal> {
+  const [field, value] = 'userId' in user ? ['userId', user.userId] : ['subject', user.subject];
+  const askedAt = Date.now();
+  const answer = await fetch(`https://${credential.host}/oauth/token`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    redirect: 'manual',
+    signal,
+    body: JSON.stringify({
+      client_id: credential.clientId,
+      client_secret: credential.clientSecret,
+      grant_type: IMPERSONATION,
+      user_lookup: { field, value },
+      ...(scope === undefined ? {} : { scope }),
+    }),
+  });
+  const body = parse(await textOf(answer));
+  if (answer.status >= 500 || answer.status === 408) {
+    throw new Unreachable(credential.externalId, 'qlik', `it answered ${answer.status}`);
+  }
+  if (answer.status !== 200) return refusalOf(answer, body);
+  const token = body.access_token;
+  if (typeof token !== 'string' || token === '') {
+    throw new Unreachable(credential.externalId, 'qlik', 'its answer is no token');
+  }
+  return new SignIn(credential.host, token, expiryOf(body, answer.headers.get('date'), askedAt));
+}
+
+/** By this machine's clock, which may be wrong: so lengths of time count, and instants only against Qlik's own clock. */
+export function expiryOf(body: Record<string, unknown>, date: string | null, askedAt: number): Date | undefined {
+  if (typeof body.expires_in === 'number' && body.expires_in > 0) return new Date(askedAt + body.expires_in * 1000);
+  const at = typeof body.expires_at === 'string' ? Date.parse(body.expires_at) : Number.NaN;
+  if (Number.isNaN(at)) return undefined;
+  const theirs = Date.parse(date ?? '');
+  return new Date(Number.isNaN(theirs) ? at : askedAt + (at - theirs));
+}
+
+function refusalOf(answer: Response, body: Record<string, unknown>): Refusal {
+  const errors: unknown[] = Array.isArray(body.errors) ? body.errors : [];
+  const codes = errors
+    .map((error) => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined))
+    .filter((code): code is string => typeof code === 'string' && CODE.test(code));
+  const refusal: Refusal = { status: answer.status, codes };
+  if (typeof body.traceId === 'string' && CODE.test(body.traceId)) refusal.traceId = body.traceId;
+  const after = answer.headers.get('retry-after');
+  if (after !== null && /^\d{1,6}$/.test(after)) refusal.retryAfter = Number(after);
+  return refusal;
+}
+
+async function textOf(answer: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let length = 0;
+  for await (const chunk of answer.body ?? []) {
+    length += chunk.byteLength;
+    if (length > LONGEST) throw new Error('the answer is too long');
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text;
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,28 @@
+"""What a web app imports; see README.md for the start."""
+
+from .blocking import BlockingConsumer
+from .consumer import Consumer
+from .credential import Credential, SignIn
+from .errors import CannotOpen, Closed, NotReady, Refused, Removed, TenantdError, Unreachable, WhyNotOpen
+from .events import Event, EventKind, Tell
+from .keyring import Keyring, KeyringSource
+
+__all__ = [
+    "BlockingConsumer",
+    "CannotOpen",
+    "Closed",
+    "Consumer",
+    "Credential",
+    "Event",
+    "EventKind",
+    "Keyring",
+    "KeyringSource",
+    "NotReady",
+    "Refused",
+    "Removed",
+    "SignIn",
+    "Tell",
+    "TenantdError",
+    "Unreachable",
+    "WhyNotOpen",
+]

@@ -1,0 +1,195 @@
+"""The library's one door: a tenant's credential, and a user signed in with it.
+
+The rule: nothing is begun before it is asked for, and `close` ends all that was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx
+
+from .cache import Cache
+from .credential import Credential, SignIn
+from .database import PgDatabase
+from .errors import Closed, Refusal, Refused, Unreachable
+from .events import Tell, log, teller
+from .follower import Follower
+from .keyring import KeyringSource, Opener
+from .listener import Listener, Listens
+from .qlik import request_token
+from .rows import Database
+from .store import Store
+
+T = TypeVar("T")
+
+
+class Consumer:
+    """For asyncio; `BlockingConsumer` is the same for threads. All lengths of time are in seconds.
+
+    * `database`: where tenantd's tables are, with a login that has `tenantd_consumer`: a URL or conninfo. Any pooler
+      will do.
+    * `keyring`: what opens secrets. As a function it is asked again when a secret names a key that is not there yet.
+    * `listen`: where to listen, if not at `database`: past a pooler in transaction mode. `False`: polls alone.
+    * `poll`: how often all that is cached is compared with the database. A removal is known after that at most.
+    * `acknowledge_after`: how long after its first use here a new version is acknowledged, which ends the older one.
+      Longer than `poll`, so that all other instances have switched. `None`: never; the older one lives for
+      `rotation.overlap`.
+    * `cache_size`: how many tenants are cached.
+    * `database_timeout`: how long to wait for a connection, and for each statement.
+    * `qlik_timeout`: how long to wait for each answer of Qlik.
+    * `http`: instead of a client of its own: for a proxy, or a simulated Qlik Cloud. It stays yours to close.
+    * `on_event`: is told what happens, instead of the logger `tenantd_client`.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        keyring: KeyringSource,
+        *,
+        listen: str | Literal[False] | None = None,
+        poll: float = 30.0,
+        acknowledge_after: float | None = 90.0,
+        cache_size: int = 10_000,
+        database_timeout: float = 5.0,
+        qlik_timeout: float = 10.0,
+        http: httpx.AsyncClient | None = None,
+        on_event: Tell = log,
+        _database: Database | None = None,
+        _listener: Listens | None = None,
+        _now: Callable[[], float] = monotonic,
+    ) -> None:
+        for name, value in (
+            ("poll", poll),
+            ("cache_size", cache_size),
+            ("database_timeout", database_timeout),
+            ("qlik_timeout", qlik_timeout),
+        ):
+            if not value > 0:
+                raise ValueError(f"{name} must be more than 0")
+        if acknowledge_after is not None and not acknowledge_after >= 0:
+            raise ValueError("acknowledge_after must be None or no less than 0")
+        tell = teller(on_event)
+        self._database = _database or PgDatabase(database, database_timeout)
+        self._store = Store(
+            self._database,
+            Opener(keyring),
+            Cache(cache_size),
+            tell=tell,
+            now=_now,
+            acknowledge_after=acknowledge_after,
+            acknowledges=lambda: self._follower.wake(),
+        )
+        listener = None if listen is False else _listener or Listener(listen or database, database_timeout, poll)
+        self._follower = Follower(self._store, listener, poll=poll, tell=tell, now=_now)
+        self._http = http
+        self._own_http: httpx.AsyncClient | None = None
+        self._qlik_timeout = qlik_timeout
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def credential(self, external_id: str) -> Credential:
+        """The tenant's credential, as new as is known here; ask anew each time, because it may be another one then.
+
+        Raises `NotReady`, `Removed`, `CannotOpen`, `Closed`, or `Unreachable` where none is cached.
+        """
+        return await self._while_open(external_id, self._store.credential(external_id))
+
+    async def sign_in(
+        self, external_id: str, *, user_id: str | None = None, subject: str | None = None, scope: str | None = None
+    ) -> SignIn:
+        """Gets a token for a user who is in the tenant already, by Qlik's id or your identity provider's subject.
+
+        Where Qlik refuses the secret, the credential is read once more, and a newer one is tried. `scope` is space
+        separated; what is not given is what the client may have. Nothing about users is kept.
+
+        Raises what `credential` raises, and `Refused`.
+        """
+        if user_id is not None and subject is None:
+            lookup = {"field": "userId", "value": user_id}
+        elif subject is not None and user_id is None:
+            lookup = {"field": "subject", "value": subject}
+        else:
+            raise TypeError("one of user_id and subject must be given")
+        return await self._while_open(external_id, self._sign_in(external_id, lookup, scope))
+
+    async def close(self) -> None:
+        """Ends all connections, tasks and waits."""
+        self._closed = True
+        for call in self._calls:
+            call.cancel()
+        await self._follower.close()
+        await self._store.close()
+        await self._database.close()
+        if self._own_http:
+            await self._own_http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _sign_in(self, external_id: str, lookup: dict[str, str], scope: str | None) -> SignIn:
+        async def ask(credential: Credential) -> SignIn | Refusal:
+            answer = await request_token(self._client(), credential, lookup, scope, self._qlik_timeout)
+            if isinstance(answer, SignIn):
+                self._store.accepted(external_id, credential.version)
+            return answer
+
+        credential = await self._store.credential(external_id)
+        answer = await ask(credential)
+        if isinstance(answer, Refusal) and _is_of_secret(answer):
+            newer = await self._newer(credential, answer)
+            if newer:
+                answer = await ask(newer)
+        if isinstance(answer, Refusal):
+            raise Refused(external_id, answer)
+        return answer
+
+    async def _newer(self, refused: Credential, refusal: Refusal) -> Credential | None:
+        """What there is instead of a credential that was refused."""
+        external_id, version = refused.external_id, refused.version
+        try:
+            read = await self._store.reread(external_id, version)
+        except Unreachable:
+            detail = f"Qlik refused version {version} ({refusal.status}), and whether there is a newer one is not known"
+            raise Unreachable(external_id, "database", detail) from Refused(external_id, refusal)
+        is_other = (read.version, read.client_id, read.host) != (version, refused.client_id, refused.host)
+        return read if is_other else None
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http:
+            return self._http
+        if self._own_http is None:
+            self._own_http = httpx.AsyncClient()
+        return self._own_http
+
+    async def _while_open(self, external_id: str, act: Coroutine[Any, Any, T]) -> T:
+        if self._closed:
+            act.close()
+            raise Closed(external_id)
+        self._follower.start()
+        call = asyncio.ensure_future(act)
+        self._calls.add(call)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            # By whoever waits for us, or by `close`.
+            current = asyncio.current_task()
+            if self._closed and not (current and current.cancelling()):
+                raise Closed(external_id) from None
+            raise
+        finally:
+            self._calls.discard(call)
+
+
+def _is_of_secret(refusal: Refusal) -> bool:
+    """Whether a refusal may be because of the secret or the client."""
+    return refusal.status == 401 or any(code in ("OAUTH-14", "invalid_client") for code in refusal.codes)

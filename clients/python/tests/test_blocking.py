@@ -1,0 +1,66 @@
+"""The consumer for threads: the same answers, and no thread or process left with half of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tenantd_client import BlockingConsumer, Closed, NotReady
+
+from .support import CUSTOMER, FakeDatabase, FakeListener, Stage
+
+
+def blocking() -> tuple[BlockingConsumer, FakeDatabase]:
+    stage = Stage()
+    stage.rotate_to(1)
+    consumer = BlockingConsumer(
+        "postgres://nowhere", {"keys": stage.keys}, poll=0.02, _database=stage.database, _listener=FakeListener()
+    )
+    return consumer, stage.database
+
+
+def test_threads_share_one_consumer_and_it_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    consumer, database = blocking()
+    assert threading.active_count() == before, "nothing is begun before it is asked for"
+    with consumer, ThreadPoolExecutor(16) as pool:
+        assert {credential.version for credential in pool.map(consumer.credential, [CUSTOMER] * 200)} == {1}
+        with pytest.raises(NotReady):
+            consumer.credential("nobody")
+    assert len(database.reads) == 2
+    assert threading.active_count() == before
+    with pytest.raises(Closed):
+        consumer.credential(CUSTOMER)
+
+
+def test_closing_ends_the_wait_of_another_thread() -> None:
+    consumer, database = blocking()
+    entered = threading.Event()
+
+    async def hang(_: object) -> list[object]:
+        import asyncio
+
+        entered.set()
+        await asyncio.Event().wait()
+        return []
+
+    database.read = hang  # type: ignore[method-assign, assignment]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(consumer.credential, CUSTOMER)
+        assert entered.wait(5)
+        consumer.close()
+        with pytest.raises(Closed):
+            waiting.result(5)
+
+
+def test_a_process_that_forked_after_the_first_question_is_told_so() -> None:
+    consumer, _ = blocking()
+    consumer.credential(CUSTOMER)
+    consumer._pid = os.getppid()
+    with pytest.raises(RuntimeError, match="after the fork"):
+        consumer.credential(CUSTOMER)
+    consumer._pid = os.getpid()
+    consumer.close()

@@ -1,0 +1,138 @@
+# The stage of one page of the book; the script that run.py makes of a page sources this first.
+#
+# The rule: what a page shows runs as it stands. What it finds elsewhere (a server, a service manager,
+# Qlik Cloud) is put in its place here; `systemctl` is a stand-in that starts and ends the stage's daemon.
+set -euo pipefail
+umask 077
+block=stage
+at=/dev/null
+etc=$BOOK_PAGE/etc
+mkdir -p "$etc"
+export PATH="$BOOK_BIN:$PATH"
+
+leave() {
+    status=$?
+    trap - EXIT
+    echo "$block" >"$BOOK_PAGE/block"
+    [ ! -f "$at" ] || cp "$at" "$BOOK_PAGE/said.last"
+    for pid in "$BOOK_PAGE"/*.pid; do
+        [ ! -f "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
+    done
+    for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+    [ "$status" -eq 0 ] || { echo "the daemon said:" && tail -n 15 "$BOOK_PAGE/daemon.log"; } >&2 2>/dev/null || true
+    exit "$status"
+}
+trap leave EXIT
+
+# said FILE TEXT: waits until it says this.
+said() {
+    for _ in $(seq 300); do
+        ! grep -q -e "$2" "$1" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    echo "never said: $2" >&2
+    cat "$1" >&2
+    return 1
+}
+
+# until_true COMMAND...: waits for it.
+until_true() {
+    for _ in $(seq 300); do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.1
+    done
+    echo "never true: $*" >&2
+    return 1
+}
+
+expect() {
+    [ "$1" -eq "$2" ] || { echo "exit code $1, not $2" >&2 && return 1; }
+}
+
+put() {
+    mkdir -p "$(dirname "$2")"
+    cp "$1" "$2"
+}
+
+# The address of a database of this name on the stage's server.
+address() {
+    printf '%s' "${STAGE_SERVER%%/tenantd\?*}/$1?${STAGE_SERVER#*\?}"
+}
+
+# run_sql ROLE: psql with the rights of tenantd_ROLE, or the owner's, in the page's database.
+run_sql() {
+    rights=''
+    [ "$1" = owner ] || rights="-c role=tenantd_$1"
+    PGOPTIONS="-c client_min_messages=warning $rights" psql -X -v ON_ERROR_STOP=1 "$OWNER_URL"
+}
+
+simulator() {
+    start_in_background simulator tenantd simulate --listen "$BOOK_QLIK" --write-ca "$etc/ca.pem" --latency 2ms
+    said "$BOOK_PAGE/simulator.log" 'listening on '
+}
+
+start_in_background() {
+    name=$1
+    shift
+    "$@" >"$BOOK_PAGE/$name.log" 2>&1 </dev/null &
+    echo $! >"$BOOK_PAGE/$name.pid"
+}
+
+systemctl() {
+    case $1 in
+    start)
+        start_in_background daemon tenantd run --config "$etc/tenantd.toml"
+        until_true curl --silent --fail "http://$BOOK_HTTP/readyz" || { cat "$BOOK_PAGE/daemon.log" >&2 && return 1; }
+        ;;
+    stop)
+        kill "$(cat "$BOOK_PAGE/daemon.pid")"
+        wait "$(cat "$BOOK_PAGE/daemon.pid")" || true
+        rm "$BOOK_PAGE/daemon.pid"
+        ;;
+    restart) systemctl stop tenantd && systemctl start tenantd ;;
+    status) kill -0 "$(cat "$BOOK_PAGE/daemon.pid")" ;;
+    *) echo "systemctl $1 is not for here" >&2 && return 1 ;;
+    esac
+}
+
+OWNER_URL=$(address "book_$BOOK_NAME")
+export OWNER_URL
+psql -X -q -v ON_ERROR_STOP=1 -c "CREATE DATABASE book_$BOOK_NAME" "$STAGE_SERVER"
+simulator
+case $BOOK_STAGE in
+empty) ;;
+fleet)
+    cat >"$etc/tenantd.toml" <<TOML
+[database]
+url = "$OWNER_URL"
+
+[qlik]
+connect_to = "$BOOK_QLIK"
+ca_file = "$etc/ca.pem"
+settle = "1s"
+
+[[regions]]
+name = "us"
+hosts = ["*.us.qlikcloud.com"]
+client_id = "region-client"
+client_secret = "region-secret"
+
+[vault]
+keyring_file = "$etc/keyring"
+
+[http]
+listen = "$BOOK_HTTP"
+
+[log]
+level = "info"
+TOML
+    export TENANTD_CONFIG="$etc/tenantd.toml"
+    tenantd keys generate --out "$etc/keyring" >/dev/null
+    tenantd migrate >/dev/null
+    psql -X -q -v ON_ERROR_STOP=1 -f "$BOOK_HERE/../../deploy/postgres/roles.sql" "$OWNER_URL" >/dev/null 2>&1
+    systemctl start tenantd
+    tenantd tenant add customer-1 one.us.qlikcloud.com --wait >/dev/null
+    tenantd tenant add customer-42 acme42.us.qlikcloud.com --wait >/dev/null
+    ;;
+*) echo "no such stage: $BOOK_STAGE" >&2 && exit 1 ;;
+esac
