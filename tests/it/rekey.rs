@@ -178,6 +178,23 @@ impl Rekeying<'_> {
         self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// Starts it and kills it so often, further on each time; returns how many met it under way.
+    async fn killed(&self, pool: &PgPool, new: &str, count: i32, kills: i32) -> i32 {
+        let mut hit = 0;
+        for kill in 1..=kills {
+            let mut running = self.start();
+            let far = i64::from(count) * i64::from(kill) / i64::from(kills + 1);
+            eventually("some are sealed anew", Duration::from_mins(10), || async {
+                held_by(pool, new).await >= far
+            })
+            .await;
+            hit += i32::from(running.try_wait().unwrap().is_none());
+            running.kill().unwrap();
+            running.wait().unwrap();
+        }
+        hit
+    }
+
     /// Runs it to its end: its exit code, and what it says.
     async fn finish(&self) -> (i32, Value) {
         let mut command = self.command();
@@ -204,18 +221,8 @@ async fn prove(name: &str, count: i32, kills: i32, per_second: &str) {
     let rotating = tokio::spawn(rotate_until(fleet.pool().clone(), stop.clone()));
 
     let rekeying = Rekeying { home: &home, per_second };
-    let (clock, mut hit) = (SystemClock::start(), 0);
-    for kill in 1..=kills {
-        let mut running = rekeying.start();
-        let far = i64::from(count) * i64::from(kill) / i64::from(kills + 1);
-        eventually("some are sealed anew", Duration::from_mins(10), || async {
-            held_by(fleet.pool(), kid(&new)).await >= far
-        })
-        .await;
-        hit += i32::from(running.try_wait().unwrap().is_none());
-        running.kill().unwrap();
-        running.wait().unwrap();
-    }
+    let clock = SystemClock::start();
+    let hit = rekeying.killed(fleet.pool(), kid(&new), count, kills).await;
     assert!(hit * 2 >= kills, "only {hit} kills met work under way: no test of anything");
     let (code, beside_the_old) = rekeying.finish().await;
     assert!([0, 3].contains(&code), "{beside_the_old}");

@@ -121,14 +121,14 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 fn say(changed: &Changed) {
-    let named = |names: &[String]| plain(&names.join(", "));
+    let listed = |names: &[String]| plain(&names.join(", "));
     let what = match changed.at_once.as_slice() {
         [] => "nothing of it has changed".to_owned(),
-        names => format!("changed: {}", named(names)),
+        names => format!("changed: {}", listed(names)),
     };
-    tracing::info!(changed = named(&changed.at_once), "the configuration was read anew; {what}");
+    tracing::info!(changed = listed(&changed.at_once), "the configuration was read anew; {what}");
     if !changed.at_restart.is_empty() {
-        let names = named(&changed.at_restart);
+        let names = listed(&changed.at_restart);
         tracing::warn!(settings = names, "only a restart takes over {names}; until then the old values hold");
     }
 }
