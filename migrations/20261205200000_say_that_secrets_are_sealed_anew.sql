@@ -1,7 +1,9 @@
--- `tenantd keys rekey` seals stored secrets anew: the columns say so.
+-- Columns of secrets that may be sealed anew say so.
+--
+-- Why: `tenantd keys rekey` changes `sealed` and `key_id` of what is stored, and nothing else.
 --
 -- Locks: comments only, each for a moment.
--- Safe while daemons run: yes, no statement changes.
+-- Safe while the previous version runs: yes (no statement changes).
 
 COMMENT ON COLUMN tenantd.secrets.sealed IS
     'The JWE. Its plaintext names tenant, host and client, so that a moved one is caught. The same plaintext may be sealed anew under another key.';

@@ -107,6 +107,27 @@ impl Vault {
         let plaintext = parts.decrypt(key)?;
         plaintext::read(&plaintext, row)
     }
+
+    /// Opens a compact JWE found in `row` and seals what is in it with the first key. It is handed
+    /// out only after it was opened again and said the same: whoever stores it throws the old one away.
+    ///
+    /// # Errors
+    ///
+    /// [`SealAnewError`]. A ring whose first key only seals cannot do this.
+    pub fn seal_anew(
+        &self,
+        compact: &str,
+        row: &SealedFor<'_>,
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, SealAnewError> {
+        let secret = self.open(compact, row)?;
+        let sealed = self.seal(row, &secret, entropy).map_err(SealAnewError::Seal)?;
+        let again = self.open(sealed.as_str(), row)?;
+        if again.expose_to_vault() != secret.expose_to_vault() {
+            return Err(SealAnewError::Unlike);
+        }
+        Ok(sealed)
+    }
 }
 
 impl Sealed {
