@@ -210,7 +210,9 @@ async fn every_query_of_the_program_is_within_the_daemons_rights() {
         let script = format!("PREPARE q AS {query}; EXPLAIN EXECUTE q{arguments}; DEALLOCATE q");
         let done = sqlx::raw_sql(AssertSqlSafe(script)).execute(&pool).await;
 
-        assert!(done.is_ok(), "grant it in deploy/postgres/roles.sql: {done:?}\n{query}");
+        // `keys rekey` runs as the schema's owner: a daemon must not be able to change what is sealed.
+        let is_the_owners = query.contains("-- secrets.exchange");
+        assert!(done.is_ok() != is_the_owners, "grant it in deploy/postgres/roles.sql: {done:?}\n{query}");
         planned += 1;
     }
     assert!(planned > 20, "only {planned} queries were found");
