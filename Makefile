@@ -130,7 +130,7 @@ deploy-check: ## Check unit, image, compose, Kubernetes, bill of materials and l
 
 .PHONY: deny
 deny: ## Hold licences, bans and sources of all crates to deny.toml
-	"$$(scripts/install-checkers)/cargo-deny" --offline --log-level error check licenses bans sources
+	"$$(scripts/install-checkers)/cargo-deny" --log-level error check licenses bans sources
 
 .PHONY: sbom
 sbom: ## Write what the program is made of to target/tenantd.cdx.json (CycloneDX)
