@@ -207,7 +207,10 @@ async fn every_query_of_the_program_is_within_the_daemons_rights() {
             format!("({})", vec!["NULL"; parameters].join(", "))
         };
 
-        let script = format!("PREPARE q AS {query}; EXPLAIN EXECUTE q{arguments}; DEALLOCATE q");
+        // One that is refused stays prepared.
+        let name = format!("q{planned}");
+        let script =
+            format!("PREPARE {name} AS {query}; EXPLAIN EXECUTE {name}{arguments}; DEALLOCATE {name}");
         let done = sqlx::raw_sql(AssertSqlSafe(script)).execute(&pool).await;
 
         // `keys rekey` runs as the schema's owner: a daemon must not be able to change what is sealed.
