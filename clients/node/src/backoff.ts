@@ -22,8 +22,7 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
 }
 
 /** The promise, or the signal's reason, whichever is first; the promise itself goes on. */
-export async function unless<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await promise;
+export async function unless<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   promise.catch(() => {});
   signal.throwIfAborted();
   let end = () => {};

@@ -1,9 +1,18 @@
 // What is known of tenants: a bounded map, from which whoever was not asked for longest goes first.
 //
 // The rule: what was read later wins, whatever arrives later; and a version never goes back to a lower one, unless Qlik
-// refused the higher: numbers only rise, so a database that tells of a lower one has forgotten something.
+// took that one instead: numbers only rise, so a database that tells of a lower one has forgotten something.
 
 import type { Credential } from './credential.js';
+
+/** An acknowledgement to be made. */
+export interface Due {
+  version: number;
+  /** From when on; undefined: nobody has used that version yet. */
+  from: number | undefined;
+  /** How often it failed. */
+  failures?: number;
+}
 
 /** A tenant that had a credential when it was last looked at, or before. */
 export interface Held {
@@ -13,10 +22,9 @@ export interface Held {
   version: number;
   /** The number of the read that told so. */
   readAt: number;
-  /** A version that Qlik refused. */
-  refused?: number;
-  /** What is still to be acknowledged, and from when on. */
-  acknowledge?: { version: number; from: number | undefined };
+  /** What a read after a refusal found, of a lower version: it is held instead as soon as Qlik takes it. */
+  lower?: Held & { credential: Credential };
+  acknowledge?: Due;
   /** The version that was acknowledged. */
   acknowledged?: number;
 }
@@ -57,7 +65,13 @@ export class Cache {
     const held = this.#held.get(externalId);
     if (!held) return true;
     if (held.readAt > readAt) return false;
-    return !held.credential || version >= held.credential.version || held.refused === held.credential.version;
+    return !held.credential || version >= held.credential.version;
+  }
+
+  /** Whether what a read found is of a lower version than what is held, and was read no earlier. */
+  isLower(externalId: string, readAt: number, version: number): boolean {
+    const held = this.#held.get(externalId);
+    return held?.credential !== undefined && held.readAt <= readAt && version < held.credential.version;
   }
 
   put(externalId: string, held: Held): void {

@@ -7,19 +7,19 @@ import { unless } from './backoff.js';
 import { Cache } from './cache.js';
 import { type Credential, SignIn } from './credential.js';
 import { type Connection, type Database, PgDatabase } from './database.js';
-import { Closed, type Refusal, Refused, Unreachable } from './errors.js';
+import { Closed, NotReady, type Refusal, Refused, Unreachable } from './errors.js';
 import { type Tell, teller } from './events.js';
 import { Follower } from './follower.js';
 import { type KeyringSource, Opener } from './keyring.js';
 import { Listener, type Listens } from './listener.js';
-import { requestToken, type User } from './qlik.js';
+import { lookupOf, requestToken, type User } from './qlik.js';
 import { Store } from './store.js';
 
 /** All lengths of time are in milliseconds. */
 export interface ConsumerOptions {
   /** Where tenantd's tables are, with a login that has `tenantd_consumer`: a URL or settings of `pg`. Any pooler will do. */
   database: Connection;
-  /** What opens secrets. As a function it is asked again when a secret names a key that is not there yet. */
+  /** What opens secrets. As a function it is asked again, once a second at most, for a key that is not there yet. */
   keyring: KeyringSource;
   /** Where to listen, if not at `database`: past a pooler in transaction mode. `false`: polls alone. */
   listen?: Connection | false;
@@ -30,9 +30,9 @@ export interface ConsumerOptions {
    * `poll`, so that all other instances have switched. `null`: never; the older one lives for `rotation.overlap`.
    */
   acknowledgeAfter?: number | null;
-  /** How many tenants are cached: 10,000. */
+  /** How many tenants are cached: 10,000. Those that are first asked for at once are read together, up to 500 each. */
   cacheSize?: number;
-  /** How long to wait for a connection, and for each statement: 5,000. */
+  /** How long to wait for a connection, for each statement, and for the keyring: 5,000. */
   databaseTimeout?: number;
   /** How long to wait for each answer of Qlik: 10,000. */
   qlikTimeout?: number;
@@ -63,7 +63,8 @@ export class Consumer {
   readonly #store: Store;
   readonly #follower: Follower;
   readonly #database: Database;
-  readonly #closing = new AbortController();
+  /** What ends each call that waits. */
+  readonly #calls = new Set<() => void>();
   readonly #fetch: typeof globalThis.fetch;
   readonly #qlikTimeout: number;
   #closed: Promise<void> | undefined;
@@ -73,8 +74,6 @@ export class Consumer {
   constructor(options: ConsumerOptions, parts: Parts);
   constructor(options: ConsumerOptions, parts: Parts = {}) {
     const limits = check(options);
-    // Each call that waits listens to it.
-    setMaxListeners(0, this.#closing.signal);
     const tell = teller(options.onEvent);
     const now = parts.now ?? (() => performance.now());
     const listen = options.listen ?? options.database;
@@ -83,7 +82,7 @@ export class Consumer {
     this.#database = parts.database ?? new PgDatabase(options.database, limits.databaseTimeout);
     this.#store = new Store({
       database: this.#database,
-      opener: new Opener(options.keyring),
+      opener: new Opener(options.keyring, limits.databaseTimeout, now),
       cache: new Cache(limits.cacheSize),
       tell,
       now,
@@ -106,16 +105,18 @@ export class Consumer {
 
   /**
    * Gets a token for this user of the tenant, who must be there already. Where Qlik refuses the secret, the credential
-   * is read once more, and a newer one is tried.
+   * is read once more, and another one is tried. One of a lower version, as after a restore, is kept only if it got a
+   * token: Qlik may have refused the user alone.
    *
    * Throws what `credential` throws, and `Refused`. Nothing about users is kept.
    */
   async signIn(externalId: string, user: User, { signal, scope }: SignInOptions = {}): Promise<SignIn> {
+    const lookup = lookupOf(user);
     return await this.#whileOpen(externalId, signal, async (ended) => {
       const ask = async (credential: Credential) => {
-        const request = { credential, user, scope, timeout: this.#qlikTimeout, signal: ended };
+        const request = { credential, lookup, scope, timeout: this.#qlikTimeout, signal: ended };
         const answer = await requestToken(request, this.#fetch);
-        if (answer instanceof SignIn) this.#store.accepted(externalId, credential.version);
+        if (answer instanceof SignIn) this.#store.accepted(credential);
         return answer;
       };
       const credential = await this.#store.credential(externalId);
@@ -129,12 +130,11 @@ export class Consumer {
     });
   }
 
-  /** Ends all connections, timers and waits. */
+  /** Ends all connections, timers and waits. Every call that waited has ended with `Closed` when it is done. */
   async close(): Promise<void> {
     this.#closed ??= (async () => {
-      this.#closing.abort();
-      await this.#follower.close();
-      await this.#database.close();
+      for (const end of this.#calls) end();
+      await Promise.all([this.#follower.close(), this.#database.close()]);
     })();
     await this.#closed;
   }
@@ -147,7 +147,7 @@ export class Consumer {
   async #newer(refused: Credential, refusal: Refusal): Promise<Credential | undefined> {
     const { externalId, version } = refused;
     try {
-      const read = await this.#store.reread(externalId, version);
+      const read = await this.#store.reread(refused);
       const isOther = read.version !== version || read.clientId !== refused.clientId || read.host !== refused.host;
       return isOther ? read : undefined;
     } catch (error) {
@@ -164,18 +164,32 @@ export class Consumer {
     act: (ended: AbortSignal) => Promise<T>,
   ): Promise<T> {
     if (typeof externalId !== 'string' || externalId === '') throw new TypeError('external_id must be a text');
-    const closing = this.#closing.signal;
-    const ended = given ? AbortSignal.any([closing, given]) : closing;
+    // Nor asked for: with it the statement would fail, for all whose reads are gathered in it.
+    if (NO_NAME.test(externalId)) throw new NotReady(externalId, undefined, 'no tenant can have such a name');
+    if (this.#closed) throw new Closed(externalId);
+    given?.throwIfAborted();
+    // One for each call: a signal that outlives them is slow with thousands of listeners, and `AbortSignal.any` of it
+    // would leave a trace of each.
+    const call = new AbortController();
+    const end = () => call.abort(new Closed(externalId));
+    const leave = () => call.abort(given?.reason);
+    this.#calls.add(end);
+    if (given) {
+      setMaxListeners(0, given);
+      given.addEventListener('abort', leave, { once: true });
+    }
     try {
-      ended.throwIfAborted();
       this.#follower.start();
-      return await unless(act(ended), ended);
-    } catch (error) {
-      if (closing.aborted && error === closing.reason) throw new Closed(externalId);
-      throw error;
+      return await unless(act(call.signal), call.signal);
+    } finally {
+      this.#calls.delete(end);
+      given?.removeEventListener('abort', leave);
     }
   }
 }
+
+/** What no text of the database can hold. */
+const NO_NAME = /[\0\p{Surrogate}]/u;
 
 /** Whether a refusal may be because of the secret or the client. */
 function isOfSecret(answer: SignIn | Refusal): answer is Refusal {
@@ -183,9 +197,12 @@ function isOfSecret(answer: SignIn | Refusal): answer is Refusal {
   return answer.status === 401 || answer.codes.some((code) => code === 'OAUTH-14' || code === 'invalid_client');
 }
 
+/** No timer of this platform is longer: it would end at once. */
+const LONGEST = 2 ** 31 - 1;
+
 function check(options: ConsumerOptions) {
   const positive = (name: string, value: number): number => {
-    if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name} must be a positive number`);
+    if (!(value > 0 && value <= LONGEST)) throw new TypeError(`${name} must be a number above 0, of ${LONGEST} at most`);
     return value;
   };
   const after = options.acknowledgeAfter === undefined ? 90_000 : options.acknowledgeAfter;

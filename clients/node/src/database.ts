@@ -2,6 +2,7 @@
 //
 // The rule: each statement stands alone, so that any pooler will do; none waits for longer than it was told to.
 
+import { Socket } from 'node:net';
 import pg from 'pg';
 
 /** A row of `tenantd.credentials`. */
@@ -32,8 +33,8 @@ export interface Database {
   versions(externalIds: readonly string[]): Promise<Map<string, number>>;
   /** Whether that version is the current one still, and so was acknowledged. */
   acknowledge(externalId: string, version: number): Promise<boolean>;
-  /** `undefined`: this login may not know; `null`: there is no such tenant. */
-  status(externalId: string): Promise<Status | null | undefined>;
+  /** Of each of these tenants that there is; `undefined`: this login may not know. */
+  status(externalIds: readonly string[]): Promise<Map<string, Status> | undefined>;
   close(): Promise<void>;
 }
 
@@ -53,30 +54,66 @@ const ACKNOWLEDGE = 'SELECT tenantd.acknowledge($1::text, $2::integer)';
 const MAY_READ_STATUS = `
   SELECT has_table_privilege('tenantd.status', 'SELECT')
      AND has_function_privilege('tenantd.clock()', 'EXECUTE') AS may`;
-const STATUS = 'SELECT phase, ready, reason, message, version FROM tenantd.status WHERE external_id = $1::text';
+const STATUS = `
+  SELECT external_id, phase, ready, reason, message, version
+    FROM tenantd.status
+   WHERE external_id = ANY($1::text[])`;
 /** `no_data_found`, by which `tenantd.acknowledge` says that the version is not the current one. */
 const NOT_CURRENT = 'P0002';
 
 /** The settings of one connection, with limits that need nothing of the server, because a pooler refuses what it does not know. */
-export function settingsOf(connection: Connection, timeout: number): pg.PoolConfig {
+export function settingsOf(connection: Connection, timeout: number, sockets: Sockets): pg.PoolConfig {
   const given = typeof connection === 'string' ? { connectionString: connection } : connection;
+  if (typeof given !== 'object' || given === null) throw new TypeError('the address of the database is missing');
+  if (given.connectionString !== undefined) checkAddress(given.connectionString);
   return {
     application_name: 'tenantd-client',
     keepAlive: true,
+    stream: () => sockets.open(),
     ...given,
     connectionTimeoutMillis: timeout,
     query_timeout: timeout,
   };
 }
 
+/** The connections below the driver, which end at once, whatever that waits for: a server that hangs says no goodbye. */
+export class Sockets {
+  readonly #open = new Set<Socket>();
+
+  open(): Socket {
+    const socket = new Socket();
+    this.#open.add(socket);
+    return socket.once('close', () => this.#open.delete(socket));
+  }
+
+  end(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+/** Before it is used, because what is misread becomes the name of a host or a database, and errors tell those. */
+function checkAddress(address: string): void {
+  // A password that is not encoded may end the host's part early: then its @ comes late.
+  const endsEarly = /^[^:]+:\/\/[^/?#]*(\/[^?#]*|\?[^=]*|[^#]*#.*)@/;
+  let isRead = /^(\/|[a-z][a-z0-9+.-]*:)/i.test(address) && !endsEarly.test(address);
+  try {
+    new pg.Client({ connectionString: address });
+  } catch (error) {
+    // A certificate that cannot be read may be there later.
+    if (error instanceof URIError || (error as { code?: unknown }).code === 'ERR_INVALID_URL') isRead = false;
+  }
+  if (!isRead) throw new TypeError('the address of the database cannot be read: it must be a URL');
+}
+
 export class PgDatabase implements Database {
   readonly #pool: pg.Pool;
   readonly #timeout: number;
+  readonly #sockets = new Sockets();
   #mayReadStatus: boolean | undefined;
 
   constructor(connection: Connection, timeout: number) {
     this.#timeout = timeout;
-    this.#pool = new pg.Pool({ max: 2, idleTimeoutMillis: 60_000, ...settingsOf(connection, timeout) });
+    this.#pool = new pg.Pool({ max: 2, idleTimeoutMillis: 60_000, ...settingsOf(connection, timeout, this.#sockets) });
     // An idle connection that ends is replaced at the next statement, which says what is wrong.
     this.#pool.on('error', () => {});
   }
@@ -100,15 +137,18 @@ export class PgDatabase implements Database {
     }
   }
 
-  async status(externalId: string): Promise<Status | null | undefined> {
+  async status(externalIds: readonly string[]): Promise<Map<string, Status> | undefined> {
     // Asked once, and not tried: each refusal would be an error in the server's log.
     this.#mayReadStatus ??= (await this.#query<{ may: boolean }>(MAY_READ_STATUS))[0]?.may ?? false;
     if (!this.#mayReadStatus) return undefined;
-    return (await this.#query<Status>(STATUS, [externalId]))[0] ?? null;
+    const rows = await this.#query<Status & { external_id: string }>(STATUS, [externalIds]);
+    return new Map(rows.map((row) => [row.external_id, row]));
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    const ended = this.#pool.end();
+    this.#sockets.end();
+    await ended;
   }
 
   async #query<R extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<R[]> {
@@ -123,8 +163,7 @@ export class PgDatabase implements Database {
   }
 }
 
-/** Whether it speaks of the connection, and not of the statement. */
-function isOfConnection(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || /^(08|57P)/.test(code);
+/** Whether it speaks of the connection, and not of the statement, of which only the server itself speaks. */
+export function isOfConnection(error: unknown): boolean {
+  return !(error instanceof pg.DatabaseError) || /^(08|57P)/.test(error.code ?? '');
 }

@@ -1,6 +1,6 @@
 // What can go wrong, as types: each kind is one thing that a web app does about it.
 //
-// The rule: no error holds a secret, and of Qlik's answers only codes and the trace id.
+// The rule: no error holds a secret, neither does its cause, and of Qlik's answers only codes and the trace id are kept.
 
 /** Which of the errors it is: the name of its class, to be told apart across copies of this library. */
 export type ErrorKind = 'NotReady' | 'Removed' | 'CannotOpen' | 'Refused' | 'Unreachable' | 'Closed';
@@ -122,6 +122,19 @@ export class Closed extends TenantdError {
   constructor(externalId: string) {
     super(externalId, 'the consumer is closed');
   }
+}
+
+/** An error, and all that it came from. */
+export function causesOf(error: unknown): Error[] {
+  const found = new Set<Error>();
+  const add = (one: unknown) => {
+    if (typeof one !== 'object' || one === null || found.has(one as Error)) return;
+    found.add(one as Error);
+    const { cause, errors } = one as { cause?: unknown; errors?: unknown };
+    for (const inner of [cause, ...(Array.isArray(errors) ? errors : [])]) add(inner);
+  };
+  add(error);
+  return [...found];
 }
 
 /** What an error of another library says, on one line. */

@@ -73,6 +73,7 @@ export class Follower {
         this.#failures = 0;
         if (this.#heard.size === 0) await pause(Math.max(0, next - now()), this.#woken.signal);
       } catch (error) {
+        if (this.#closing.signal.aborted) return;
         if (this.#failures === 0) tell({ event: 'database_lost', error });
         this.#failures += 1;
         // What was found out may be half of it: all is looked at.
@@ -94,6 +95,7 @@ export class Follower {
       await store.sweep();
       this.#pollAt = now() + jitter(poll);
     }
-    return Math.min(this.#pollAt, await store.acknowledge());
+    const isEnough = () => this.#heard.size > 0 || now() >= this.#pollAt || this.#closing.signal.aborted;
+    return Math.min(this.#pollAt, await store.acknowledge(isEnough));
   }
 }

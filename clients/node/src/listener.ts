@@ -4,7 +4,7 @@
 
 import pg from 'pg';
 import { backoff, pause } from './backoff.js';
-import { type Connection, settingsOf } from './database.js';
+import { type Connection, Sockets, settingsOf } from './database.js';
 
 const CHANNEL = 'tenantd_events';
 const CAP = 30_000;
@@ -27,11 +27,12 @@ export class Listener implements Listens {
   readonly #settings: pg.ClientConfig;
   readonly #check: number;
   readonly #closing = new AbortController();
+  readonly #sockets = new Sockets();
   #running: Promise<void> | undefined;
 
   /** `check`: how often to ask whether the connection still lives, in milliseconds. */
   constructor(connection: Connection, timeout: number, check: number) {
-    this.#settings = settingsOf(connection, timeout);
+    this.#settings = settingsOf(connection, timeout, this.#sockets);
     this.#check = check;
   }
 
@@ -41,6 +42,7 @@ export class Listener implements Listens {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#sockets.end();
     await this.#running;
   }
 
@@ -88,9 +90,8 @@ export class Listener implements Listens {
       why ??= error;
     } finally {
       signal.removeEventListener('abort', end);
-      // A server that does not answer says no goodbye: its connection is dropped all the same.
       void client.end().catch(() => {});
-      (client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream?.destroy();
+      this.#sockets.end();
     }
     return why;
   }

@@ -7,7 +7,20 @@ import { type Credential, SignIn } from './credential.js';
 import { type Refusal, Unreachable, wordsOf } from './errors.js';
 
 /** The user to be signed in: by Qlik's id, or by the subject that your identity provider gave. */
-export type User = { userId: string } | { subject: string };
+export type User = { userId: string; subject?: never } | { subject: string; userId?: never };
+
+/** How Qlik is asked for the user. */
+interface Lookup {
+  field: 'userId' | 'subject';
+  value: string;
+}
+
+/** Throws a `TypeError` for what names no user, or two. */
+export function lookupOf({ userId, subject }: User): Lookup {
+  const [field, value, other] = userId ? (['userId', userId, subject] as const) : (['subject', subject, userId] as const);
+  if (typeof value !== 'string' || value === '' || other) throw new TypeError('one of userId and subject must be given');
+  return { field, value };
+}
 
 const IMPERSONATION = 'urn:qlik:oauth:user-impersonation';
 /** Longer than any answer of `/oauth/token`. */
@@ -16,7 +29,7 @@ const CODE = /^[\w.-]{1,64}$/;
 
 export interface Request {
   credential: Credential;
-  user: User;
+  lookup: Lookup;
   scope: string | undefined;
   timeout: number;
   signal: AbortSignal;
@@ -38,16 +51,16 @@ export async function requestToken(request: Request, fetch: typeof globalThis.fe
     if (signal.aborted) throw signal.reason;
     if (error instanceof Unreachable) throw error;
     const what = late.aborted ? `no answer after ${Math.round(performance.now() - began)} ms` : wordsOf(error);
-    throw new Unreachable(credential.externalId, 'qlik', what, { cause: error });
+    // Without that error: an app's own `fetch` may hang the request on it, whose body is the secret.
+    throw new Unreachable(credential.externalId, 'qlik', what);
   }
 }
 
 async function ask(
-  { credential, user, scope }: Request,
+  { credential, lookup, scope }: Request,
   fetch: typeof globalThis.fetch,
   signal: AbortSignal,
 ): Promise<SignIn | Refusal> {
-  const [field, value] = 'userId' in user ? ['userId', user.userId] : ['subject', user.subject];
   const askedAt = Date.now();
   const answer = await fetch(`https://${credential.host}/oauth/token`, {
     method: 'POST',
@@ -58,11 +71,13 @@ async function ask(
       client_id: credential.clientId,
       client_secret: credential.clientSecret,
       grant_type: IMPERSONATION,
-      user_lookup: { field, value },
+      user_lookup: lookup,
       ...(scope === undefined ? {} : { scope }),
     }),
   });
-  const body = parse(await textOf(answer));
+  const text = await textOf(answer);
+  if (text === undefined) throw new Unreachable(credential.externalId, 'qlik', 'its answer is too long');
+  const body = parse(text);
   if (answer.status >= 500 || answer.status === 408) {
     throw new Unreachable(credential.externalId, 'qlik', `it answered ${answer.status}`);
   }
@@ -76,17 +91,23 @@ async function ask(
 
 /** By this machine's clock, which may be wrong: so lengths of time count, and instants only against Qlik's own clock. */
 export function expiryOf(body: Record<string, unknown>, date: string | null, askedAt: number): Date | undefined {
-  if (typeof body.expires_in === 'number' && body.expires_in > 0) return new Date(askedAt + body.expires_in * 1000);
+  if (typeof body.expires_in === 'number' && body.expires_in > 0) return dateOf(askedAt + body.expires_in * 1000);
   const at = typeof body.expires_at === 'string' ? Date.parse(body.expires_at) : Number.NaN;
-  if (Number.isNaN(at)) return undefined;
   const theirs = Date.parse(date ?? '');
-  return new Date(Number.isNaN(theirs) ? at : askedAt + (at - theirs));
+  return dateOf(Number.isNaN(theirs) ? at : askedAt + (at - theirs));
+}
+
+/** No date is better than one that throws when it is written down. */
+function dateOf(at: number): Date | undefined {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 function refusalOf(answer: Response, body: Record<string, unknown>): Refusal {
   const errors: unknown[] = Array.isArray(body.errors) ? body.errors : [];
   const codes = errors
     .map((error) => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined))
+    .concat(body.error) // As RFC 6749 has it.
     .filter((code): code is string => typeof code === 'string' && CODE.test(code));
   const refusal: Refusal = { status: answer.status, codes };
   if (typeof body.traceId === 'string' && CODE.test(body.traceId)) refusal.traceId = body.traceId;
@@ -95,13 +116,14 @@ function refusalOf(answer: Response, body: Record<string, unknown>): Refusal {
   return refusal;
 }
 
-async function textOf(answer: Response): Promise<string> {
+/** Undefined: it is too long. */
+async function textOf(answer: Response): Promise<string | undefined> {
   const decoder = new TextDecoder();
   let text = '';
   let length = 0;
   for await (const chunk of answer.body ?? []) {
     length += chunk.byteLength;
-    if (length > LONGEST) throw new Error('the answer is too long');
+    if (length > LONGEST) return undefined;
     text += decoder.decode(chunk, { stream: true });
   }
   return text;

@@ -1,21 +1,40 @@
 // Credentials by tenant: what is cached, and what the database says.
 //
 // The rule: a cached credential serves until a read says otherwise; a read that fails says nothing; one that finds no
-// row forgets the credential at once. For each tenant one read is on its way at a time, however many wait for it.
+// row forgets the credential at once. For each tenant one read is on its way at a time, however many wait for it; and those
+// of many tenants that are first asked for at once are gathered.
 
-import type { Cache, Held } from './cache.js';
+import { backoff } from './backoff.js';
+import type { Cache, Due, Held } from './cache.js';
 import type { Credential } from './credential.js';
 import type { Database, Row, Status } from './database.js';
 import { CannotOpen, NotReady, Removed, type TenantdError, Unreachable, wordsOf } from './errors.js';
 import type { Tell } from './events.js';
+import { BATCH, Gatherer, groups } from './gatherer.js';
 import type { Opener } from './keyring.js';
 
-/** How many tenants one statement asks for. */
-const BATCH = 500;
+/** After so many acknowledgements that failed in a row it is the database, and the next poll will tell. */
+const FAILURES = 3;
+/** How long one that failed is put off at most, and by how many doublings it begins: a locked row is not asked often. */
+const PUT_OFF = 60_000;
+const DOUBLINGS = 4;
 
 interface Flight {
+  /** The number of its statement; no less than that of any other until it is sent. */
   readAt: number;
-  credential: Promise<Credential>;
+  /** The newest read that found nothing while this one is on its way. */
+  emptyAt: number;
+  found: Promise<Found>;
+}
+
+/** What a read came to. */
+interface Found {
+  /** What is held from now on. */
+  credential: Credential;
+  /** Of a lower version than what is held, and so only for whoever was refused. */
+  lower?: Credential;
+  /** Why the version that is held has no row any more, and what there is instead does not open. */
+  refusal?: CannotOpen;
 }
 
 export interface StoreParts {
@@ -32,41 +51,61 @@ export interface StoreParts {
 
 export class Store {
   readonly #parts: StoreParts;
+  readonly #rows: Gatherer<readonly Row[]>;
+  readonly #statuses: Gatherer<Status | null | undefined>;
   readonly #flights = new Map<string, Flight>();
   readonly #toAcknowledge = new Set<string>();
   #reads = 0;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
+    const { database } = parts;
+    const nextRead = () => this.#nextRead();
+    this.#rows = new Gatherer(async (externalIds) => {
+      const rows = groups(await database.read(externalIds));
+      return (externalId): readonly Row[] => rows.get(externalId) ?? [];
+    }, nextRead);
+    this.#statuses = new Gatherer(async (externalIds) => {
+      const found = await database.status(externalIds);
+      return (externalId) => found && (found.get(externalId) ?? null);
+    });
   }
 
   /** The cached credential, or what the database says. */
   async credential(externalId: string): Promise<Credential> {
     const cached = this.#parts.cache.get(externalId)?.credential;
-    const credential = cached ?? (await this.#read(externalId));
+    const credential = cached ?? (await this.#read(externalId)).credential;
     this.#use(externalId, credential);
     return credential;
   }
 
-  /** What the database says from now on, because Qlik refused this version. */
-  async reread(externalId: string, refused: number): Promise<Credential> {
-    const held = this.#parts.cache.peek(externalId);
-    if (held) held.refused = refused;
+  /**
+   * What the database says from now on, because Qlik refused this credential. The refusal may be of the user alone: so
+   * a lower version than that is given and not yet held. Throws `CannotOpen` where what there is instead does not open.
+   */
+  async reread({ externalId, version }: Credential): Promise<Credential> {
     const since = this.#reads;
     let flight = this.#flights.get(externalId);
     while (flight && flight.readAt <= since) {
-      await flight.credential.catch(() => {});
+      await flight.found.catch(() => {});
       flight = this.#flights.get(externalId);
     }
-    const credential = await this.#read(externalId);
+    const { credential, lower, refusal } = await this.#read(externalId);
+    const isHeld = credential.version === version;
+    if (isHeld && lower) return lower;
+    if (isHeld && refusal) throw refusal;
     this.#use(externalId, credential);
     return credential;
   }
 
-  /** Qlik took this version. */
-  accepted(externalId: string, version: number): void {
-    const held = this.#parts.cache.peek(externalId);
-    if (held?.refused === version) delete held.refused;
+  /** Qlik took this credential. */
+  accepted({ externalId, version, clientId }: Credential): void {
+    const { cache, tell } = this.#parts;
+    const lower = cache.peek(externalId)?.lower;
+    if (lower?.credential.version !== version || lower.credential.clientId !== clientId) return;
+    cache.put(externalId, lower);
+    tell({ event: 'rotated', externalId, version });
+    this.#use(externalId, lower.credential);
   }
 
   /** Whether anybody here would miss a change of this tenant. */
@@ -96,53 +135,77 @@ export class Store {
     }
   }
 
-  /** Makes the acknowledgements whose time has come, and says when the next is. Throws what the database says. */
-  async acknowledge(): Promise<number> {
-    const { cache, database, now, tell } = this.#parts;
+  /**
+   * Makes the acknowledgements whose time has come, until there is something else to do, and says when the next is.
+   * One that fails, as at a row that somebody locks, is put off, and the others are made.
+   */
+  async acknowledge(isEnough: () => boolean): Promise<number> {
+    const { cache, now } = this.#parts;
     let next = Number.POSITIVE_INFINITY;
+    let failures = 0;
     for (const externalId of this.#toAcknowledge) {
-      const held = cache.peek(externalId);
-      const due = held?.acknowledge;
-      if (!held || due?.from === undefined) {
+      const due = cache.peek(externalId)?.acknowledge;
+      if (due?.from === undefined) {
         this.#toAcknowledge.delete(externalId);
       } else if (due.from > now()) {
         next = Math.min(next, due.from);
       } else {
-        const isCurrent = await database.acknowledge(externalId, due.version);
-        held.acknowledged = due.version;
-        delete held.acknowledge;
-        this.#toAcknowledge.delete(externalId);
-        if (isCurrent) tell({ event: 'acknowledged', externalId, version: due.version });
+        failures = (await this.#acknowledge(externalId, due)) ? 0 : failures + 1;
+        if (failures >= FAILURES) return Number.POSITIVE_INFINITY;
+        if (isEnough()) return now();
+        if (due.from > now()) next = Math.min(next, due.from);
       }
     }
     return next;
   }
 
-  #read(externalId: string): Promise<Credential> {
-    const flying = this.#flights.get(externalId);
-    if (flying) return flying.credential;
-    const readAt = this.#nextRead();
-    const credential = this.#readNow(externalId, readAt).finally(() => this.#flights.delete(externalId));
-    // Whoever waited may have left.
-    credential.catch(() => {});
-    this.#flights.set(externalId, { readAt, credential });
-    return credential;
+  async #acknowledge(externalId: string, due: Due): Promise<boolean> {
+    const { cache, database, now, tell } = this.#parts;
+    try {
+      const isCurrent = await database.acknowledge(externalId, due.version);
+      // A further version may have come meanwhile, with an acknowledgement of its own.
+      const held = cache.peek(externalId);
+      if (held?.acknowledge === due) {
+        held.acknowledged = due.version;
+        delete held.acknowledge;
+        this.#toAcknowledge.delete(externalId);
+      }
+      if (isCurrent) tell({ event: 'acknowledged', externalId, version: due.version });
+      return true;
+    } catch {
+      due.failures = (due.failures ?? 0) + 1;
+      due.from = now() + backoff(due.failures + DOUBLINGS, PUT_OFF);
+      return false;
+    }
   }
 
-  async #readNow(externalId: string, readAt: number): Promise<Credential> {
+  #read(externalId: string): Promise<Found> {
+    const flying = this.#flights.get(externalId);
+    if (flying) return flying.found;
+    const flight: Pick<Flight, 'readAt' | 'emptyAt'> = { readAt: Number.POSITIVE_INFINITY, emptyAt: 0 };
+    const found = this.#readNow(externalId, flight).finally(() => this.#flights.delete(externalId));
+    // Whoever waited may have left.
+    found.catch(() => {});
+    this.#flights.set(externalId, Object.assign(flight, { found }));
+    return found;
+  }
+
+  async #readNow(externalId: string, flight: Pick<Flight, 'readAt'>): Promise<Found> {
     const { cache } = this.#parts;
     const wasHeld = cache.peek(externalId) !== undefined;
-    const look = async (at: number) => {
-      const rows = await this.#ask(externalId, () => this.#parts.database.read([externalId]));
-      return await this.#take(externalId, rows, at);
+    const look = async () => {
+      const began = (readAt: number) => {
+        flight.readAt = readAt;
+      };
+      const rows = await this.#ask(externalId, () => this.#rows.read(externalId, began));
+      return await this.#take(externalId, rows, flight.readAt);
     };
-    const credential = await look(readAt);
-    if (credential) return credential;
-    if (wasHeld) throw new Removed(externalId);
-    const why = await this.#whyNone(externalId);
+    const found = await look();
+    if (found) return found;
+    const why = await this.#whyNone(externalId, wasHeld || cache.peek(externalId) !== undefined);
     if (why) throw why;
     // It became ready between the two statements.
-    const late = await look(this.#nextRead());
+    const late = await look();
     if (late) return late;
     throw new NotReady(externalId);
   }
@@ -159,36 +222,48 @@ export class Store {
   }
 
   /** Takes over what a read found; gives what is held afterwards. Throws `CannotOpen` where that is nothing. */
-  async #take(externalId: string, rows: readonly Row[], readAt: number): Promise<Credential | undefined> {
+  async #take(externalId: string, rows: readonly Row[], readAt: number): Promise<Found | undefined> {
     const { cache, tell } = this.#parts;
     const newest = rows[0];
     if (!newest) {
       this.#forget(externalId, readAt);
-      return cache.peek(externalId)?.credential;
+      return foundOf(cache.peek(externalId));
     }
     const known = cache.peek(externalId);
     const same = known?.credential;
     const { credential, refusal } = isSame(same, newest) ? { credential: same } : await this.#openHighest(rows);
     if (refusal && known?.version !== newest.version) tell({ event: 'cannot_open', externalId, error: refusal });
     const held = cache.peek(externalId);
-    if (!credential) {
-      if (!held?.credential) throw refusal;
-      held.version = newest.version;
-      return held.credential;
+    const emptyAt = this.#flights.get(externalId)?.emptyAt ?? 0;
+    if (!held && emptyAt > readAt) {
+      // What these rows tell of was withdrawn while they were on their way.
+      cache.put(externalId, { credential: undefined, version: newest.version, readAt: emptyAt });
+      return undefined;
     }
-    if (!cache.accepts(externalId, readAt, credential.version)) return held?.credential;
+    if (!credential) {
+      const holds = foundOf(held);
+      if (!holds || !held) throw refusal;
+      held.version = newest.version;
+      const isThere = rows.some(({ version }) => version === holds.credential.version);
+      return isThere || !refusal || held.readAt > readAt ? holds : { ...holds, refusal };
+    }
+    const after = this.#heldAfter(held, credential, rows, readAt);
+    if (held?.credential && cache.isLower(externalId, readAt, credential.version)) {
+      held.lower = after;
+      return { credential: held.credential, lower: credential };
+    }
+    if (!cache.accepts(externalId, readAt, credential.version)) return foundOf(held);
     const before = held?.credential?.version;
-    cache.put(externalId, this.#heldAfter(held, credential, rows, readAt));
+    cache.put(externalId, after);
     if (before !== undefined && before !== credential.version) {
       tell({ event: 'rotated', externalId, version: credential.version });
     }
-    return credential;
+    return { credential };
   }
 
-  #heldAfter(held: Held | undefined, credential: Credential, rows: readonly Row[], readAt: number): Held {
+  #heldAfter(held: Held | undefined, credential: Credential, rows: readonly Row[], readAt: number) {
     const { version } = credential;
-    const after: Held = { credential, version: rows[0]?.version ?? version, readAt };
-    if (held?.refused !== undefined) after.refused = held.refused;
+    const after: Held & { credential: Credential } = { credential, version: rows[0]?.version ?? version, readAt };
     if (held?.acknowledged !== undefined) after.acknowledged = held.acknowledged;
     // Only while an older one lives does it matter to anybody.
     const isCurrent = rows.some((row) => row.version === version && row.stage === 'current');
@@ -222,6 +297,9 @@ export class Store {
   }
 
   #forget(externalId: string, readAt: number): void {
+    const flight = this.#flights.get(externalId);
+    // Where nothing is held yet, this alone tells an older read that lands later.
+    if (flight) flight.emptyAt = Math.max(flight.emptyAt, readAt);
     if (this.#parts.cache.remove(externalId, readAt)) this.#parts.tell({ event: 'removed', externalId });
   }
 
@@ -229,14 +307,17 @@ export class Store {
     return version !== undefined && version !== this.#parts.cache.peek(externalId)?.credential?.version;
   }
 
-  /** Why a tenant that never had a credential here has none; undefined where it has one after all. */
-  async #whyNone(externalId: string): Promise<TenantdError | undefined> {
+  /** Why a tenant has no credential, which once had one here or not; undefined where it has one after all. */
+  async #whyNone(externalId: string, wasHeld: boolean): Promise<TenantdError | undefined> {
+    // Undefined: it may not be known; null: there is no such tenant.
     let status: Status | null | undefined;
     try {
-      status = await this.#parts.database.status(externalId);
+      status = await this.#statuses.read(externalId);
     } catch {
-      return new NotReady(externalId);
+      // As where it may not be known.
     }
+    // What had one was removed, unless a new life is told of.
+    if (wasHeld && !status) return new Removed(externalId);
     if (status === undefined) return new NotReady(externalId);
     if (status === null) return new NotReady(externalId, undefined, 'tenantd.tenants has no such tenant');
     if (status.ready) return undefined;
@@ -262,14 +343,8 @@ function isSame(credential: Credential | undefined, row: Row): boolean {
   );
 }
 
-function groups(rows: readonly Row[]): Map<string, Row[]> {
-  const byTenant = new Map<string, Row[]>();
-  for (const row of rows) {
-    const group = byTenant.get(row.external_id);
-    if (group) group.push(row);
-    else byTenant.set(row.external_id, [row]);
-  }
-  return byTenant;
+function foundOf(held: Held | undefined): Found | undefined {
+  return held?.credential && { credential: held.credential };
 }
 
 function* batches(ids: readonly string[]): Generator<readonly string[]> {

@@ -1,13 +1,22 @@
 // The consumer against stand-ins: what it caches, asks, waits for and says.
 
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import pg from 'pg';
+import { isOfConnection } from '../src/database.js';
 import { CannotOpen, Closed, Consumer, NotReady, Refused, Removed, Unreachable } from '../src/index.js';
+import { tenantOf } from '../src/listener.js';
 import { CUSTOMER, newKey, refusal, Stage, token } from './support.js';
 
 const ADA = { userId: 'ada' };
 const lost = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
 
 let open: Stage | undefined;
 async function stage(options: Parameters<typeof Stage.open>[0] = {}): Promise<Stage> {
@@ -46,6 +55,32 @@ describe('a credential', () => {
     held.open();
     assert.equal(new Set(await Promise.all(asked)).size, 1);
     assert.equal(at.database.reads.length, 1);
+  });
+
+  it('is read together with those of all who ask while a read is on its way, in statements that are bounded', async () => {
+    const at = await stage();
+    for (const id of ['a', 'b']) await at.rotateTo(1, { id });
+    const held = gate();
+    at.database.gate = held.promise;
+    const nobody = Array.from({ length: 600 }, (_, n) => `nobody-${n}`);
+    const first = at.consumer.credential('a');
+    await at.until(() => at.database.reads.length === 1);
+    const others = Promise.allSettled(['b', ...nobody].map((id) => at.consumer.credential(id)));
+    held.open();
+    assert.equal((await first).externalId, 'a');
+    const [b, ...rest] = await others;
+    assert.equal(b?.status === 'fulfilled' && b.value.externalId, 'b');
+    assert.ok(rest.every((one) => one.status === 'rejected' && one.reason instanceof NotReady));
+    assert.deepEqual(
+      at.database.reads.map(({ length }) => length),
+      [1, 500, 101],
+    );
+  });
+
+  it('is not asked for where no tenant can have such a name, which would fail the read of all others', async () => {
+    const at = await stage();
+    for (const name of ['a\0b', 'a\ud800']) await assert.rejects(at.consumer.credential(name), NotReady);
+    assert.deepEqual(at.database.reads, []);
   });
 
   it('is asked for again after a read that failed', async () => {
@@ -193,6 +228,160 @@ describe('a rotation', () => {
     await at.consumer.signIn(CUSTOMER, ADA);
     assert.equal((await at.consumer.credential(CUSTOMER)).version, 1);
   });
+
+  it('is not taken back because an unknown user was refused after a restore', async () => {
+    const at = await stage();
+    await at.rotateTo(1);
+    await at.rotateTo(2);
+    await at.consumer.credential(CUSTOMER);
+    at.database.rows.pop();
+    at.taken.delete(`secret 1 of ${CUSTOMER}`);
+    const unknown = () => refusal(401, 'OAUTH-5');
+    at.answers.push(unknown, unknown);
+    await assert.rejects(at.consumer.signIn(CUSTOMER, { subject: 'nobody' }), Refused);
+    assert.deepEqual(
+      at.requests.map(({ body }) => body.client_secret),
+      [2, 1].map((version) => `secret ${version} of ${CUSTOMER}`),
+      'the lower one was tried',
+    );
+    const { sweeps } = at.database;
+    await at.until(() => at.database.sweeps > sweeps + 2);
+    assert.equal((await at.consumer.signIn(CUSTOMER, ADA)).accessToken, 'a token');
+    assert.equal((await at.consumer.credential(CUSTOMER)).version, 2);
+    assert.ok(!at.told('rotated'));
+  });
+});
+
+describe('a refusal', () => {
+  /** Qlik's refusal of version 1, which comes after version 2 was taken over. */
+  async function late(at: Stage): Promise<{ signIn: Promise<unknown>; refuse: () => void }> {
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    const held = gate();
+    at.answers.push(async () => {
+      await held.promise;
+      return refusal(401, 'OAUTH-5');
+    });
+    const signIn = at.consumer.signIn(CUSTOMER, ADA);
+    await at.until(() => at.requests.length === 1);
+    await at.rotateTo(2);
+    at.listener.heard?.tenant(CUSTOMER);
+    await at.until(() => at.told('rotated'));
+    return { signIn, refuse: held.open };
+  }
+
+  it('of an older version leads to the one that is held, whatever the database has forgotten', async () => {
+    const at = await stage({ poll: 3_600_000 });
+    const { signIn, refuse } = await late(at);
+    at.database.rows.pop();
+    refuse();
+    await signIn;
+    assert.equal(at.requests.at(-1)?.body.client_secret, `secret 2 of ${CUSTOMER}`);
+  });
+
+  it('gives no lower version where a further one came while that was tried', async () => {
+    const at = await stage({ poll: 3_600_000 });
+    await at.rotateTo(1);
+    await at.rotateTo(2);
+    await at.consumer.credential(CUSTOMER);
+    const newer = at.database.rows.pop();
+    const held = gate();
+    at.answers.push(
+      () => refusal(401, 'OAUTH-5'),
+      async () => {
+        await held.promise;
+        return token();
+      },
+    );
+    const signIn = at.consumer.signIn(CUSTOMER, ADA);
+    await at.until(() => at.requests.length === 2);
+    if (newer) at.database.rows.push(newer);
+    await at.rotateTo(3);
+    at.listener.heard?.tenant(CUSTOMER);
+    await at.until(() => at.told('rotated'));
+    held.open();
+    await signIn;
+    assert.equal((await at.consumer.credential(CUSTOMER)).version, 3);
+  });
+});
+
+describe('an acknowledgement', () => {
+  /** Tenants that have switched, and whose acknowledgements are due at the same time. */
+  async function switched(at: Stage, ids = ['a', 'b', 'c']): Promise<void> {
+    for (const id of ids) await at.rotateTo(1, { id });
+    for (const id of ids) await at.consumer.credential(id);
+    for (const id of ids) await at.rotateTo(2, { id });
+    for (const id of ids) at.listener.heard?.tenant(id);
+    await at.until(() => at.events.filter(({ event }) => event === 'rotated').length === ids.length);
+    at.database.asked.length = 0;
+    await Promise.all(ids.map((id) => at.consumer.credential(id)));
+  }
+
+  it('holds up nothing that was heard, and no poll', async () => {
+    const poll = 3_600_000;
+    const at = await stage({ poll });
+    const meanwhile = [
+      () => at.listener.heard?.tenant('a'),
+      () => {
+        at.now += poll;
+      },
+    ];
+    at.database.onAcknowledge = () => meanwhile.shift()?.();
+    await switched(at);
+    await at.until(() => at.database.acknowledged.length === 3);
+    assert.deepEqual(at.database.asked, ['acknowledge', 'read', 'acknowledge', 'sweep', 'acknowledge']);
+  });
+
+  it('that fails is put off, and neither holds up the others nor is taken for an outage', async () => {
+    const at = await stage();
+    at.database.onAcknowledge = (id) => {
+      if (id === 'a') throw new Error('canceling statement due to lock timeout');
+    };
+    await switched(at);
+    const { sweeps } = at.database;
+    await at.until(() => at.database.sweeps > sweeps + 2);
+    assert.deepEqual(at.database.acknowledged, [
+      ['b', 2],
+      ['c', 2],
+    ]);
+    assert.equal(at.database.asked.filter((what) => what === 'acknowledge').length, 3, 'not before its time');
+    assert.ok(!at.told('database_lost'));
+    at.database.onAcknowledge = () => {};
+    at.now += 60_000;
+    await at.until(() => at.database.acknowledged.length === 3);
+  });
+
+  it('of a version is made too where it became due while the one before was made', async () => {
+    const at = await stage();
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    await at.rotateTo(2);
+    await at.until(() => at.told('rotated'));
+    at.database.onAcknowledge = async () => {
+      at.database.onAcknowledge = () => {};
+      await at.rotateTo(3);
+      at.taken.delete(`secret 2 of ${CUSTOMER}`);
+      await at.consumer.signIn(CUSTOMER, ADA);
+    };
+    await at.consumer.credential(CUSTOMER);
+    await at.until(() => at.database.acknowledged.length === 2);
+    assert.deepEqual(at.database.acknowledged, [
+      [CUSTOMER, 2],
+      [CUSTOMER, 3],
+    ]);
+  });
+
+  it('is left for later where several fail in a row', async () => {
+    const at = await stage({ poll: 3_600_000 });
+    at.database.onAcknowledge = () => {
+      throw lost();
+    };
+    await switched(at, ['a', 'b', 'c', 'd', 'e']);
+    await at.until(() => at.database.asked.length >= 3);
+    at.listener.heard?.up();
+    await at.until(() => at.database.asked.length >= 6);
+    assert.deepEqual(at.database.asked, [...Array(3).fill('acknowledge'), 'sweep', ...Array(2).fill('acknowledge')]);
+  });
 });
 
 describe('an outage of the database', () => {
@@ -280,6 +469,46 @@ describe('a removal', () => {
     await assert.rejects(at.consumer.credential(CUSTOMER), Removed);
   });
 
+  it('that a newer read found is not taken back by the first read, which began before it', async () => {
+    const at = await stage({ poll: 3_600_000 });
+    await at.rotateTo(1, { id: 'other' });
+    await at.consumer.credential('other');
+    await at.rotateTo(1);
+    const held = gate();
+    at.database.answerGate = held.promise;
+    const late = assert.rejects(at.consumer.credential(CUSTOMER), Removed);
+    await at.until(() => at.database.reads.length === 2);
+    await new Promise(setImmediate);
+    at.database.answerGate = undefined;
+    at.database.rows = at.database.rows.filter(({ external_id }) => external_id === 'other');
+    at.listener.heard?.tenant(CUSTOMER);
+    at.listener.heard?.up();
+    await at.until(() => at.database.sweeps === 1);
+    held.open();
+    await late;
+    at.database.fault = lost();
+    await assert.rejects(at.consumer.credential(CUSTOMER), Removed);
+  });
+
+  it('ends with a new life also while that is not ready, where the status may be read', async () => {
+    const at = await stage();
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    at.database.rows = [];
+    await at.until(() => at.told('removed'));
+    await assert.rejects(at.consumer.credential(CUSTOMER), Removed);
+    at.database.statuses = {};
+    await assert.rejects(at.consumer.credential(CUSTOMER), Removed, 'its row was deleted');
+    const status = { phase: 'pending', ready: false, reason: 'Queued', message: 'waits', version: null };
+    at.database.statuses = { [CUSTOMER]: status };
+    await assert.rejects(
+      at.consumer.credential(CUSTOMER),
+      (error) => error instanceof NotReady && error.reason === 'Queued',
+    );
+    at.database.statuses = { [CUSTOMER]: { ...status, phase: 'removed' } };
+    await assert.rejects(at.consumer.credential(CUSTOMER), Removed);
+  });
+
   it('ends with a new life', async () => {
     const at = await stage();
     await at.rotateTo(1);
@@ -309,6 +538,15 @@ describe('a removal', () => {
     await assert.rejects(at.consumer.credential('leaving'), Removed);
     await assert.rejects(at.consumer.credential('gone'), Removed);
     await assert.rejects(at.consumer.credential('nobody'), /no such tenant/);
+  });
+
+  it('is told from many that are not ready in statements that are bounded, as reads are', async () => {
+    const at = await stage();
+    at.database.statuses = {};
+    const asked = Array.from({ length: 1_200 }, (_, n) => at.consumer.credential(`nobody-${n}`));
+    const told = await Promise.allSettled(asked);
+    assert.ok(told.every((one) => one.status === 'rejected' && /no such tenant/.test(one.reason)));
+    assert.ok(at.database.asked.filter((what) => what === 'status').length <= 4);
   });
 });
 
@@ -392,6 +630,106 @@ describe('a secret that does not open', () => {
   });
 });
 
+describe('an odd row', () => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  for (const header of ['5', 'null', '[1]', '{"kid":5}', deep, `{"kid":${deep}}`]) {
+    it(`harms itself alone: ${header.slice(0, 9)}`, async () => {
+      const at = await stage();
+      const sealed = `${Buffer.from(header).toString('base64url')}.a.a.a.a`;
+      for (const id of ['odd', CUSTOMER]) {
+        await at.rotateTo(1, { id });
+        await at.consumer.credential(id);
+        await at.rotateTo(2, { id, ...(id === 'odd' && { sealed }) });
+      }
+      await at.until(() => at.told('rotated') && at.told('cannot_open'));
+      assert.equal((await at.consumer.credential(CUSTOMER)).version, 2);
+      assert.equal((await at.consumer.credential('odd')).version, 1);
+      await at.rotateTo(1, { id: 'cold', sealed });
+      await assert.rejects(at.consumer.credential('cold'), CannotOpen);
+      assert.ok(!at.told('database_lost'));
+    });
+  }
+});
+
+describe('a keyring that is broken', () => {
+  const parse = () => JSON.parse('{"keys": [hidden]}');
+  const wrap = () => {
+    try {
+      return parse();
+    } catch (cause) {
+      throw new AggregateError([new Error('no keyring', { cause })]);
+    }
+  };
+  for (const [how, keyring] of Object.entries({
+    'by itself': parse,
+    'as the cause of another error': wrap,
+    'in another realm': () => runInNewContext('JSON.parse(`{"keys": [hidden]}`)'),
+  })) {
+    it(`is told without a word of it: ${how}`, async () => {
+      const at = await stage({ keyring });
+      await at.rotateTo(1);
+      await assert.rejects(at.consumer.credential(CUSTOMER), (error) => {
+        assert.ok(error instanceof CannotOpen && error.why === 'NoKeyring');
+        assert.match(error.message, /it is no JSON/);
+        assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /hidden/);
+        return true;
+      });
+    });
+  }
+
+  it('is told with the words and the cause of what is no parser', async () => {
+    const cause = Object.assign(new Error('no such file'), { code: 'ENOENT' });
+    const at = await stage({ keyring: () => Promise.reject(cause) });
+    await at.rotateTo(1);
+    await assert.rejects(
+      at.consumer.credential(CUSTOMER),
+      (error) => error instanceof CannotOpen && error.cause === cause && /no such file \(ENOENT\)/.test(error.message),
+    );
+  });
+
+  it('is asked once for all who miss its key, and again after a while', async () => {
+    let asked = 0;
+    const at = await stage({
+      poll: 60_000,
+      keyring: () => {
+        asked += 1;
+        return { keys: [] };
+      },
+    });
+    const ids = Array.from({ length: 20 }, (_, n) => `customer-${n}`);
+    for (const id of ids) await at.rotateTo(1, { id });
+    const ask = async () => await Promise.allSettled(ids.map((id) => at.consumer.credential(id)));
+    await ask();
+    await ask();
+    assert.equal(asked, 1);
+    at.now += 1_000;
+    await ask();
+    assert.equal(asked, 2);
+  });
+
+  it('that is never had holds nobody up for longer than a statement', { timeout: 5_000 }, async () => {
+    const at = await stage({ keyring: () => new Promise<never>(() => {}), databaseTimeout: 30 });
+    await at.rotateTo(1);
+    await assert.rejects(
+      at.consumer.credential(CUSTOMER),
+      (error) => error instanceof CannotOpen && error.why === 'NoKeyring',
+    );
+  });
+
+  it('is refused as one whose key opens nothing, whatever is wrong with that', async () => {
+    for (const k of ['hid den', 5, null]) {
+      const at = await stage({ keyring: { keys: [{ kty: 'oct', kid: 'first', k }] } as never });
+      await at.rotateTo(1);
+      await assert.rejects(at.consumer.credential(CUSTOMER), (error) => {
+        assert.ok(error instanceof CannotOpen && error.why === 'Altered');
+        assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /hid/);
+        return true;
+      });
+      await at.consumer.close();
+    }
+  });
+});
+
 describe('a sign-in', () => {
   it('asks the tenant for its user, and for nothing else', async () => {
     const at = await stage();
@@ -433,6 +771,34 @@ describe('a sign-in', () => {
       return true;
     });
     assert.equal(at.requests.length, 1);
+  });
+
+  it('is told of the secret that does not open, where the one that is held was withdrawn', async () => {
+    const at = await stage({ poll: 60_000 });
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    at.taken.clear();
+    await at.rotateTo(2, { key: await newKey('second') });
+    await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), Refused, 'it has its row still');
+    at.database.rows.shift();
+    await assert.rejects(
+      at.consumer.signIn(CUSTOMER, ADA),
+      (error) => error instanceof CannotOpen && error.version === 2 && error.keyId === 'second',
+    );
+    const [unopened] = at.database.rows.splice(0);
+    await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), Removed);
+    if (unopened) at.database.rows.push(unopened);
+    await assert.rejects(at.consumer.credential(CUSTOMER), CannotOpen, 'there is one again');
+  });
+
+  it('reads once more also where the refusal is in the words of RFC 6749', async () => {
+    const at = await stage({ poll: 60_000 });
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    await at.rotateTo(2);
+    at.answers.push(() => Response.json({ error: 'invalid_client' }, { status: 400 }));
+    await at.consumer.signIn(CUSTOMER, ADA);
+    assert.equal(at.requests[1]?.body['client_secret'], 'secret 2 of customer-42');
   });
 
   it('that is throttled says for how long', async () => {
@@ -488,6 +854,53 @@ describe('a sign-in', () => {
     }
   });
 
+  it('is asked once where the answer is longer than any of Qlik', async () => {
+    const at = await stage();
+    await at.rotateTo(1);
+    at.answers.push(() => new Response('x'.repeat(300_000)));
+    await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), /too long/);
+    assert.equal(at.requests.length, 1);
+  });
+
+  it('is of one user', async () => {
+    const at = await stage();
+    await at.rotateTo(1);
+    for (const user of [{}, { subject: '' }, { subject: 5 }, { subject: 'ada', userId: 'u' }]) {
+      await assert.rejects(at.consumer.signIn(CUSTOMER, user as never), /one of userId and subject/);
+    }
+    await at.consumer.signIn(CUSTOMER, { subject: 'ada', userId: undefined } as never);
+    assert.equal(at.requests.length, 1);
+  });
+
+  it('leaves nothing behind, however long its consumer lives', { timeout: 60_000 }, async () => {
+    const at = await stage({ poll: 60_000 });
+    await at.rotateTo(1);
+    const calls = async (count: number) => {
+      for (let n = 0; n < count; n += 1) {
+        await at.consumer.credential(CUSTOMER, { signal: new AbortController().signal });
+      }
+      await new Promise((done) => setTimeout(done, 50));
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await calls(10_000);
+    const grown = (await calls(50_000)) - before;
+    assert.ok(grown < 1_000_000, `${grown} bytes of 50,000 calls are kept`);
+  });
+
+  it('that breaks leaves nothing of the request in its error', async () => {
+    const fetch: typeof globalThis.fetch = async (_, init) => {
+      throw Object.assign(new Error('broken'), { config: { data: init?.body } });
+    };
+    const at = await stage({ fetch });
+    await at.rotateTo(1);
+    await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), (error) => {
+      assert.match(`${error}`, /Qlik cannot be reached: broken/);
+      assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /secret 1/);
+      return error instanceof Unreachable;
+    });
+  });
+
   it('knows when the token ends, whatever this machine takes the time to be', async () => {
     const at = await stage();
     await at.rotateTo(1);
@@ -501,20 +914,48 @@ describe('a sign-in', () => {
     const date = 'Thu, 01 May 2031 15:00:00 GMT';
     assert.equal(await inAnHour(token({ expires_in: 3600, ...theirs }, { date })), 60);
     assert.equal(await inAnHour(token(theirs, { date })), 60);
-    at.answers.push(() => token({}));
-    assert.equal((await at.consumer.signIn(CUSTOMER, ADA)).expiresAt, undefined);
+    for (const none of [{}, { expires_in: 1e300 }, { expires_at: 'soon' }]) {
+      at.answers.push(() => token(none));
+      assert.equal((await at.consumer.signIn(CUSTOMER, ADA)).expiresAt, undefined);
+    }
   });
 });
 
+/** A server that takes every connection and says nothing. */
+async function silentServer(): Promise<{ port: number; connections: () => number; close: () => void }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const close = () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  return { port: (server.address() as AddressInfo).port, connections: () => sockets.size, close };
+}
+
 describe('closing', () => {
+  it('does not wait for a server that hangs', { timeout: 10_000 }, async () => {
+    const server = await silentServer();
+    const database = `postgres://u@127.0.0.1:${server.port}/db`;
+    const consumer = new Consumer({ database, keyring: { keys: [] }, databaseTimeout: 60_000 });
+    const waiting = assert.rejects(consumer.credential(CUSTOMER), Closed);
+    while (server.connections() < 2) await new Promise((done) => setTimeout(done, 5));
+    await consumer.close();
+    await waiting;
+    server.close();
+  });
+
   it('ends every wait, and whoever asks afterwards is told', async () => {
     const at = await stage();
     await at.rotateTo(1);
     at.database.gate = gate().promise;
     const waiting = at.consumer.credential(CUSTOMER);
-    const refused = assert.rejects(waiting, Closed);
+    let why: unknown;
+    waiting.catch((error) => {
+      why = error;
+    });
     await at.consumer.close();
-    await refused;
+    assert.ok(why instanceof Closed, 'when it is closed all have their answer');
     await assert.rejects(at.consumer.credential(CUSTOMER), Closed);
     assert.ok(at.database.closed && at.listener.heard === undefined);
     await at.consumer.close();
@@ -542,9 +983,28 @@ describe('closing', () => {
 describe('options', () => {
   it('that cannot be are refused at once', () => {
     const good = { database: 'postgres://nowhere', keyring: { keys: [] } };
-    assert.throws(() => new Consumer({ ...good, poll: 0 }), /poll/);
+    for (const poll of [0, Number.NaN, 2 ** 31]) assert.throws(() => new Consumer({ ...good, poll }), /poll/);
+    assert.throws(() => new Consumer({ ...good, database: undefined as never }), /the database is missing/);
     assert.throws(() => new Consumer({ ...good, acknowledgeAfter: -1 }), /acknowledgeAfter/);
     assert.throws(() => new Consumer({ ...good, keyring: {} as never }), /JWK Set/);
+  });
+
+  it('with an address that cannot be read are refused without a word of it', () => {
+    const hidden = ['u:hid/den@host/db', 'u:12/hid@host/db', 'u:12?hid@host/db', 'u:12#hid@host/db', '[hidden', '%ff:hid@host'];
+    for (const database of ['host=db user=u password=hidden', ...hidden.map((rest) => `postgres://${rest}`)]) {
+      for (const given of [{ database }, { database: { connectionString: database } }]) {
+        assert.throws(
+          () => new Consumer({ ...given, keyring: { keys: [] } }),
+          (error) => {
+            assert.match(`${error}`, /address of the database/);
+            assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }).split('\n    at ')[0] ?? '', /hid/);
+            return error instanceof TypeError;
+          },
+        );
+      }
+    }
+    const good = ['postgresql://u:p%2Fss@host:6432/db?sslmode=disable', 'postgres://host/db?user=u@server'];
+    for (const database of [...good, '/run/postgresql tenantd']) new Consumer({ database, keyring: { keys: [] } });
   });
 
   it('of a listener that throws harm nobody', async () => {
@@ -558,5 +1018,26 @@ describe('options', () => {
     await at.rotateTo(2);
     await at.until(() => at.database.sweeps > 3);
     assert.equal((await at.consumer.credential(CUSTOMER)).version, 2);
+  });
+});
+
+describe('a notification', () => {
+  it('is of the tenant that it names, and of nobody where it is none of the contract', () => {
+    assert.equal(tenantOf('{"external_id": "customer-42", "event": "x"}'), CUSTOMER);
+    const deep = '['.repeat(8_000);
+    for (const payload of [undefined, '', 'hello', 'null', '5', '[]', '{}', '{"external_id": 5}', deep]) {
+      assert.equal(tenantOf(payload), undefined);
+    }
+  });
+});
+
+describe('a statement', () => {
+  it('is repeated where the connection failed, and not where the server refused it', () => {
+    const said = (code: string) => Object.assign(new pg.DatabaseError('no', 2, 'error'), { code });
+    for (const code of ['EPIPE', 'ECONNRESET', undefined]) {
+      assert.ok(isOfConnection(Object.assign(new Error('lost'), { code })), code);
+    }
+    for (const code of ['08006', '57P01']) assert.ok(isOfConnection(said(code)), code);
+    for (const code of ['42P01', 'P0002', '57014']) assert.ok(!isOfConnection(said(code)), code);
   });
 });

@@ -46,6 +46,10 @@ export class FakeDatabase implements Database {
   reads: string[][] = [];
   sweeps = 0;
   acknowledged: [string, number][] = [];
+  /** What happens before an acknowledgement is made; what it throws is what the database says. */
+  onAcknowledge: (externalId: string) => void | Promise<void> = () => {};
+  /** What was asked, in its order. */
+  readonly asked: string[] = [];
   closed = false;
 
   async #pass(): Promise<void> {
@@ -55,6 +59,7 @@ export class FakeDatabase implements Database {
 
   async read(externalIds: readonly string[]): Promise<Row[]> {
     this.reads.push([...externalIds]);
+    this.asked.push('read');
     await this.#pass();
     const seen = this.rows.filter((row) => externalIds.includes(row.external_id));
     await this.answerGate;
@@ -64,6 +69,7 @@ export class FakeDatabase implements Database {
   async versions(externalIds: readonly string[]): Promise<Map<string, number>> {
     await this.#pass();
     this.sweeps += 1;
+    this.asked.push('sweep');
     const found = new Map<string, number>();
     for (const { external_id, version } of this.rows) {
       if (externalIds.includes(external_id)) found.set(external_id, Math.max(version, found.get(external_id) ?? 0));
@@ -72,14 +78,18 @@ export class FakeDatabase implements Database {
   }
 
   async acknowledge(externalId: string, version: number): Promise<boolean> {
+    this.asked.push('acknowledge');
     await this.#pass();
+    await this.onAcknowledge(externalId);
     this.acknowledged.push([externalId, version]);
     return this.rows.some((row) => row.version === version && row.stage === 'current');
   }
 
-  async status(externalId: string): Promise<Status | null | undefined> {
+  async status(externalIds: readonly string[]): Promise<Map<string, Status> | undefined> {
+    this.asked.push('status');
     await this.#pass();
-    return this.statuses ? (this.statuses[externalId] ?? null) : undefined;
+    const { statuses } = this;
+    return statuses && new Map(Object.entries(statuses).filter(([externalId]) => externalIds.includes(externalId)));
   }
 
   async close(): Promise<void> {
@@ -97,6 +107,14 @@ export class FakeListener implements Listens {
   async close(): Promise<void> {
     this.heard = undefined;
   }
+}
+
+/** Whose row it is, and what is odd about it. */
+export interface RowOptions {
+  id?: string;
+  key?: JWK;
+  plain?: unknown;
+  sealed?: string;
 }
 
 /** One tenant as it is, and a consumer of it. */
@@ -131,19 +149,19 @@ export class Stage {
     return stage;
   }
 
-  async row(version: number, options: { id?: string; key?: JWK; plain?: unknown; stage?: string } = {}): Promise<Row> {
+  async row(version: number, options: RowOptions = {}): Promise<Row> {
     const id = options.id ?? CUSTOMER;
     const bound = { tenant_id: `tenant of ${id}`, host: `${id}.us.qlikcloud.com`, client_id: `client of ${id}` };
     const secret = `secret ${version} of ${id}`;
     this.taken.add(secret);
     const key = options.key ?? this.keyring.keys[0];
     if (!key) throw new Error('there is no key');
-    const sealed = await seal(options.plain ?? { ...bound, client_secret: secret }, key);
-    return { ...bound, external_id: id, version, stage: options.stage ?? 'current', sealed };
+    const sealed = options.sealed ?? (await seal(options.plain ?? { ...bound, client_secret: secret }, key));
+    return { ...bound, external_id: id, version, stage: 'current', sealed };
   }
 
   /** The tenant gets this version, and the one before becomes the previous one. */
-  async rotateTo(version: number, options: { id?: string; key?: JWK; plain?: unknown } = {}): Promise<void> {
+  async rotateTo(version: number, options: RowOptions = {}): Promise<void> {
     const row = await this.row(version, options);
     for (const other of this.database.rows) if (other.external_id === row.external_id) other.stage = 'previous';
     this.database.rows.push(row);

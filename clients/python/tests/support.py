@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -13,6 +14,7 @@ import httpx
 from jwcrypto import jwe, jwk
 
 from tenantd_client import Consumer, Event
+from tenantd_client.errors import causes_of
 from tenantd_client.listener import Heard
 from tenantd_client.rows import NotToBeRead, Row, Status
 
@@ -46,6 +48,10 @@ class FakeDatabase:
         self.reads: list[list[str]] = []
         self.sweeps = 0
         self.acknowledged: list[tuple[str, int]] = []
+        self.on_acknowledge: Callable[[str], Awaitable[None]] | None = None
+        """What happens before an acknowledgement is made; what it raises is what the database says."""
+        self.asked: list[str] = []
+        """What was asked, in its order."""
         self.closed = False
 
     async def _pass(self) -> None:
@@ -57,6 +63,7 @@ class FakeDatabase:
 
     async def read(self, external_ids: Sequence[str]) -> Sequence[Row]:
         self.reads.append(list(external_ids))
+        self.asked.append("read")
         await self._pass()
         seen = [row for row in self.rows if row.external_id in external_ids]
         if self.answer_gate:
@@ -66,6 +73,7 @@ class FakeDatabase:
     async def versions(self, external_ids: Sequence[str]) -> Mapping[str, int]:
         await self._pass()
         self.sweeps += 1
+        self.asked.append("sweep")
         found: dict[str, int] = {}
         for row in self.rows:
             if row.external_id in external_ids:
@@ -73,13 +81,19 @@ class FakeDatabase:
         return found
 
     async def acknowledge(self, external_id: str, version: int) -> bool:
+        self.asked.append("acknowledge")
         await self._pass()
+        if self.on_acknowledge:
+            await self.on_acknowledge(external_id)
         self.acknowledged.append((external_id, version))
         return any(row.version == version and row.stage == "current" for row in self.rows)
 
-    async def status(self, external_id: str) -> Status | NotToBeRead | None:
+    async def status(self, external_ids: Sequence[str]) -> Mapping[str, Status] | NotToBeRead:
+        self.asked.append("status")
         await self._pass()
-        return NotToBeRead() if self.statuses is None else self.statuses.get(external_id)
+        if self.statuses is None:
+            return NotToBeRead()
+        return {one: status for one, status in self.statuses.items() if one in external_ids}
 
     async def close(self) -> None:
         self.closed = True
@@ -112,6 +126,8 @@ class Stage:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.answers: list[Answer] = []
         """What Qlik answers instead, once each."""
+        self.http: Callable[[httpx.Request], Awaitable[httpx.Response]] | None = None
+        """What answers every request instead."""
         self.now = 0.0
         given: dict[str, Any] = {"keyring": {"keys": self.keys}, "poll": 0.02, "acknowledge_after": 0.0, **options}
         self.consumer = Consumer(
@@ -124,7 +140,15 @@ class Stage:
             **given,
         )
 
-    def row(self, version: int, *, external_id: str = CUSTOMER, key: Key | None = None, plain: object = None) -> Row:
+    def row(
+        self,
+        version: int,
+        *,
+        external_id: str = CUSTOMER,
+        key: Key | None = None,
+        plain: object = None,
+        sealed: str | None = None,
+    ) -> Row:
         bound = {
             "tenant_id": f"tenant of {external_id}",
             "host": f"{external_id}.us.qlikcloud.com",
@@ -132,7 +156,8 @@ class Stage:
         }
         secret = f"secret {version} of {external_id}"
         self.taken.add(secret)
-        sealed = seal({**bound, "client_secret": secret} if plain is None else plain, key or self.keys[0])
+        if sealed is None:
+            sealed = seal({**bound, "client_secret": secret} if plain is None else plain, key or self.keys[0])
         return Row(external_id=external_id, version=version, stage="current", sealed=sealed, **bound)
 
     def rotate_to(self, version: int, **options: Any) -> None:
@@ -166,12 +191,30 @@ class Stage:
         return any(event.kind == kind for event in self.events)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.http:
+            return await self.http(request)
         body = json.loads(request.content)
         self.requests.append((str(request.url), body))
         if self.answers:
             answer = self.answers.pop(0)()
             return answer if isinstance(answer, httpx.Response) else await answer
         return token() if body["client_secret"] in self.taken else refusal(401, "OAUTH-5")
+
+
+def everything(error: BaseException | None) -> str:
+    """All that an error holds or came from, as a collector of errors might write it down."""
+    if error is None:
+        return ""
+    inner = [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
+    held = [repr(getattr(one, "content", one)) for one in vars(error).values()]
+    return " ".join([repr(error), str(error), *held, *map(everything, inner)])
+
+
+def variables_of(error: BaseException) -> str:
+    """What the variables held of all functions that an error came through, but for those of the tests."""
+    frames = [frame for one in causes_of(error) for frame, _ in traceback.walk_tb(one.__traceback__)]
+    passed = [frame for frame in frames if "tests" not in frame.f_code.co_filename]
+    return " ".join(f"{name} {one!r}" for frame in passed for name, one in frame.f_locals.items())
 
 
 def token(headers: dict[str, str] | None = None, **more: object) -> httpx.Response:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
+import httpx
 import pytest
 
 from tenantd_client import BlockingConsumer, Closed, NotReady
@@ -13,11 +17,16 @@ from tenantd_client import BlockingConsumer, Closed, NotReady
 from .support import CUSTOMER, FakeDatabase, FakeListener, Stage
 
 
-def blocking() -> tuple[BlockingConsumer, FakeDatabase]:
+def blocking(**options: Any) -> tuple[BlockingConsumer, FakeDatabase]:
     stage = Stage()
     stage.rotate_to(1)
     consumer = BlockingConsumer(
-        "postgres://nowhere", {"keys": stage.keys}, poll=0.02, _database=stage.database, _listener=FakeListener()
+        "postgres://nowhere",
+        {"keys": stage.keys},
+        poll=0.02,
+        _database=stage.database,
+        _listener=FakeListener(),
+        **options,
     )
     return consumer, stage.database
 
@@ -41,8 +50,6 @@ def test_closing_ends_the_wait_of_another_thread() -> None:
     entered = threading.Event()
 
     async def hang(_: object) -> list[object]:
-        import asyncio
-
         entered.set()
         await asyncio.Event().wait()
         return []
@@ -54,6 +61,28 @@ def test_closing_ends_the_wait_of_another_thread() -> None:
         consumer.close()
         with pytest.raises(Closed):
             waiting.result(5)
+
+
+def test_closing_leaves_no_thread_without_an_answer_whose_call_takes_time_to_end() -> None:
+    entered = threading.Event()
+
+    async def slow(_: object) -> httpx.Response:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+        raise AssertionError
+
+    consumer, _ = blocking(http=httpx.AsyncClient(transport=httpx.MockTransport(slow)))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(consumer.sign_in, CUSTOMER, subject="ada")
+        assert entered.wait(5)
+        consumer.close()
+        if wait([waiting], 5).not_done:
+            # Nobody answers it any more: with it the test would never end.
+            faulthandler.dump_traceback_later(0.1, exit=True)
+        assert isinstance(waiting.exception(), Closed)
 
 
 def test_a_process_that_forked_after_the_first_question_is_told_so() -> None:

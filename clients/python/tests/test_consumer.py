@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
 import pickle
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import psycopg
 import pytest
 
-from tenantd_client import CannotOpen, Closed, Consumer, Keyring, NotReady, Refused, Removed, Unreachable
+from tenantd_client import (
+    CannotOpen,
+    Closed,
+    Consumer,
+    Credential,
+    Event,
+    Keyring,
+    NotReady,
+    Refused,
+    Removed,
+    Unreachable,
+)
+from tenantd_client.database import is_of_connection
+from tenantd_client.listener import tenant_of
 from tenantd_client.rows import Status
 
 from .conftest import Open
-from .support import CUSTOMER, new_key, refusal, token
+from .support import CUSTOMER, Stage, everything, new_key, refusal, token, variables_of
 
 LOST = OSError("connection refused")
 
@@ -43,6 +61,50 @@ async def test_a_credential_is_read_once_for_all_who_ask_at_the_same_time(stage:
     at.database.gate.set()
     assert len(set(await asyncio.gather(*asked))) == 1
     assert len(at.database.reads) == 1
+
+
+async def test_credentials_that_are_asked_for_while_a_read_is_on_its_way_are_read_together_up_to_a_bound(
+    stage: Open,
+) -> None:
+    at = stage()
+    for external_id in "ab":
+        at.rotate_to(1, external_id=external_id)
+    at.database.gate = asyncio.Event()
+    first = asyncio.create_task(at.consumer.credential("a"))
+    await at.until(lambda: len(at.database.reads) == 1)
+    nobody = [f"nobody-{n}" for n in range(600)]
+    others = [asyncio.create_task(at.consumer.credential(external_id)) for external_id in ("b", *nobody)]
+    await asyncio.sleep(0.01)
+    at.database.gate.set()
+    assert (await first).external_id == "a"
+    b, *rest = await asyncio.gather(*others, return_exceptions=True)
+    assert isinstance(b, Credential)
+    assert b.external_id == "b"
+    assert all(isinstance(one, NotReady) for one in rest)
+    assert [len(ids) for ids in at.database.reads] == [1, 500, 101]
+
+
+async def test_a_read_of_many_that_fails_is_told_to_all_of_them_and_the_next_one_works(stage: Open) -> None:
+    at = stage()
+    at.rotate_to(1)
+    at.database.fault = LOST
+    asked = [asyncio.create_task(at.consumer.credential(external_id)) for external_id in (CUSTOMER, "a", "b")]
+    assert all(isinstance(one, Unreachable) for one in await asyncio.gather(*asked, return_exceptions=True))
+    assert len(at.database.reads) == 1
+    at.database.fault = None
+    assert (await at.consumer.credential(CUSTOMER)).version == 1
+
+
+async def test_a_credential_is_not_asked_for_where_no_tenant_can_have_such_a_name(stage: Open) -> None:
+    at = stage()
+    for name in ("a\0b", "a\ud800"):
+        with pytest.raises(NotReady):
+            await at.consumer.credential(name)
+    none: Any
+    for none in ("", 42, None):
+        with pytest.raises(TypeError, match="external_id"):
+            await at.consumer.credential(none)
+    assert at.database.reads == [], "with it the read of all others would fail"
 
 
 async def test_a_credential_is_asked_for_again_after_a_read_that_failed(stage: Open) -> None:
@@ -187,6 +249,167 @@ async def test_a_rotation_never_leads_back_to_a_lower_version_that_qlik_did_not_
     assert (await at.consumer.credential(CUSTOMER)).version == 1
 
 
+async def test_a_rotation_is_not_taken_back_because_an_unknown_user_was_refused_after_a_restore(stage: Open) -> None:
+    at = stage()
+    at.rotate_to(1)
+    at.rotate_to(2)
+    await at.consumer.credential(CUSTOMER)
+    at.database.rows.pop()
+    at.taken.discard("secret 1 of customer-42")
+    at.answers += [lambda: refusal(401, "OAUTH-5")] * 2
+    with pytest.raises(Refused):
+        await at.consumer.sign_in(CUSTOMER, subject="nobody")
+    tried = [body["client_secret"] for _, body in at.requests]
+    assert tried == ["secret 2 of customer-42", "secret 1 of customer-42"], "the lower one was tried"
+    await at.sweeps(3)
+    assert (await at.consumer.sign_in(CUSTOMER, user_id="ada")).access_token == "a token"
+    assert (await at.consumer.credential(CUSTOMER)).version == 2
+    assert not at.told("rotated")
+
+
+# A refusal
+
+
+async def test_a_refusal_of_an_older_version_leads_to_the_one_that_is_held_whatever_the_database_has_forgotten(
+    stage: Open,
+) -> None:
+    at = stage(poll=3600.0)
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    held = asyncio.Event()
+
+    async def late() -> httpx.Response:
+        await held.wait()
+        return refusal(401, "OAUTH-5")
+
+    at.answers.append(late)
+    sign_in = asyncio.create_task(at.consumer.sign_in(CUSTOMER, user_id="ada"))
+    await at.until(lambda: len(at.requests) == 1)
+    at.rotate_to(2)
+    (await at.hears()).tenant(CUSTOMER)
+    await at.until(lambda: at.told("rotated"))
+    at.database.rows.pop()
+    held.set()
+    await sign_in
+    assert at.requests[-1][1]["client_secret"] == "secret 2 of customer-42"
+
+
+async def test_a_refusal_gives_no_lower_version_where_a_further_one_came_while_that_was_tried(stage: Open) -> None:
+    at = stage(poll=3600.0)
+    at.rotate_to(1)
+    at.rotate_to(2)
+    await at.consumer.credential(CUSTOMER)
+    newer = at.database.rows.pop()
+    held = asyncio.Event()
+
+    async def late() -> httpx.Response:
+        await held.wait()
+        return token()
+
+    at.answers += [lambda: refusal(401, "OAUTH-5"), late]
+    sign_in = asyncio.create_task(at.consumer.sign_in(CUSTOMER, user_id="ada"))
+    await at.until(lambda: len(at.requests) == 2)
+    at.database.rows.append(newer)
+    at.rotate_to(3)
+    (await at.hears()).tenant(CUSTOMER)
+    await at.until(lambda: at.told("rotated"))
+    held.set()
+    await sign_in
+    assert (await at.consumer.credential(CUSTOMER)).version == 3
+
+
+# An acknowledgement
+
+
+async def switched(at: Stage, external_ids: str) -> None:
+    """Tenants that have switched, and whose acknowledgements are due at the same time."""
+    for external_id in external_ids:
+        at.rotate_to(1, external_id=external_id)
+        await at.consumer.credential(external_id)
+    heard = await at.hears()
+    for external_id in external_ids:
+        at.rotate_to(2, external_id=external_id)
+        heard.tenant(external_id)
+    await at.until(lambda: [event.kind for event in at.events].count("rotated") == len(external_ids))
+    at.database.asked.clear()
+    await asyncio.gather(*(at.consumer.credential(external_id) for external_id in external_ids))
+
+
+async def test_an_acknowledgement_holds_up_nothing_that_was_heard_and_no_poll(stage: Open) -> None:
+    poll = 3600.0
+    at = stage(poll=poll)
+    made = 0
+
+    async def meanwhile(_: str) -> None:
+        nonlocal made
+        made += 1
+        if made == 1:
+            (await at.hears()).tenant("a")
+        elif made == 2:
+            at.now += poll
+
+    at.database.on_acknowledge = meanwhile
+    await switched(at, "abc")
+    await at.until(lambda: len(at.database.acknowledged) == 3)
+    assert at.database.asked == ["acknowledge", "read", "acknowledge", "sweep", "acknowledge"]
+
+
+async def test_an_acknowledgement_that_fails_is_put_off_and_neither_holds_up_the_others_nor_is_taken_for_an_outage(
+    stage: Open,
+) -> None:
+    at = stage()
+
+    async def locked(external_id: str) -> None:
+        if external_id == "a":
+            raise psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+
+    at.database.on_acknowledge = locked
+    await switched(at, "abc")
+    await at.sweeps(3)
+    assert sorted(at.database.acknowledged) == [("b", 2), ("c", 2)]
+    assert at.database.asked.count("acknowledge") == 3, "not before its time"
+    assert not at.told("database_lost")
+    at.database.on_acknowledge = None
+    at.now += 60.0
+    await at.until(lambda: len(at.database.acknowledged) == 3)
+
+
+async def test_an_acknowledgement_of_a_version_is_made_too_where_it_became_due_while_the_one_before_was_made(
+    stage: Open,
+) -> None:
+    at = stage()
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    at.rotate_to(2)
+    await at.until(lambda: at.told("rotated"))
+
+    async def meanwhile(_: str) -> None:
+        at.database.on_acknowledge = None
+        at.rotate_to(3)
+        at.taken.discard("secret 2 of customer-42")
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+
+    at.database.on_acknowledge = meanwhile
+    await at.consumer.credential(CUSTOMER)
+    await at.until(lambda: len(at.database.acknowledged) == 2)
+    assert at.database.acknowledged == [(CUSTOMER, 2), (CUSTOMER, 3)]
+
+
+async def test_acknowledgements_are_left_for_later_where_several_fail_in_a_row(stage: Open) -> None:
+    at = stage(poll=3600.0)
+
+    async def lost(_: str) -> None:
+        raise LOST
+
+    at.database.on_acknowledge = lost
+    await switched(at, "abcde")
+    await at.until(lambda: len(at.database.asked) >= 3)
+    await asyncio.sleep(0.01)
+    (await at.hears()).up()
+    await at.until(lambda: len(at.database.asked) >= 6)
+    assert at.database.asked == ["acknowledge"] * 3 + ["sweep"] + ["acknowledge"] * 2
+
+
 # An outage of the database
 
 
@@ -278,6 +501,55 @@ async def test_a_removal_is_not_taken_back_by_a_read_that_began_before_it(stage:
         await at.consumer.credential(CUSTOMER)
 
 
+async def test_a_removal_that_a_newer_read_found_is_not_taken_back_by_the_first_read_which_began_before_it(
+    stage: Open,
+) -> None:
+    at = stage(poll=3600.0)
+    at.rotate_to(1, external_id="other")
+    await at.consumer.credential("other")
+    at.rotate_to(1)
+    held = at.database.answer_gate = asyncio.Event()
+    late = asyncio.create_task(at.consumer.credential(CUSTOMER))
+    await at.until(lambda: len(at.database.reads) == 2)
+    await asyncio.sleep(0.01)
+    at.database.answer_gate = None
+    at.database.rows = [row for row in at.database.rows if row.external_id == "other"]
+    heard = await at.hears()
+    heard.tenant(CUSTOMER)
+    await at.until(lambda: len(at.database.reads) == 3)
+    heard.up()
+    await at.until(lambda: at.database.sweeps == 1)
+    held.set()
+    with pytest.raises(Removed):
+        await late
+    at.database.fault = LOST
+    with pytest.raises(Removed):
+        await at.consumer.credential(CUSTOMER)
+
+
+async def test_a_removal_ends_with_a_new_life_also_while_that_is_not_ready_where_the_status_may_be_read(
+    stage: Open,
+) -> None:
+    at = stage()
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    at.database.rows = []
+    await at.until(lambda: at.told("removed"))
+    with pytest.raises(Removed):
+        await at.consumer.credential(CUSTOMER)
+    at.database.statuses = {}
+    with pytest.raises(Removed):
+        await at.consumer.credential(CUSTOMER)
+    status = Status("pending", False, "Queued", "waits", None)
+    at.database.statuses = {CUSTOMER: status}
+    with pytest.raises(NotReady) as error:
+        await at.consumer.credential(CUSTOMER)
+    assert error.value.reason == "Queued"
+    at.database.statuses = {CUSTOMER: replace(status, phase="removed")}
+    with pytest.raises(Removed):
+        await at.consumer.credential(CUSTOMER)
+
+
 async def test_a_removal_ends_with_a_new_life(stage: Open) -> None:
     at = stage()
     at.rotate_to(1)
@@ -306,6 +578,15 @@ async def test_a_removal_is_told_from_a_tenant_that_is_not_ready_where_the_statu
             await at.consumer.credential(external_id)
     with pytest.raises(NotReady, match="no such tenant"):
         await at.consumer.credential("nobody")
+
+
+async def test_many_that_are_not_ready_are_told_so_in_statements_that_are_bounded_as_reads_are(stage: Open) -> None:
+    at = stage()
+    at.database.statuses = {}
+    asked = (at.consumer.credential(f"nobody-{n}") for n in range(1_200))
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert all("no such tenant" in str(one) for one in found)
+    assert at.database.asked.count("status") <= 4
 
 
 # A secret that does not open
@@ -365,19 +646,195 @@ async def test_a_secret_is_refused_where_it_is_none_without_a_word_of_what_it_ho
     at.rotate_to(1, plain=plain)
     with pytest.raises(CannotOpen) as error:
         await at.consumer.credential(CUSTOMER)
-    chain: BaseException | None = error.value
-    while chain:
-        assert "hidden" not in f"{chain!r} {vars(chain)}"
-        chain = chain.__cause__ or chain.__context__
+    assert "hidden" not in everything(error.value)
 
 
 async def test_a_text_that_is_no_jwe_is_refused(stage: Open) -> None:
     at = stage()
-    at.rotate_to(1)
-    object.__setattr__(at.database.rows[0], "sealed", "in.no.jwe.at.all")
+    at.rotate_to(1, sealed="in.no.jwe.at.all")
     with pytest.raises(CannotOpen) as error:
         await at.consumer.credential(CUSTOMER)
     assert error.value.why == "Altered"
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "header", ["5", "null", "[1]", '{"kid":5}', DEEP, f'{{"kid":{DEEP}}}'], ids=lambda header: str(header)[:9]
+)
+async def test_an_odd_row_harms_itself_alone(stage: Open, header: str) -> None:
+    at = stage()
+    sealed = f"{urlsafe_b64encode(header.encode()).decode().rstrip('=')}.a.a.a.a"
+    for external_id in ("odd", CUSTOMER):
+        at.rotate_to(1, external_id=external_id)
+        await at.consumer.credential(external_id)
+    at.rotate_to(2, external_id="odd", sealed=sealed)
+    at.rotate_to(2)
+    await at.until(lambda: at.told("rotated") and at.told("cannot_open"))
+    assert (await at.consumer.credential(CUSTOMER)).version == 2
+    assert (await at.consumer.credential("odd")).version == 1
+    at.rotate_to(1, external_id="cold", sealed=sealed)
+    with pytest.raises(CannotOpen):
+        await at.consumer.credential("cold")
+    assert not at.told("database_lost")
+
+
+# A keyring
+
+
+def _parses() -> Keyring:
+    return cast("Keyring", json.loads('{"keys": [hidden]}'))
+
+
+def _wraps() -> Keyring:
+    try:
+        return _parses()
+    except ValueError:
+        raise ExceptionGroup("no keyring", [OSError("no file"), _caused()]) from None
+
+
+def _caused() -> Exception:
+    error = RuntimeError("no keyring")
+    with contextlib.suppress(ValueError):
+        _parses()
+    try:
+        _parses()
+    except ValueError as inner:
+        error.__cause__ = inner
+    return error
+
+
+def _decodes() -> Keyring:
+    return cast("Keyring", b"hidden \xff".decode())
+
+
+@pytest.mark.parametrize("keyring", [_parses, _wraps, _decodes])
+async def test_a_keyring_that_cannot_be_parsed_is_told_without_a_word_of_it(
+    stage: Open, keyring: Callable[[], Keyring]
+) -> None:
+    at = stage(keyring=keyring)
+    at.rotate_to(1)
+    with pytest.raises(CannotOpen, match="it is no JSON") as error:
+        await at.consumer.credential(CUSTOMER)
+    assert error.value.why == "NoKeyring"
+    assert "hidden" not in everything(error.value)
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(2, "no such file"), TypeError("odd"), KeyError("x"), RecursionError(), asyncio.CancelledError()]
+)
+async def test_a_keyring_that_cannot_be_had_is_told_so_whatever_it_raises_and_harms_no_other_tenant(
+    stage: Open, fault: BaseException
+) -> None:
+    keys: list[dict[str, Any]] = []
+
+    async def keyring() -> Keyring:
+        if not keys:
+            return {"keys": at.keys}
+        raise fault
+
+    at = stage(keyring=keyring)
+    for external_id in ("a", "b"):
+        at.rotate_to(1, external_id=external_id)
+        await at.consumer.credential(external_id)
+    at.now += 1.0
+    keys.append(new_key("second"))
+    at.rotate_to(2, external_id="a", key=keys[0])
+    await at.until(lambda: at.told("cannot_open"))
+    at.rotate_to(2, external_id="b")
+    await at.until(lambda: at.told("rotated"))
+    assert (await at.consumer.credential("a")).version == 1
+    at.rotate_to(1, external_id="cold", key=keys[0])
+    with pytest.raises(CannotOpen, match="cannot be had") as error:
+        await at.consumer.credential("cold")
+    assert (error.value.why, error.value.__cause__) == ("NoKeyring", fault)
+    assert not at.told("database_lost")
+
+
+@pytest.mark.parametrize("key", [{"kty": "oct", "k": "hid den"}, {"kty": "oct", "k": 5}, {"kty": []}, {"k": "hidden"}])
+async def test_a_keyring_whose_key_is_none_opens_nothing_and_is_not_quoted(stage: Open, key: dict[str, Any]) -> None:
+    at = stage(keyring={"keys": [{**key, "kid": "first"}]})
+    at.rotate_to(1)
+    with pytest.raises(CannotOpen) as error:
+        await at.consumer.credential(CUSTOMER)
+    assert error.value.why == "Altered"
+    assert (error.value.__cause__, error.value.__context__) == (None, None)
+
+
+async def test_no_variable_of_a_secret_that_does_not_open_holds_a_key_or_what_was_opened(stage: Open) -> None:
+    missing = False
+
+    def keyring() -> Keyring:
+        return at.keys[0] if missing else {"keys": at.keys}
+
+    at = stage(keyring=keyring)
+    key = at.keys[0]["k"]
+    for plain in ({"tenant_id": "another", "client_secret": "hidden"}, {"client_secret": 5}, "hidden"):
+        at.rotate_to(1, plain=plain)
+        with pytest.raises(CannotOpen) as error:
+            await at.consumer.credential(CUSTOMER)
+        assert not [word for word in ("hidden", key) if word in variables_of(error.value)]
+    missing = True
+    at.now += 1.0
+    at.rotate_to(1, external_id="cold", key=new_key("second"))
+    with pytest.raises(CannotOpen, match="JWK Set") as error:
+        await at.consumer.credential("cold")
+    assert key not in variables_of(error.value)
+
+
+async def test_a_keyring_is_asked_once_for_all_who_miss_its_key_and_again_after_a_while(stage: Open) -> None:
+    asked = 0
+
+    async def keyring() -> Keyring:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return {"keys": []}
+
+    at = stage(keyring=keyring, poll=60.0)
+    ids = [f"customer-{n}" for n in range(20)]
+    for external_id in ids:
+        at.rotate_to(1, external_id=external_id)
+    for _ in range(2):
+        found = await asyncio.gather(*map(at.consumer.credential, ids), return_exceptions=True)
+        assert all(isinstance(one, CannotOpen) for one in found)
+    assert asked == 1
+    at.now += 1.0
+    await asyncio.gather(*map(at.consumer.credential, ids), return_exceptions=True)
+    assert asked == 2
+
+
+async def test_a_keyring_that_is_never_had_holds_nobody_up_for_longer_than_a_statement(stage: Open) -> None:
+    async def keyring() -> Keyring:
+        await asyncio.Event().wait()
+        return {}
+
+    at = stage(keyring=keyring, database_timeout=0.03)
+    at.rotate_to(1)
+    async with asyncio.timeout(5):
+        with pytest.raises(CannotOpen) as error:
+            await at.consumer.credential(CUSTOMER)
+    assert error.value.why == "NoKeyring"
+
+
+async def test_opening_many_secrets_leaves_other_work_its_turns(stage: Open) -> None:
+    at = stage(poll=60.0)
+    ids = [f"customer-{n}" for n in range(100)]
+    for external_id in ids:
+        at.rotate_to(1, external_id=external_id)
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
+    await asyncio.gather(*map(at.consumer.credential, ids))
+    working.cancel()
+    assert turns >= len(ids)
 
 
 # A sign-in
@@ -421,6 +878,39 @@ async def test_a_sign_in_is_refused_where_there_is_no_newer_credential_and_asked
     assert len(at.requests) == 1
 
 
+async def test_a_sign_in_is_told_of_the_secret_that_does_not_open_where_the_one_that_is_held_was_withdrawn(
+    stage: Open,
+) -> None:
+    at = stage(poll=60.0)
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    at.taken.clear()
+    at.rotate_to(2, key=new_key("second"))
+    with pytest.raises(Refused):  # It has its row still.
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    unopened = at.database.rows.pop()
+    at.database.rows = [unopened]
+    with pytest.raises(CannotOpen) as error:
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    assert (error.value.version, error.value.key_id) == (2, "second")
+    at.database.rows = []
+    with pytest.raises(Removed):
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    at.database.rows = [unopened]
+    with pytest.raises(CannotOpen):  # There is one again.
+        await at.consumer.credential(CUSTOMER)
+
+
+async def test_a_sign_in_reads_once_more_also_where_the_refusal_is_in_the_words_of_rfc_6749(stage: Open) -> None:
+    at = stage(poll=60.0)
+    at.rotate_to(1)
+    await at.consumer.credential(CUSTOMER)
+    at.rotate_to(2)
+    at.answers.append(lambda: httpx.Response(400, json={"error": "invalid_client"}))
+    await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    assert at.requests[1][1]["client_secret"] == "secret 2 of customer-42"
+
+
 async def test_a_sign_in_that_is_throttled_says_for_how_long(stage: Open) -> None:
     at = stage()
     at.rotate_to(1)
@@ -456,6 +946,51 @@ async def test_a_sign_in_is_asked_once_more_where_a_connection_broke_and_no_more
     assert error.value.what == "qlik"
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [httpx.ReadError, httpx.DecodingError, httpx.StreamError, httpx.InvalidURL, ConnectionResetError, RuntimeError],
+)
+async def test_a_sign_in_that_breaks_leaves_nothing_of_the_request_in_its_error(
+    stage: Open, fault: Callable[[str], Exception]
+) -> None:
+    at = stage()
+    at.rotate_to(1)
+
+    async def broken(request: httpx.Request) -> httpx.Response:
+        error = fault("broken")
+        vars(error)["_request"] = request
+        raise error
+
+    at.http = broken
+    with pytest.raises(Unreachable, match="broken") as error:
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    assert error.value.what == "qlik"
+    assert "secret 1" not in everything(error.value)
+
+
+@pytest.mark.parametrize("takes_it_for_a_fault", [True, False])
+async def test_a_sign_in_that_waits_too_long_leaves_nothing_of_the_request_in_its_error(
+    stage: Open, takes_it_for_a_fault: bool
+) -> None:
+    at = stage(qlik_timeout=0.01)
+    at.rotate_to(1)
+
+    async def broken_by_the_end(request: httpx.Request) -> httpx.Response:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        try:
+            raise httpx.ReadTimeout("late", request=request)
+        except httpx.ReadTimeout:
+            if takes_it_for_a_fault:
+                raise
+            raise asyncio.CancelledError  # noqa: B904 (its context is what is looked for)
+
+    at.http = broken_by_the_end
+    with pytest.raises(Unreachable) as error:
+        await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    assert "secret 1" not in everything(error.value)
+
+
 async def test_a_sign_in_gives_up_when_qlik_does_not_answer_errs_or_answers_what_nobody_can_read(stage: Open) -> None:
     at = stage(qlik_timeout=0.03)
     at.rotate_to(1)
@@ -474,6 +1009,14 @@ async def test_a_sign_in_gives_up_when_qlik_does_not_answer_errs_or_answers_what
         with pytest.raises(Unreachable) as error:
             await at.consumer.sign_in(CUSTOMER, user_id="ada")
         assert error.value.what == "qlik"
+        assert "secret 1" not in variables_of(error.value)
+
+
+async def test_a_sign_in_of_a_user_whose_name_cannot_be_encoded_shows_no_secret(stage: Open) -> None:
+    at = stage()
+    at.rotate_to(1)
+    await at.consumer.sign_in(CUSTOMER, subject="\ud800 é")
+    assert at.requests[0][1]["user_lookup"]["value"] == "\ud800 é"
 
 
 async def test_a_sign_in_knows_when_the_token_ends_whatever_this_machine_takes_the_time_to_be(stage: Open) -> None:
@@ -486,15 +1029,20 @@ async def test_a_sign_in_knows_when_the_token_ends_whatever_this_machine_takes_t
         ends = (await at.consumer.sign_in(CUSTOMER, user_id="ada")).expires_at
         assert ends
         assert round((ends - datetime.now(UTC)).total_seconds() / 60) == 60
-    at.answers.append(lambda: token(scope="user_default"))
-    assert (await at.consumer.sign_in(CUSTOMER, user_id="ada")).expires_at is None
+    nothing: list[dict[str, Any]] = [{"scope": "user_default"}, {"expires_in": 1e300}, {"expires_at": "soon"}]
+    for said in nothing:
+        at.answers.append(partial(token, **said))
+        assert (await at.consumer.sign_in(CUSTOMER, user_id="ada")).expires_at is None
 
 
 async def test_a_sign_in_is_of_one_user(stage: Open) -> None:
     at = stage()
-    for user in ({}, {"user_id": "ada", "subject": "ada"}):
+    at.rotate_to(1)
+    impossible: list[dict[str, Any]] = [{}, {"user_id": "ada", "subject": "ada"}, {"subject": ""}, {"subject": 5}]
+    for user in impossible:
         with pytest.raises(TypeError, match="one of user_id and subject"):
             await at.consumer.sign_in(CUSTOMER, **user)
+    assert not at.requests
 
 
 # Closing
@@ -515,6 +1063,47 @@ async def test_closing_ends_every_wait_and_whoever_asks_afterwards_is_told(stage
     assert at.listener.heard is None
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await at.consumer.close()
+
+
+async def test_closing_waits_for_the_calls_that_it_ended(stage: Open) -> None:
+    at = stage()
+    at.rotate_to(1)
+    ended = False
+
+    async def slow() -> httpx.Response:
+        nonlocal ended
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended = True
+        raise AssertionError
+
+    at.answers.append(slow)
+    waiting = asyncio.create_task(at.consumer.sign_in(CUSTOMER, user_id="ada"))
+    await at.until(lambda: len(at.requests) == 1)
+    await at.consumer.close()
+    assert ended
+    assert isinstance(waiting.exception(), Closed)
+
+
+@pytest.mark.parametrize("when", ["a call", "a poll"])
+async def test_closing_is_done_also_from_where_the_keyring_is_read(stage: Open, when: str) -> None:
+    closes = when == "a call"
+
+    async def keyring() -> Keyring:
+        if closes:
+            await at.consumer.close()
+        return {"keys": at.keys}
+
+    at = stage(keyring=keyring)
+    at.rotate_to(1)
+    with contextlib.suppress(Closed):
+        await at.consumer.credential(CUSTOMER)
+    closes = True
+    at.rotate_to(2, key=new_key("second"))
+    await at.until(lambda: at.database.closed)
+    await at.until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
 async def test_one_caller_leaves_while_the_others_go_on_waiting(stage: Open) -> None:
@@ -538,3 +1127,76 @@ async def test_options_that_cannot_be_are_refused_at_once() -> None:
             Consumer("postgres://nowhere", {"keys": []}, **options)
     with pytest.raises(TypeError, match="JWK Set"):
         Consumer("postgres://nowhere", {})
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgres://u:hid/den@host/db", "postgres://u:12/hid@host/db", "postgres://%zz:hid@host/db", "host=db hid den"],
+)
+async def test_an_address_that_cannot_be_read_is_refused_without_a_word_of_it(address: str) -> None:
+    for database, listen in ((address, None), ("postgres://nowhere", address)):
+        with pytest.raises(ValueError, match="address of the database") as error:
+            Consumer(database, {"keys": []}, listen=listen)
+        assert "hid" not in everything(error.value)
+
+
+async def test_an_address_that_can_be_read_is_taken() -> None:
+    for address in (
+        "postgresql://u:p%2Fss@host:6432,other:1/db?sslmode=disable",
+        "postgres:///db?user=u@h",
+        "host=db",
+        "",
+    ):
+        Consumer(address, {"keys": []})
+
+
+async def test_an_address_that_is_missing_is_refused() -> None:
+    with pytest.raises(ValueError, match="address of the database"):
+        Consumer(None, {"keys": []})  # type: ignore[arg-type]
+
+
+async def test_a_database_that_is_away_leaves_nothing_that_holds_its_password() -> None:
+    errors: list[BaseException] = []
+    told = asyncio.Event()
+
+    def on_event(event: Event) -> None:
+        assert event.error
+        errors.append(event.error)
+        told.set()
+
+    address = "host=127.0.0.1 port=1 user=u password=hidden"
+    async with Consumer(address, {"keys": []}, on_event=on_event) as consumer:
+        with pytest.raises(Unreachable) as error:
+            await consumer.credential(CUSTOMER)
+        await told.wait()
+    assert not [one for one in (error.value, *errors) if "hidden" in variables_of(one) + everything(one)]
+
+
+def test_a_consumer_is_of_one_event_loop() -> None:
+    at = Stage()
+    at.rotate_to(1)
+    asyncio.run(_credential_of(at))
+    with pytest.raises(RuntimeError, match="another event loop"):
+        asyncio.run(_credential_of(at))
+    asyncio.run(at.consumer.close())
+
+
+async def _credential_of(at: Stage) -> None:
+    assert (await at.consumer.credential(CUSTOMER)).version == 1
+
+
+# What the database says
+
+
+def test_a_notification_is_of_the_tenant_that_it_names_and_of_nobody_where_it_is_none_of_the_contract() -> None:
+    assert tenant_of('{"external_id": "customer-42", "event": "x"}') == CUSTOMER
+    for payload in ("", "hello", "null", "5", "[]", "{}", '{"external_id": 5}', "[" * 8_000, "1" * 8_000, "\ud800"):
+        assert tenant_of(payload) is None
+
+
+def test_a_statement_is_repeated_where_the_connection_failed_and_not_where_the_server_refused_it() -> None:
+    assert is_of_connection(psycopg.OperationalError("lost"))
+    for code in ("08006", "57P01"):
+        assert is_of_connection(psycopg.errors.lookup(code)())
+    for code in ("55P03", "57014", "53300"):
+        assert not is_of_connection(psycopg.errors.lookup(code)())

@@ -1,7 +1,7 @@
 """What is known of tenants: a bounded map, from which whoever was not asked for longest goes first.
 
 The rule: what was read later wins, whatever arrives later; and a version never goes back to a lower one, unless Qlik
-refused the higher: numbers only rise, so a database that tells of a lower one has forgotten something.
+took that one instead: numbers only rise, so a database that tells of a lower one has forgotten something.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Due:
     version: int
     since: float | None = None
     """From when on; None: nobody has used that version yet."""
+    failures: int = 0
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class Held:
     """The highest version there was, which may be one that does not open here."""
     read_at: int
     """The number of the read that told so."""
-    refused: int | None = None
-    """A version that Qlik refused."""
+    lower: Held | None = None
+    """What a read after a refusal found, of a lower version: it is held instead as soon as Qlik takes it."""
     acknowledge: Due | None = None
     acknowledged: int | None = None
 
@@ -64,7 +65,12 @@ class Cache:
         if held.read_at > read_at:
             return False
         known = held.credential
-        return known is None or version >= known.version or held.refused == known.version
+        return known is None or version >= known.version
+
+    def is_lower(self, external_id: str, read_at: int, version: int) -> bool:
+        """Whether what a read found is of a lower version than what is held, and was read no earlier."""
+        held = self._held.get(external_id)
+        return bool(held and held.credential and held.read_at <= read_at and version < held.credential.version)
 
     def put(self, external_id: str, held: Held) -> None:
         if external_id not in self._held and len(self._held) >= self._limit:

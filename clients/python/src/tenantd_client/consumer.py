@@ -6,6 +6,7 @@ The rule: nothing is begun before it is asked for, and `close` ends all that was
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import TracebackType
@@ -16,7 +17,7 @@ import httpx
 from .cache import Cache
 from .credential import Credential, SignIn
 from .database import PgDatabase
-from .errors import Closed, Refusal, Refused, Unreachable
+from .errors import Closed, NotReady, Refusal, Refused, Unreachable
 from .events import Tell, log, teller
 from .follower import Follower
 from .keyring import KeyringSource, Opener
@@ -24,8 +25,12 @@ from .listener import Listener, Listens
 from .qlik import request_token
 from .rows import Database
 from .store import Store
+from .tasks import end, is_cancelled
 
 T = TypeVar("T")
+
+_NO_NAME = re.compile("[\0\ud800-\udfff]")
+"""What no text of the database can hold."""
 
 
 class Consumer:
@@ -33,14 +38,16 @@ class Consumer:
 
     * `database`: where tenantd's tables are, with a login that has `tenantd_consumer`: a URL or conninfo. Any pooler
       will do.
-    * `keyring`: what opens secrets. As a function it is asked again when a secret names a key that is not there yet.
+    * `keyring`: what opens secrets. As a function it is asked again, once a second at most, for a key that is not there
+      yet.
     * `listen`: where to listen, if not at `database`: past a pooler in transaction mode. `False`: polls alone.
     * `poll`: how often all that is cached is compared with the database. A removal is known after that at most.
     * `acknowledge_after`: how long after its first use here a new version is acknowledged, which ends the older one.
       Longer than `poll`, so that all other instances have switched. `None`: never; the older one lives for
       `rotation.overlap`.
-    * `cache_size`: how many tenants are cached.
-    * `database_timeout`: how long to wait for a connection, and for each statement.
+    * `cache_size`: how many tenants are cached. Those that are first asked for at once are read together, up to 500
+      each.
+    * `database_timeout`: how long to wait for a connection, for each statement, and for the keyring.
     * `qlik_timeout`: how long to wait for each answer of Qlik.
     * `http`: instead of a client of its own: for a proxy, or a simulated Qlik Cloud. It stays yours to close.
     * `on_event`: is told what happens, instead of the logger `tenantd_client`.
@@ -77,7 +84,7 @@ class Consumer:
         self._database = _database or PgDatabase(database, database_timeout)
         self._store = Store(
             self._database,
-            Opener(keyring),
+            Opener(keyring, database_timeout, _now),
             Cache(cache_size),
             tell=tell,
             now=_now,
@@ -90,6 +97,7 @@ class Consumer:
         self._own_http: httpx.AsyncClient | None = None
         self._qlik_timeout = qlik_timeout
         self._calls: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def credential(self, external_id: str) -> Credential:
@@ -104,24 +112,24 @@ class Consumer:
     ) -> SignIn:
         """Gets a token for a user who is in the tenant already, by Qlik's id or your identity provider's subject.
 
-        Where Qlik refuses the secret, the credential is read once more, and a newer one is tried. `scope` is space
-        separated; what is not given is what the client may have. Nothing about users is kept.
+        Where Qlik refuses the secret, the credential is read once more, and another one is tried. One of a lower
+        version, as after a restore, is kept only if it got a token: Qlik may have refused the user alone. `scope` is
+        space separated; what is not given is what the client may have. Nothing about users is kept.
 
         Raises what `credential` raises, and `Refused`.
         """
-        if user_id is not None and subject is None:
-            lookup = {"field": "userId", "value": user_id}
-        elif subject is not None and user_id is None:
-            lookup = {"field": "subject", "value": subject}
-        else:
+        field, value, other = ("userId", user_id, subject) if user_id else ("subject", subject, user_id)
+        if not isinstance(value, str) or not value or other:
             raise TypeError("one of user_id and subject must be given")
+        if scope is not None and not isinstance(scope, str):
+            raise TypeError("scope must be a text")
+        lookup = {"field": field, "value": value}
         return await self._while_open(external_id, self._sign_in(external_id, lookup, scope))
 
     async def close(self) -> None:
-        """Ends all connections, tasks and waits."""
+        """Ends all connections, tasks and waits. Every call that waited has ended when it is done, with `Closed`."""
         self._closed = True
-        for call in self._calls:
-            call.cancel()
+        await end(self._calls)
         await self._follower.close()
         await self._store.close()
         await self._database.close()
@@ -140,7 +148,7 @@ class Consumer:
         async def ask(credential: Credential) -> SignIn | Refusal:
             answer = await request_token(self._client(), credential, lookup, scope, self._qlik_timeout)
             if isinstance(answer, SignIn):
-                self._store.accepted(external_id, credential.version)
+                self._store.accepted(credential)
             return answer
 
         credential = await self._store.credential(external_id)
@@ -157,7 +165,7 @@ class Consumer:
         """What there is instead of a credential that was refused."""
         external_id, version = refused.external_id, refused.version
         try:
-            read = await self._store.reread(external_id, version)
+            read = await self._store.reread(refused)
         except Unreachable:
             detail = f"Qlik refused version {version} ({refusal.status}), and whether there is a newer one is not known"
             raise Unreachable(external_id, "database", detail) from Refused(external_id, refusal)
@@ -171,10 +179,26 @@ class Consumer:
             self._own_http = httpx.AsyncClient()
         return self._own_http
 
-    async def _while_open(self, external_id: str, act: Coroutine[Any, Any, T]) -> T:
+    def _check(self, external_id: str) -> None:
+        """Whether it may be asked for at all: one odd name would fail the statement of all that are gathered in it."""
+        if not isinstance(external_id, str) or not external_id:
+            raise TypeError("external_id must be a text")
         if self._closed:
-            act.close()
             raise Closed(external_id)
+        if _NO_NAME.search(external_id):
+            raise NotReady(external_id, None, "no tenant can have such a name")
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            # What follows changes ended with that loop, and what is cached would never be looked at again.
+            raise RuntimeError("the consumer was asked on another event loop: make one for each, or a BlockingConsumer")
+        self._loop = loop
+
+    async def _while_open(self, external_id: str, act: Coroutine[Any, Any, T]) -> T:
+        try:
+            self._check(external_id)
+        except BaseException:
+            act.close()
+            raise
         self._follower.start()
         call = asyncio.ensure_future(act)
         self._calls.add(call)
@@ -182,8 +206,7 @@ class Consumer:
             return await call
         except asyncio.CancelledError:
             # By whoever waits for us, or by `close`.
-            current = asyncio.current_task()
-            if self._closed and not (current and current.cancelling()):
+            if self._closed and not is_cancelled():
                 raise Closed(external_id) from None
             raise
         finally:

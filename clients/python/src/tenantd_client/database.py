@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
@@ -35,7 +36,27 @@ ACKNOWLEDGE = "SELECT tenantd.acknowledge(%s::text, %s::integer)"
 MAY_READ_STATUS = """
   SELECT has_table_privilege('tenantd.status', 'SELECT')
      AND has_function_privilege('tenantd.clock()', 'EXECUTE')"""
-STATUS = "SELECT phase, ready, reason, message, version FROM tenantd.status WHERE external_id = %s::text"
+STATUS = """
+  SELECT external_id, phase, ready, reason, message, version
+    FROM tenantd.status
+   WHERE external_id = ANY(%s::text[])"""
+
+
+_ENDS_EARLY = re.compile(r"\w+://[^/?]*/[^?]*@")
+
+
+def checked(conninfo: str) -> str:
+    """Before it is used, because an error of the driver would quote it, and the password with it."""
+    try:
+        ports = str(psycopg.conninfo.conninfo_to_dict(conninfo).get("port", ""))
+        # A password that is not encoded may end the host's part early, and reads as a port, or its @ comes late.
+        is_read = all(not port or (port.isascii() and port.isdigit()) for port in ports.split(","))
+        is_read = is_read and not _ENDS_EARLY.match(conninfo)
+    except (psycopg.Error, ValueError, AttributeError):  # The last of what is no text.
+        is_read = False
+    if not is_read:
+        raise ValueError("the address of the database cannot be read: it must be a URL or conninfo")
+    return conninfo
 
 
 async def connect(conninfo: str, timeout: float) -> Connection:
@@ -73,15 +94,21 @@ def cut(connection: Connection) -> None:
         below.shutdown(socket.SHUT_RDWR)
 
 
+def is_of_connection(error: psycopg.Error) -> bool:
+    """Whether it speaks of the connection, and not of the statement, as where a lock was not to be had in time."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
 class PgDatabase:
     """Statements on one connection, which is made anew when it is lost."""
 
     def __init__(self, conninfo: str, timeout: float) -> None:
-        self._conninfo = conninfo
+        self._conninfo = checked(conninfo)
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._may_read_status: bool | None = None
+        self._closed = False
 
     async def read(self, external_ids: Sequence[str]) -> Sequence[Row]:
         async def statement(connection: Connection) -> list[Row]:
@@ -107,14 +134,15 @@ class PgDatabase:
             return False
         return True
 
-    async def status(self, external_id: str) -> Status | NotToBeRead | None:
+    async def status(self, external_ids: Sequence[str]) -> dict[str, Status] | NotToBeRead:
         async def may(connection: Connection) -> bool:
             async with connection.cursor(row_factory=scalar_row) as cursor:
                 return bool(await (await cursor.execute(MAY_READ_STATUS)).fetchone())
 
-        async def statement(connection: Connection) -> Status | None:
-            async with connection.cursor(row_factory=class_row(Status)) as cursor:
-                return await (await cursor.execute(STATUS, [external_id])).fetchone()
+        async def statement(connection: Connection) -> dict[str, Status]:
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                rows = await (await cursor.execute(STATUS, [list(external_ids)])).fetchall()
+                return {external_id: Status(*said) for external_id, *said in rows}
 
         # Asked once, and not tried: each refusal would be an error in the server's log.
         if self._may_read_status is None:
@@ -122,6 +150,7 @@ class PgDatabase:
         return await self._do(statement) if self._may_read_status else NotToBeRead()
 
     async def close(self) -> None:
+        self._closed = True
         if self._connection:
             cut(self._connection)
             await self._connection.close()
@@ -130,9 +159,9 @@ class PgDatabase:
         began = monotonic()
         try:
             return await self._once(statement)
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             # A connection of before the server's restart: the next one is new. All statements may be repeated.
-            if monotonic() - began > self._timeout / 2:
+            if not is_of_connection(error) or monotonic() - began > self._timeout / 2:
                 raise
             return await self._once(statement)
 
@@ -140,6 +169,8 @@ class PgDatabase:
         async with asyncio.timeout(self._timeout):
             await self._lock.acquire()
         try:
+            if self._closed:
+                raise psycopg.InterfaceError("it was closed")
             if self._connection is None or self._connection.closed:
                 self._connection = await connect(self._conninfo, self._timeout)
             return await within(self._connection, self._timeout, statement(self._connection))

@@ -1,12 +1,15 @@
 """What can go wrong, as types: each is one thing that a web app does about it.
 
-The rule: no error holds a secret, and of Qlik's answers only codes and the trace id.
+The rule: no error holds a secret, neither does its cause or context, and of Qlik's answers only codes and the trace id
+are kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 WhyNotOpen = Literal["NoKey", "NoKeyring", "Altered", "Moved"]
 """No such key in the keyring; no keyring; no JWE of ours, or one that was changed; or one sealed for another row."""
@@ -88,6 +91,32 @@ class Closed(TenantdError):
 
     def __init__(self, external_id: str) -> None:
         super().__init__(external_id, "the consumer is closed")
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An error, and all that it came from."""
+    found: dict[int, BaseException] = {}
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in found:
+            found[id(one)] = one
+            waiting += [one.__cause__, one.__context__]
+            waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return list(found.values())
+
+
+def without_frames(error: E) -> E:
+    """The same error, and nothing of where it came through.
+
+    A driver's functions hold the address and its password, as psycopg's errors do, an app's own a keyring, and
+    collectors of errors write down the variables of each.
+    """
+    for one in causes_of(error):
+        one.__traceback__ = None
+        if "_pgconn" in vars(one):
+            vars(one)["_pgconn"] = None  # As where psycopg pickles it.
+    return error
 
 
 def words_of(error: BaseException) -> str:

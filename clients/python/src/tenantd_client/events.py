@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import words_of
+from .errors import without_frames, words_of
 
 EventKind = Literal[
     "listening",
@@ -63,6 +63,8 @@ def teller(listener: Tell) -> Tell:
     """A teller that survives its listener."""
 
     def tell(event: Event) -> None:
+        if event.error:
+            without_frames(event.error)
         try:
             listener(event)
         except Exception:

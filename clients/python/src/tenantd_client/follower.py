@@ -13,6 +13,7 @@ from .backoff import backoff, jitter
 from .events import Event, Tell
 from .listener import Listens
 from .store import Store
+from .tasks import end
 
 
 class Follower:
@@ -30,6 +31,7 @@ class Follower:
         self._tasks: list[asyncio.Task[None]] = []
         self._poll_at = now() + poll
         self._failures = 0
+        self._closed = False
 
     def start(self) -> None:
         """Does nothing when it runs already."""
@@ -44,10 +46,8 @@ class Follower:
         self._woken.set()
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        self._closed = True
+        await end(self._tasks)
 
     def tenant(self, external_id: str) -> None:
         if self._store.follows(external_id):
@@ -63,7 +63,7 @@ class Follower:
         self._tell(Event("listen_lost", error=error))
 
     async def _run(self) -> None:
-        while True:
+        while not self._closed:
             self._woken.clear()
             try:
                 following = await self._look()
@@ -93,4 +93,8 @@ class Follower:
         if self._now() >= self._poll_at:
             await self._store.sweep()
             self._poll_at = self._now() + jitter(self._poll)
-        return min(self._poll_at, await self._store.acknowledge())
+        return min(self._poll_at, await self._store.acknowledge(self._is_enough))
+
+    def _is_enough(self) -> bool:
+        """Acknowledgements hold up nothing that was heard, and no poll."""
+        return bool(self._heard) or self._now() >= self._poll_at

@@ -11,7 +11,7 @@ import json
 from typing import Protocol
 
 from .backoff import backoff
-from .database import connect, cut, within
+from .database import checked, connect, cut, within
 
 _CHANNEL = "tenantd_events"
 _CAP = 30.0
@@ -36,7 +36,7 @@ class Listens(Protocol):
 class Listener:
     def __init__(self, conninfo: str, timeout: float, check: float) -> None:
         """`check`: how often to ask whether the connection still lives, in seconds."""
-        self._conninfo = conninfo
+        self._conninfo = checked(conninfo)
         self._timeout = timeout
         self._check = check
         self._failures = 0
@@ -72,7 +72,7 @@ def tenant_of(payload: str) -> str | None:
     """Whom a notification is about; what is not of the contract is about nobody."""
     try:
         said = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     external_id = said.get("external_id") if isinstance(said, dict) else None
     return external_id if isinstance(external_id, str) else None

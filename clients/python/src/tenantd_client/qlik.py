@@ -7,6 +7,7 @@ token only codes and the trace id are kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import httpx
 
 from .credential import Credential, SignIn
 from .errors import Refusal, Unreachable, words_of
+from .tasks import is_cancelled
 
 _IMPERSONATION = "urn:qlik:oauth:user-impersonation"
 _LONGEST = 256 * 1024
@@ -31,35 +33,34 @@ async def request_token(
     """A token, or Qlik's no. Raises `Unreachable`."""
     try:
         async with asyncio.timeout(timeout):
-            try:
+            # Qlik may have closed a kept connection while the request was on its way. Asking twice makes two tokens at
+            # most.
+            with contextlib.suppress(httpx.TransportError):
                 return await _ask(http, credential, lookup, scope)
-            except httpx.TransportError:
-                # Qlik may have closed a kept connection while the request was on its way. Asking twice makes two tokens
-                # at most.
-                return await _ask(http, credential, lookup, scope)
-    except TimeoutError as error:
-        raise Unreachable(credential.external_id, "qlik", f"no answer after {timeout:g} s") from error
-    except httpx.HTTPError as error:
-        raise Unreachable(credential.external_id, "qlik", words_of(error)) from error
+            if is_cancelled():
+                # The transport took our own end of it for a fault.
+                raise asyncio.CancelledError
+            return await _ask(http, credential, lookup, scope)
+    except Unreachable:
+        raise
+    except TimeoutError:
+        what = f"no answer after {timeout:g} s"
+    except Exception as error:
+        # Whatever the app's own client raises.
+        what = words_of(error)
+    # Not from that error, nor while it is handled: it holds the request, whose body is the secret.
+    raise Unreachable(credential.external_id, "qlik", what)
 
 
 async def _ask(
     http: httpx.AsyncClient, credential: Credential, lookup: Mapping[str, str], scope: str | None
 ) -> SignIn | Refusal:
-    body = {
-        "client_id": credential.client_id,
-        "client_secret": credential.client_secret,
-        "grant_type": _IMPERSONATION,
-        "user_lookup": dict(lookup),
-    }
-    if scope is not None:
-        body["scope"] = scope
     asked_at = datetime.now(UTC)
     async with http.stream(
         "POST",
         f"https://{credential.host}/oauth/token",
-        json=body,
-        headers={"accept": "application/json"},
+        content=_body_of(credential, lookup, scope),
+        headers={"accept": "application/json", "content-type": "application/json"},
         follow_redirects=False,
         timeout=None,
     ) as answer:
@@ -74,11 +75,29 @@ async def _ask(
     return SignIn(credential.host, token, expiry_of(said, answer.headers.get("date"), asked_at))
 
 
+def _body_of(credential: Credential, lookup: Mapping[str, str], scope: str | None) -> bytes:
+    """In a function of its own, so that no variable of those that raise holds the secret.
+
+    Any text can be sent: what cannot be encoded would raise an error that holds all of it.
+    """
+    body = {
+        "client_id": credential.client_id,
+        "client_secret": credential.client_secret,
+        "grant_type": _IMPERSONATION,
+        "user_lookup": dict(lookup),
+        **({} if scope is None else {"scope": scope}),
+    }
+    return json.dumps(body).encode("ascii")
+
+
 def expiry_of(said: Mapping[str, Any], date: str | None, asked_at: datetime) -> datetime | None:
     """By this machine's clock, which may be wrong: so lengths of time count, and instants only against Qlik's own."""
     seconds = said.get("expires_in")
     if isinstance(seconds, int | float) and seconds > 0:
-        return asked_at + timedelta(seconds=seconds)
+        # Whatever Qlik says, its token is one.
+        with contextlib.suppress(OverflowError):
+            return asked_at + timedelta(seconds=seconds)
+        return None
     try:
         at = datetime.fromisoformat(str(said.get("expires_at")))
     except ValueError:
@@ -87,7 +106,7 @@ def expiry_of(said: Mapping[str, Any], date: str | None, asked_at: datetime) -> 
         return None
     try:
         return asked_at + (at - parsedate_to_datetime(date or ""))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return at
 
 
@@ -103,6 +122,7 @@ async def _text_of(credential: Credential, answer: httpx.Response) -> bytes:
 def _refusal_of(answer: httpx.Response, said: Mapping[str, Any]) -> Refusal:
     errors = said.get("errors")
     codes = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    codes.append(said.get("error"))  # As RFC 6749 has it.
     trace_id = said.get("traceId")
     after = answer.headers.get("retry-after", "")
     return Refusal(
@@ -116,6 +136,6 @@ def _refusal_of(answer: httpx.Response, said: Mapping[str, Any]) -> Refusal:
 def _parsed(text: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     return said if isinstance(said, dict) else {}

@@ -50,8 +50,8 @@ class Database(Protocol):
         """Whether that version is the current one still, and so was acknowledged."""
         ...
 
-    async def status(self, external_id: str) -> Status | NotToBeRead | None:
-        """None: there is no such tenant."""
+    async def status(self, external_ids: Sequence[str]) -> Mapping[str, Status] | NotToBeRead:
+        """Of each of these tenants that there is."""
         ...
 
     async def close(self) -> None: ...
