@@ -1253,11 +1253,11 @@ CREATE VIEW tenantd.status AS
                 WHEN p.is_of_fleet THEN ('the fleet is paused by an operator: ' || p.reason) || '; `tenantd fleet resume` ends it'
                 ELSE ((('the region is paused by an operator: ' || p.reason) || '; `tenantd fleet resume --region ') || t.region) || '` ends it'
             END
-            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            WHEN r.awaits_budget AND b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and reload, or restart where the daemon has a copy; `tenantd doctor` tests it'
             WHEN r.awaits_budget THEN format('the removal waits for its place in [budget] removals_per_hour: %s let through in the last hour, %s waiting; `tenantd fleet status` shows the limit', h.admitted, h.waiting)
             WHEN r.is_early THEN 'nothing is sent before the row''s not_before'
             WHEN r.is_held THEN 'a daemon is working on it'
-            WHEN b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and restart; `tenantd doctor` tests it'
+            WHEN b.opened_at IS NOT NULL THEN ('the credential of region ' || t.region) || ' is refused: correct it and reload, or restart where the daemon has a copy; `tenantd doctor` tests it'
             ELSE COALESCE(t.message, 'waits for a daemon')
         END AS message,
         CASE

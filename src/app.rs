@@ -28,7 +28,7 @@ use crate::ports::Clock;
 use crate::postgres::work::listener;
 use crate::postgres::{Store, StoreError};
 use crate::qlik::{Cloud, CloudOptions};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::system::{OsEntropy, SystemClock};
 use crate::telemetry::traces::{Collector, Traces};
 use crate::vault::{Keyring, Vault};
@@ -49,7 +49,8 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 /// Qlik Cloud as the settings reach it. Consumes the regions' credentials.
 pub fn cloud(settings: &mut Settings, clock: Arc<dyn Clock>) -> Result<Cloud, StartError> {
     let ca_pem = settings.qlik.ca_file.as_ref().map(|path| {
-        std::fs::read(path).map_err(|error| StartError::CaFile { path: path.display().to_string(), error })
+        settings::certificates(path)
+            .map_err(|error| StartError::CaFile { path: path.display().to_string(), error })
     });
     let options = CloudOptions {
         request_timeout: settings.qlik.request_timeout,

@@ -109,3 +109,26 @@ client_secret = "region-secret"
 TOML
     done
 }
+
+# simulated WORDS...: starts the simulated Qlik Cloud with these, and sets its address as qlik.
+simulated() {
+    start simulator "$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pem" "$@"
+    qlik=$(said simulator 'listening on ')
+}
+
+# configured [REGION...] <SETTINGS: makes a keyring, and writes $work/tenantd.toml for that Qlik Cloud
+# with these settings and regions (without any, us).
+configured() {
+    [ $# -gt 0 ] || set -- us
+    "$tenantd" keys generate --out "$work/keyring.json" >/dev/null </dev/null
+    {
+        cat <<TOML
+vault.keyring_file = "$work/keyring.json"
+qlik.connect_to = "$qlik"
+qlik.ca_file = "$work/ca.pem"
+http.listen = "127.0.0.1:0"
+TOML
+        cat
+        regions "$@"
+    } >"$work/tenantd.toml"
+}

@@ -19,6 +19,12 @@ const HEAD: &str = "\
 Each section is written by `make bench ARGS=ROW` (`cargo bench --bench provision -- ROW`), on a private PostgreSQL that
 does not flush to disk, with the simulator of Qlik Cloud in a process of its own on the same machine. Compare numbers
 within a section, not between machines. What limits a fleet first is reckoned in [scaling](scaling.md).
+
+* **A call** is one request to Qlik Cloud, of which four make a tenant ready; `0ns` and `50ms` are how long the simulator waits before it
+  answers. Of a statement a call is one run of it. Statements have the names of the log's spans, `table.verb`.
+* **Buffers** are the pages of 8 kB that Postgres touched for one run of a statement, in its cache or not: work that no busy machine distorts.
+* **Two columns under one head**, in `flat`: first beside the small fleet (10,000), then beside the large one. What is the same in both does not
+  grow with the fleet; `ratio` is the second by the first.
 ";
 
 /// A section that grows line by line, on the screen as well.

@@ -158,10 +158,10 @@ fn words(blocker: &Blocker, places: &Places) -> String {
             format!("the fleet is paused by an operator: {detail}; `tenantd fleet resume` ends it")
         }
         BlockerKind::BreakerOpen => format!(
-            "the credential of region {detail} is refused: correct it and restart; `tenantd doctor` tests it"
+            "the credential of region {detail} is refused: correct it and reload, or restart where the daemon has a copy; `tenantd doctor` tests it"
         ),
         BlockerKind::RegionNotConfigured => {
-            format!("its region {detail} is not in this configuration; a daemon sorts it anew when it starts")
+            format!("its region {detail} is not in this configuration; daemons sort it anew at the next reload or start, or within the hour")
         }
         BlockerKind::UnknownPhase => format!("phase {detail} is of a newer version"),
     }

@@ -27,5 +27,5 @@ pub use bounds::{Begun, Late, Room, bounded};
 pub use document::document;
 pub use kind::Kind;
 pub use routes::{ROUTES, router};
-pub use state::{Api, Given, Parts, Reload};
+pub use state::{Api, Given, Parts, Reload, TakenOver};
 pub(crate) use who::{name_of, over_http};

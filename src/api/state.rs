@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::OnceCell;
 
 use super::bounds::Room;
-use crate::domain::ids::Holder;
+use crate::domain::ids::{Holder, KeyId};
 use crate::domain::rollout::Bounds;
 use crate::http::Door;
 use crate::postgres::work::claim::ClaimTerms;
@@ -54,8 +54,20 @@ pub struct Given {
 pub struct Reload {
     /// When.
     pub at: DateTime<Utc>,
-    /// The settings that only a restart takes over; or why all is as it was.
-    pub outcome: Result<Vec<String>, String>,
+    /// What became of it; or why all is as it was.
+    pub outcome: Result<TakenOver, String>,
+    /// The settings that keep their old value until the process is started again: since this time,
+    /// or where nothing could be read, since the last time that it could.
+    pub at_restart: Vec<String>,
+}
+
+/// What another configuration brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The settings that changed.
+    pub changed: Vec<String>,
+    /// The keys that were in the keyring and are not any more: what they sealed opens no longer.
+    pub keys_gone: Vec<KeyId>,
 }
 
 impl Parts {

@@ -90,7 +90,10 @@ impl StartError {
                 "create another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and use that",
             ),
             Self::Elsewhere(said) => Message::new(said, "see `tenantd rejoin --status`"),
-            Self::Contended(said) => Message::new(format!("{said}; others are in the way"), "try again"),
+            Self::Contended(said) => Message::new(
+                format!("{said}; others are in the way"),
+                "try again; if it stays so, somebody left a transaction open: `SELECT pid, usename, state, xact_start FROM pg_stat_activity ORDER BY xact_start` names who",
+            ),
             Self::Pooler(message) | Self::Failed(message) => message.clone(),
             Self::Unreachable(said) => Message::new(said, "check database.url and that the server is up"),
             Self::Keyring(error) => error.message(),

@@ -3,9 +3,7 @@
 //! The rule: looking and acting are two commands with a file between them, which a person
 //! reads.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -15,6 +13,7 @@ use serde::Serialize;
 use super::exit::{Code, Misuse};
 use super::os_user::os_user;
 use super::output::{self, Format, OutputArg, or_dash};
+use super::private_file::NewFile;
 use super::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::RegionName;
@@ -83,12 +82,17 @@ async fn look(args: &CensusArgs, source: &Source) -> anyhow::Result<Code> {
         return Err(Misuse(format!("the configuration has no region {:?}", region.as_str())).into());
     }
     // Before the walk, which may take long.
-    let file = args.plan.as_deref().map(create).transpose()?;
-    let plan = inspector.census(&scope).await?;
-    if let Some(mut file) = file {
+    let file = args.plan.as_deref();
+    let file = file.map(|path| NewFile::create(path, "choose another name, or remove it")).transpose()?;
+    let walk = inspector.census(&scope);
+    let plan = match &file {
+        Some(file) => file.unless_interrupted(walk).await??,
+        None => walk.await?,
+    };
+    if let Some(file) = file {
         // Somebody reads it before it is applied.
         let text = plain_json(&serde_json::to_string_pretty(&plan)?) + "\n";
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+        file.write(|file| file.write_all(text.as_bytes()))?;
     }
     match args.format.output {
         Format::Json => output::json(&plan)?,
@@ -114,17 +118,6 @@ fn scope(args: &CensusArgs) -> anyhow::Result<Scope> {
             .map_err(|error| Misuse(format!("{}: {host:?} is no tenant host: {error}", path.display())))?;
     }
     Ok(Scope { region, hosts })
-}
-
-fn create(path: &Path) -> anyhow::Result<std::fs::File> {
-    let shown = path.display();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.map_err(|error| {
-        if error.kind() == ErrorKind::AlreadyExists {
-            return Misuse(format!("{shown} is there already; choose another name, or remove it")).into();
-        }
-        anyhow!("{shown} cannot be created: {error}; name a file in a directory that you may write to")
-    })
 }
 
 fn tell(plan: &Plan, file: Option<&Path>) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::domain::message::Message;
 use crate::qlik::{Cloud, CloudOptions};
-use crate::settings::{Fault, InvalidSettings, Layered, Settings, ShownKey};
+use crate::settings::{self, Fault, InvalidSettings, Layered, Settings, ShownKey};
 use crate::system::SystemClock;
 use crate::vault::{Keyring, KeyringFault};
 
@@ -55,7 +55,7 @@ fn keyring(path: &Path) -> Option<(String, String)> {
 
 fn ca(path: &Path) -> Option<(String, String)> {
     let shown = path.display();
-    match std::fs::read(path) {
+    match settings::certificates(path) {
         Err(error) => Some((
             format!("names {shown}, which cannot be read: {error}"),
             "name a file that the user tenantd runs as may read".to_owned(),

@@ -14,14 +14,16 @@ use crate::postgres::StoreError;
 use crate::settings::InvalidSettings;
 use crate::vault::{KeyringError, NoPublicHalf};
 
-/// Shown below the help of `tenantd` itself.
+/// Shown below the help of `tenantd` itself, in the words of `docs/cli.md`.
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done
-  1  failed
-  2  wrong usage or configuration
-  3  differences were found
-  4  a tenant needs a human
+  1  failed; also: the database is unreachable
+  2  wrong usage or configuration; also: the database refused us, the schema is missing,
+     a row breaks a rule
+  3  differences were found; also: migrations are pending, lines of an import were rejected,
+     another key still holds secrets
+  4  a tenant needs a human; also: stored secrets do not open
   5  timed out waiting";
 
 /// How a command ended.

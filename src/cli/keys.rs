@@ -6,17 +6,16 @@
 mod holdings;
 mod rekey;
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::exit::{Code, Misuse};
+use super::exit::Code;
 use super::output::{self, Format, OutputArg};
+use super::private_file::NewFile;
 use super::source::Source;
 use crate::domain::ids::KeyId;
 use crate::system::OsEntropy;
@@ -43,7 +42,7 @@ pub(super) enum KeysCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenantd keys generate --out /etc/tenantd/keyring.json
+  tenantd keys generate --out /etc/tenantd/secrets/keyring
   tenantd keys generate --type p256 --out private.json && tenantd keys public private.json --out public.json")]
 pub(super) struct GenerateArgs {
     /// What kind of key
@@ -111,19 +110,10 @@ fn generate(args: &GenerateArgs) -> anyhow::Result<Code> {
 }
 
 fn create(path: &Path, text: &str) -> anyhow::Result<()> {
-    let shown = path.display();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(|error| {
-        if error.kind() == ErrorKind::AlreadyExists {
-            return Misuse(format!(
-                "{shown} is there already, and a lost key loses secrets; choose another name, or move it away yourself"
-            ))
-            .into();
-        }
-        anyhow!("{shown} cannot be created: {error}; name a file in a directory that you may write to")
-    })?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| anyhow!("{shown} could not be written: {error}; remove it and try again"))
+    let file =
+        NewFile::create(path, "a lost key loses secrets: choose another name, or move it away yourself")?;
+    file.write(|file| file.write_all(text.as_bytes()))?;
+    Ok(())
 }
 
 fn public(args: &PublicArgs) -> anyhow::Result<Code> {

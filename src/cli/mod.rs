@@ -20,6 +20,7 @@ mod migrate;
 mod os_user;
 mod output;
 mod pause;
+mod private_file;
 mod rejoin;
 mod run;
 mod secret;

@@ -34,9 +34,16 @@ pub(super) struct OutputArg {
 
 /// Writes a text as it is: a file of ours, a script, a table, a secret that was asked for.
 pub(super) fn print(text: &str) -> io::Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// The same of what need not be a text.
+pub(super) fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    // The kind stays: whoever closes the pipe has seen enough.
+    written
+        .map_err(|error| io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
 }
 
 /// Writes a line, and one line only.

@@ -54,11 +54,16 @@ impl<Q: QlikApi> Generations<Q> {
         let mut terms = engine.terms.claim_terms();
         let mut workers = JoinSet::new();
         let mut admit_at = Duration::ZERO;
+        // One that is broken off is repeated by the upkeep.
+        let mut sorting = JoinSet::new();
         while !stop.drain.is_cancelled() {
             let newest = self.now();
             if !Arc::ptr_eq(&engine, &newest) {
                 terms = newest.terms.claim_terms();
                 engine = newest;
+                // From here on: a claim under the one before would put rows back where they were.
+                sorting.shutdown().await;
+                sorting.spawn(Arc::clone(&engine).sort());
             }
             let room = engine.places.room(workers.len());
             let now = engine.clock.elapsed();
@@ -66,7 +71,7 @@ impl<Q: QlikApi> Generations<Q> {
             if is_time_to_admit {
                 admit_at = now + ADMIT_EVERY;
             }
-            let filled = engine.fill(&terms, room.min(BATCH), is_time_to_admit, stop, &mut workers);
+            let filled = engine.fill(self, &terms, room.min(BATCH), is_time_to_admit, stop, &mut workers);
             let filled = engine.pulse.turn(Task::Claims, engine.clock.as_ref(), filled);
             // What an unanswered claim leased runs out by itself.
             let Some(filled) = stop.abort.run_until_cancelled(filled).await else { break };
@@ -111,7 +116,8 @@ impl<Q: QlikApi> Engine<Q> {
     /// Claims for the free places and the line, and starts a worker on each row. Returns whether
     /// nothing more was due.
     async fn fill(
-        self: &Arc<Self>,
+        &self,
+        generations: &Generations<Q>,
         terms: &ClaimTerms,
         room: usize,
         is_time_to_admit: bool,
@@ -133,10 +139,18 @@ impl<Q: QlikApi> Engine<Q> {
         let is_drained = claims.touched < room;
         for row in claims.rows {
             let lease = self.leases.hold(row.tenant_id, row.fence, asked_at + self.terms.lease);
-            let (engine, ticket, drain) = (Arc::clone(self), self.places.line_up(), stop.drain.clone());
-            workers.spawn(async move { engine.work_in_turn(ticket, row, lease, &drain).await });
+            let (generations, ticket) = (generations.clone(), self.places.line_up());
+            let drain = stop.drain.clone();
+            workers.spawn(async move { generations.work_in_turn(ticket, row, lease, &drain).await });
         }
         Ok(is_drained)
+    }
+
+    /// Sorts rows by the regions that hold now. Where the database is away, the upkeep does it.
+    async fn sort(self: Arc<Self>) {
+        if let Err(error) = self.adopt_regions().await {
+            self.outage.note(&error);
+        }
     }
 
     async fn claim_failed(&self, error: &StoreError, stop: &Stop) {

@@ -4,7 +4,8 @@
 //! is under way ([`Engine::under`]).
 //!
 //! The rule: **a visit, a claim, a beat and a job each take one engine at their start** and end with
-//! it. None is done half under the old configuration and half under the new.
+//! it; who waits in line has not started. So a visit may begin under a newer one than its claim: what
+//! that no longer admits is written back without its intent to create, because nothing was sent.
 
 use std::sync::Arc;
 
@@ -13,13 +14,20 @@ use arc_swap::ArcSwap;
 use super::Engine;
 
 /// The engine of the configuration that holds now, for the loops that go on.
-pub struct Generations<Q>(ArcSwap<Engine<Q>>);
+pub struct Generations<Q>(Arc<ArcSwap<Engine<Q>>>);
+
+/// Of the same engines.
+impl<Q> Clone for Generations<Q> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<Q> Generations<Q> {
     /// Begins with this one.
     #[must_use]
     pub fn new(first: Arc<Engine<Q>>) -> Self {
-        Self(ArcSwap::new(first))
+        Self(Arc::new(ArcSwap::new(first)))
     }
 
     /// The one that holds now.

@@ -81,6 +81,17 @@ impl Held {
         Some((self.seen.created, self.record.ready?.at(self.seen.now)))
     }
 
+    /// Whether its claim recorded an intent to create, and nothing was sent under it.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.seen.is_fresh_intent
+    }
+
+    /// From here on something may have been sent.
+    pub(super) fn sends(&mut self) {
+        self.seen.is_fresh_intent = false;
+    }
+
     /// The write of a record that a decision made.
     #[must_use]
     pub fn write(

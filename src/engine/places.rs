@@ -1,9 +1,9 @@
 //! The places of workers: how many tenants of this process need Qlik at once.
 //!
-//! A place is for the time in which a tenant needs Qlik. Whoever waits for the database, with a
-//! commit or for a row that somebody has locked, holds none, and so another tenant goes on
-//! meanwhile. Some more are claimed than there are places: they wait in line, so that a freed
-//! place is taken at once and a claim brings several.
+//! A place is for the time in which a tenant needs Qlik. Whoever waits for a commit, also for a row
+//! that somebody has locked, holds none, and so another tenant goes on meanwhile. Some more are
+//! claimed than there are places: they wait in line, so that a freed place is taken at once and a
+//! claim brings several.
 //!
 //! The rules: never more than `worker.concurrency` tenants hold a place; **who comes back from
 //! the database goes before the line**, so that what was begun ends; those in line are few: each
@@ -122,6 +122,12 @@ impl Places {
     #[must_use]
     pub fn busy(&self) -> usize {
         self.now().busy
+    }
+
+    /// How many have heard from the database and wait for a place.
+    #[must_use]
+    pub fn coming_back(&self) -> usize {
+        self.now().coming_back
     }
 
     /// Whether more than half of the places are taken.
@@ -316,10 +322,13 @@ mod tests {
         let one = taken(&places).await;
         let in_line = [places.line_up(), places.line_up(), places.line_up()];
         assert_eq!(places.room(4), 7 + 2 - 3);
-        drop((one, in_line));
+        let back = places.come_back();
+        assert_eq!(places.room(5), 6 + 2 - 3, "a place is kept for who comes back");
+        drop((one, in_line, back));
         assert_eq!(places.room(0), 8 + 2);
         assert!(places.is_worth_a_claim(1) && !places.is_worth_a_claim(0));
         assert!(!Places::new(64).is_worth_a_claim(7), "a claim of its own for few is dear");
+        assert!(!Places::new(1).is_worth_a_claim(0), "for nobody it is never worth one");
     }
 
     #[tokio::test]
@@ -340,6 +349,9 @@ mod tests {
 
         let places = first.free();
         assert!(futures_util::poll!(&mut in_line).is_pending());
+        let mut newcomer = Box::pin(places.line_up().place());
+        assert!(futures_util::poll!(&mut newcomer).is_pending(), "the free place is spoken for");
+        drop(newcomer);
         let Poll::Ready(second) = futures_util::poll!(&mut back) else { panic!("its turn") };
         assert_eq!(places.room(1), 0);
         drop(second);
@@ -361,11 +373,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_comes_back_and_leaves_calls_the_line() {
+        let places = Places::new(1);
+        let first = taken(&places).await;
+        let mut in_line = Box::pin(places.line_up().place());
+        assert!(futures_util::poll!(&mut in_line).is_pending());
+        let back = places.come_back();
+        drop(first);
+        assert!(futures_util::poll!(&mut in_line).is_pending());
+
+        drop(back);
+        assert!(futures_util::poll!(&mut in_line).is_ready());
+    }
+
+    #[tokio::test]
     async fn who_waits_for_a_locked_row_is_one_more_that_may_be_alive() {
         let places = Places::new(8);
         let busy = places.wait_for_a_row();
         assert_eq!((places.busy(), places.room(15)), (1, 2));
         drop(busy);
         assert_eq!((places.busy(), places.room(15)), (0, 1));
+        let many: Vec<_> = (0..MOST_BUSY + 8).map(|_| places.wait_for_a_row()).collect();
+        assert_eq!((many.len(), places.room(16 + MOST_BUSY)), (MOST_BUSY + 8, 0), "they are not without end");
+    }
+
+    #[tokio::test]
+    async fn whoever_claims_hears_of_a_place_that_is_freed_and_of_a_row_that_is_waited_for() {
+        let places = Places::new(1);
+        let place = taken(&places).await;
+        let mut hears = Box::pin(places.changed());
+        // What was said before.
+        while futures_util::poll!(&mut hears).is_ready() {
+            hears = Box::pin(places.changed());
+        }
+
+        let busy = places.wait_for_a_row();
+        assert!(futures_util::poll!(&mut hears).is_ready());
+        let mut hears = Box::pin(places.changed());
+        assert!(futures_util::poll!(&mut hears).is_pending());
+        drop(place);
+        assert!(futures_util::poll!(&mut hears).is_ready());
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn most_are_taken_when_fewer_than_half_are_free() {
+        let places = Places::new(2);
+        let _first = taken(&places).await;
+        assert!(!places.are_most_taken());
+        let _second = taken(&places).await;
+        assert!(places.are_most_taken());
     }
 }

@@ -75,6 +75,7 @@ pub enum Unjudged {
 impl<Q: QlikApi> Engine<Q> {
     /// Does one effect at Qlik. A secret that comes back is sealed at once.
     pub async fn act(&self, work: &mut Work, effect: Effect) -> Acted {
+        work.held.sends();
         let started = self.clock.elapsed();
         let result = self.in_time(&effect, self.perform(work, &effect)).await;
         let took = self.clock.elapsed().saturating_sub(started);

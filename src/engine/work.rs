@@ -125,6 +125,13 @@ impl Work {
         machine::next_effect(&self.tenant)
     }
 
+    /// Nothing more is sent under this lease. Where nothing was, the intent to create goes as well.
+    pub(super) fn stop_here(&mut self) {
+        if self.held.is_unsent() {
+            self.tenant = self.tenant.clone().without_intent();
+        }
+    }
+
     /// The decision that gives the lease back with these words.
     #[must_use]
     pub fn resting(&self, rest: Rest) -> Decision {
@@ -162,9 +169,11 @@ impl Work {
     }
 }
 
+/// A claim under another configuration may have recorded an intent, and nothing came of it.
 fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted {
     let message = format!("{what}; {}", reason.remedy());
     let held = Held::of(&claimed);
-    let checkpoint = machine::checkpoint(claimed.tenant);
+    let tenant = if held.is_unsent() { claimed.tenant.without_intent() } else { claimed.tenant };
+    let checkpoint = machine::checkpoint(tenant);
     NotAdmitted { held, decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint } }
 }

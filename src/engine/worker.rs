@@ -5,10 +5,12 @@
 //! it carries exists nowhere else; a worker that was taken over writes nothing,
 //! but for the note that there may be a second client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::generations::Generations;
 use super::held::Held;
 use super::judged::Judged;
 use super::places::{Place, Ticket};
@@ -47,13 +49,9 @@ enum Turn {
     End,
 }
 
-impl<Q: QlikApi> Engine<Q> {
-    /// Works on a claimed tenant until it rests, its lease is lost, or `stop` says so.
-    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
-        self.work_at(None, claimed, lease, stop).await;
-    }
-
-    /// Waits in line for a place, unless `stop` says so before, and works there.
+impl<Q: QlikApi> Generations<Q> {
+    /// Waits in line for a place, unless `stop` says so before, and works there under the
+    /// configuration that holds then.
     pub(super) async fn work_in_turn(
         &self,
         ticket: Ticket,
@@ -61,12 +59,20 @@ impl<Q: QlikApi> Engine<Q> {
         lease: Lease,
         stop: &CancellationToken,
     ) {
-        let claimed_at = self.clock.elapsed();
+        let clock = Arc::clone(&self.now().clock);
+        let claimed_at = clock.elapsed();
         let place = stop.run_until_cancelled(ticket.place()).await;
-        let in_line = self.clock.elapsed().saturating_sub(claimed_at);
+        let in_line = clock.elapsed().saturating_sub(claimed_at);
         claimed.record.note_queued(in_line);
         claimed.age += in_line;
-        self.work_at(place, claimed, lease, stop).await;
+        self.now().work_at(place, claimed, lease, stop).await;
+    }
+}
+
+impl<Q: QlikApi> Engine<Q> {
+    /// Works on a claimed tenant until it rests, its lease is lost, or `stop` says so.
+    pub async fn work_on(&self, claimed: Claimed, lease: Lease, stop: &impl Stopping) {
+        self.work_at(None, claimed, lease, stop).await;
     }
 
     #[tracing::instrument(
@@ -107,7 +113,10 @@ impl<Q: QlikApi> Engine<Q> {
         }
         let effect = match work.next() {
             Next::Do(effect) if !stop.is_stopping() && self.may_send(&effect, lease) => effect,
-            Next::Do(_) => return self.rest(work, Rest::Requeue).await,
+            Next::Do(_) => {
+                work.stop_here();
+                return self.rest(work, Rest::Requeue).await;
+            }
             Next::Rest(rest) => return self.rest(work, rest).await,
         };
         if let Effect::Dedupe(surplus) = &effect

@@ -17,6 +17,7 @@ mod guest;
 mod needs;
 mod overview;
 mod pieces;
+mod reload;
 mod retries;
 mod routes;
 mod serve;

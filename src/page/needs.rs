@@ -13,7 +13,6 @@ use super::pieces::{counted, filter_path, length, sentence, text, time};
 use crate::answers::attention::Attention;
 use crate::answers::overview::Overview;
 use crate::answers::regions::RegionStatus;
-use crate::api::Reload;
 use crate::postgres::fleet::counts::Paused;
 use crate::postgres::operator::fleet::{Held, RolloutStatus};
 use crate::postgres::operator::pauses::{FLEET, Pause};
@@ -53,18 +52,6 @@ impl Need {
             }
         }
     }
-}
-
-/// The configuration was to be read anew and is as it was. Of this process alone.
-pub(super) fn unread(reload: &Reload) -> Option<Need> {
-    let why = reload.outcome.as_ref().err()?;
-    Some(Need {
-        what: "The configuration could not be read anew".to_owned(),
-        since: Some(reload.at),
-        meaning: format!("this daemon goes on under the one before: {why}"),
-        remedy: "mend it, try it with `tenantd config check`, and reload again".to_owned(),
-        at: None,
-    })
 }
 
 /// All that may keep a fleet from going on.
@@ -214,7 +201,8 @@ fn refused(region: &RegionStatus) -> Option<Need> {
         since: Some(region.opened_at?),
         what: format!("The credential of region {} is refused", region.region),
         meaning: "nothing is sent there".to_owned(),
-        remedy: "correct it and restart; `tenantd doctor` tests it".to_owned(),
+        remedy: "correct it and reload, or restart where the daemon has a copy; `tenantd doctor` tests it"
+            .to_owned(),
         at: Some((filter_path(&format!("region:{}", region.region)), "Its tenants")),
     })
 }

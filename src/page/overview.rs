@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::blame::blame;
-use super::needs::{Brakes, Need, to_resume, unread};
+use super::needs::{Brakes, Need, to_resume};
 use super::pieces::{
     Part, Table, are, bar, chip, count, counted, filter_path, length, marked, number, text, time, time_or,
 };
+use super::reload::{brought, unread};
 use super::words;
 use crate::answers::fleet::HourlyBudget;
 use crate::answers::overview::Overview;
@@ -192,12 +193,9 @@ fn work(overview: &Overview, reload: Option<&Reload>, now: DateTime<Utc>) -> Mar
                     @if holding == 0 { "nothing" }
                     @else { (count(holding, "tenant")) ", by " (count(len(overview.workers.len()), "worker")) }
                 }
-                @if let Some(Reload { at, outcome: Ok(waits) }) = reload {
+                @if let Some(reload) = reload {
                     dt { "Configuration" }
-                    dd {
-                        "read anew " (time(*at, now))
-                        @if !waits.is_empty() { "; a restart takes over " (text(&waits.join(", "))) }
-                    }
+                    dd { (brought(reload, now)) }
                 }
                 @for pause in &overview.fleet.pauses {
                     dt { "Paused" }

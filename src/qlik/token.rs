@@ -57,6 +57,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// A host with the same token and a turn of its own: whether it is in use is not the other's.
+    fn of_its_own((host, entry): (&AllowedHost, &Self)) -> (AllowedHost, Self) {
+        (host.clone(), Self { token: entry.token.clone(), turn: Arc::default() })
+    }
+
     fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.turn) > 1
     }
@@ -101,8 +106,10 @@ impl Tokens {
             }
             regions.insert(name, kept.unwrap_or_else(|| made(credential)));
         }
-        let entries = self.entries().clone().into_iter().filter(|(host, _)| known.contains(host.region()));
-        let entries = Mutex::new(entries.collect());
+        let is_known = |host: &AllowedHost| known.contains(host.region());
+        let entries =
+            self.entries().iter().filter(|(host, _)| is_known(host)).map(Entry::of_its_own).collect();
+        let entries = Mutex::new(entries);
         Self { transport: Arc::clone(&self.transport), clock: Arc::clone(&self.clock), regions, entries }
     }
 

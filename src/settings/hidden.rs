@@ -2,10 +2,9 @@
 //! about to leave the machine.
 //!
 //! The rule: **whatever `config show` would not show is one**, and so is what stands in a file of
-//! secrets, whether or not the configuration is sound: a mistyped key may hold a secret too.
+//! secrets, whether or not the configuration is sound: a mistyped key may hold a secret too. But
+//! what stands under such a key and is no secret elsewhere (`is_ours`) is hidden there alone.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use config::{Value, ValueKind};
@@ -15,9 +14,11 @@ use serde_json::Value as Json;
 use super::authority::{decoded, split};
 use super::database_url::DatabaseUrl;
 use super::entry::Entry;
+use super::layers::DEFAULTS;
 use super::raw::Tree;
 use super::reader::Reader;
-use super::{sections, show};
+use super::{plain_file, sections, show};
+use crate::domain::host::HostPattern;
 
 /// A part of a secret that is shorter would be found in many a harmless word.
 const SHORTEST_PART: usize = 8;
@@ -32,10 +33,16 @@ pub(super) fn texts(tree: &Tree) -> Vec<SecretString> {
     let mut reader = Reader::new(tree);
     // Read for which keys hold secrets; whether they are sound is not asked here.
     drop(sections::settings(&mut reader));
+    let shown: Vec<String> =
+        show::rows(tree).into_iter().map(|row| row.value).filter(|value| value != show::REDACTED).collect();
     let mut found = Vec::new();
     for entry in tree.entries() {
         if !show::is_shown(&reader, entry) {
-            in_value(&entry.value, &mut found);
+            let mut texts = Vec::new();
+            in_value(&entry.value, &mut texts);
+            let is_known = reader.may_show(&entry.key) || reader.is_secret(&entry.key);
+            texts.retain(|text| is_known || !is_ours(text.expose_secret(), &shown));
+            found.append(&mut texts);
         }
         if may_name_secrets(&reader, entry)
             && let ValueKind::String(path) = &entry.value.kind
@@ -44,6 +51,16 @@ pub(super) fn texts(tree: &Tree) -> Vec<SecretString> {
         }
     }
     found
+}
+
+/// Whether a text under an unknown key would make the rest unreadable if it were sought there, and is
+/// told anyway: what is short, a host or a pattern of hosts, or a word of `config/default.toml` or of
+/// a value that is shown.
+fn is_ours(text: &str, shown: &[String]) -> bool {
+    text.len() < SHORTEST_PART
+        || HostPattern::parse(text).is_ok()
+        || DEFAULTS.contains(text)
+        || shown.iter().any(|value| value.contains(text))
 }
 
 fn may_name_secrets(reader: &Reader<'_>, entry: &Entry) -> bool {
@@ -55,30 +72,23 @@ fn in_value(value: &Value, found: &mut Vec<SecretString>) {
     match &value.kind {
         ValueKind::String(text) => in_text(text, found),
         ValueKind::Array(items) => items.iter().for_each(|item| in_value(item, found)),
-        ValueKind::Nil
-        | ValueKind::Boolean(_)
-        | ValueKind::I64(_)
+        // A secret of figures alone that nobody put into quotes.
+        ValueKind::I64(_)
         | ValueKind::I128(_)
         | ValueKind::U64(_)
         | ValueKind::U128(_)
-        | ValueKind::Float(_)
-        | ValueKind::Table(_) => {}
+        | ValueKind::Float(_) => in_text(&value.kind.to_string(), found),
+        ValueKind::Nil | ValueKind::Boolean(_) | ValueKind::Table(_) => {}
     }
 }
 
 /// One that cannot be read has told nobody anything.
 fn in_file(path: &Path, found: &mut Vec<SecretString>) {
-    let mut bytes = Vec::new();
-    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let read =
-        is_file.then(|| File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)).ok());
+    let Ok(bytes) = plain_file::read(path, MOST_BYTES) else { return };
     let text = SecretString::from(String::from_utf8_lossy(&bytes).into_owned());
-    zeroize::Zeroize::zeroize(&mut bytes);
-    if read.flatten().is_some() {
-        match serde_json::from_str(text.expose_secret()) {
-            Ok(json) => in_key_set(&json, found),
-            Err(_) => in_text(text.expose_secret(), found),
-        }
+    match serde_json::from_str(text.expose_secret()) {
+        Ok(json) => in_key_set(&json, found),
+        Err(_) => in_text(text.expose_secret(), found),
     }
 }
 

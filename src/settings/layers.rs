@@ -6,6 +6,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,6 +19,8 @@ use super::fault::Fault;
 pub(super) const BUILT_IN: &str = "built-in default";
 /// What the origin of a default starts with that follows from what somebody wrote.
 const DERIVED: &str = "default (from ";
+/// Largest file; thousands of regions and profiles fit.
+const MOST_BYTES: u64 = 4 << 20;
 /// What the origin of a value from the environment starts with.
 const VARIABLE: &str = "environment variable ";
 /// `config/default.toml`, compiled in.
@@ -34,14 +38,20 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     pub(super) fn read(path: &Path) -> Result<Self, Fault> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
-        let metadata = std::fs::metadata(path).map_err(|error| unreadable(&name, &error))?;
+        let mut text = String::new();
+        // A pipe too: `--config <(command)`.
+        let file = File::open(path).map_err(|error| unreadable(&name, &error))?;
+        let metadata = file.metadata().map_err(|error| unreadable(&name, &error))?;
+        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| unreadable(&name, &error))?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(unreadable(&name, &io::Error::other(format!("it has more than {MOST_BYTES} bytes"))));
+        }
         let is_readable_by_others = metadata.permissions().mode() & 0o044 != 0;
         Ok(Self { path: name, is_readable_by_others, text })
     }
 }
 
-fn unreadable(path: &str, error: &std::io::Error) -> Fault {
+fn unreadable(path: &str, error: &io::Error) -> Fault {
     Fault {
         key: "--config".to_owned(),
         origin: Some(path.to_owned()),

@@ -11,16 +11,18 @@ use config::{Value, ValueKind};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::plain_file;
 use super::raw::Tree;
 
 /// Settings, and whole sections where a dot ends them, that hold until the process ends: connections
 /// are made, leases measured, and the port opened by them.
-pub(super) const AT_RESTART: [&str; 12] = [
+pub(super) const AT_RESTART: [&str; 13] = [
     "database.",
     "worker.lease",
     "qlik.request_timeout",
     "qlik.connect_timeout",
     "qlik.read_timeout",
+    "qlik.settle",
     "qlik.ca_file",
     "qlik.connect_to",
     "qlik.proxy",
@@ -34,7 +36,7 @@ pub(super) const AT_RESTART: [&str; 12] = [
 const READ_EACH_TIME: &str = "http.";
 
 /// Larger files are compared up to here; none that we read is as large.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: u64 = 1 << 20;
 
 type Mark = [u8; 32];
 
@@ -107,13 +109,12 @@ fn mark(key: &str, value: &Value) -> Mark {
         && key.ends_with("_file")
         && !key.starts_with(READ_EACH_TIME)
     {
-        match std::fs::read(Path::new(path)) {
-            Ok(bytes) => {
-                let bytes = Zeroizing::new(bytes);
-                digest.update(&bytes[..bytes.len().min(MOST_BYTES)]);
-            }
-            Err(_) => digest.update([0]),
-        }
+        digest.update(&*content(Path::new(path)));
     }
     digest.finalize().into()
+}
+
+/// Its beginning. What cannot be read is told by who reads it for good.
+fn content(path: &Path) -> Zeroizing<Vec<u8>> {
+    plain_file::read(path, MOST_BYTES).unwrap_or_else(|_| Zeroizing::new(vec![0]))
 }

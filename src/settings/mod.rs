@@ -21,6 +21,7 @@ mod layers;
 mod marks;
 mod misfit;
 mod parse;
+mod plain_file;
 mod profiles;
 mod proxy;
 mod ranges;
@@ -49,6 +50,7 @@ pub use checked::{
 pub use database_url::{DatabaseUrl, Place, TlsMode};
 pub use fault::{Fault, InvalidSettings, Warning};
 pub use marks::{Changed, Marks};
+pub use plain_file::certificates;
 pub use show::ShownKey;
 pub use tokens::{NamedToken, TokenFile};
 

@@ -4,8 +4,6 @@
 //! surely cannot work is refused here**, and the character is named: with an invisible
 //! mark in it a secret looks right, and Qlik refuses it hours later.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::misfit::Misfit;
-use super::parse;
 use super::reader::{Read, Reader, Recorded};
+use super::{parse, plain_file};
 use crate::domain::secret::closing;
 use crate::domain::text::{is_hidden, named};
 
@@ -115,13 +113,11 @@ pub(super) fn line_of(path: &Path) -> Result<Zeroizing<String>, Misfit> {
 }
 
 fn content(path: &Path) -> Result<Zeroizing<String>, Misfit> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    let size = read.map_err(|error| {
+    let bytes = plain_file::read(path, MOST_BYTES).map_err(|error| {
         let remedy = "name a file that the user tenantd runs as may read";
         Misfit::new(format!("cannot be read: {error}"), remedy)
     })?;
-    if size as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MOST_BYTES {
         let problem = format!("has more than {MOST_BYTES} bytes");
         return Err(Misfit::new(problem, "name a file that holds the secret and nothing else"));
     }

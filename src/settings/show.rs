@@ -14,6 +14,9 @@ use super::raw::Tree;
 use super::reader::Reader;
 use super::sections;
 
+/// What stands for a value that may not be told.
+pub(super) const REDACTED: &str = "[redacted]";
+
 /// One line of `config show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownKey {
@@ -37,7 +40,7 @@ pub(super) fn rows(tree: &Tree) -> Vec<ShownKey> {
 fn row(reader: &Reader<'_>, entry: &Entry) -> ShownKey {
     ShownKey {
         key: entry.key.clone(),
-        value: if is_shown(reader, entry) { written(&entry.value) } else { "[redacted]".to_owned() },
+        value: if is_shown(reader, entry) { written(&entry.value) } else { REDACTED.to_owned() },
         origin: entry.value.origin().unwrap_or_default().to_owned(),
     }
 }

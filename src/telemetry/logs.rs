@@ -18,7 +18,7 @@ use super::colour;
 use super::lines::{PlainJson, text_fields};
 
 /// Chatty at `info` without telling an operator anything. A level of the
-/// operator's own for one of them wins, since it comes later.
+/// operator's own for one of them wins, since it comes later, and one that is quieter for all.
 const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
 
 /// The targets that may appear, with all below them, and no others. Besides ours:
@@ -84,7 +84,12 @@ impl Directives {
     ///
     /// [`InitError::Level`].
     pub fn parse(level: &str) -> Result<Self, InitError> {
-        EnvFilter::try_new(format!("{QUIET},{level}"))
+        let is_quieter = level.split(',').any(|directive| {
+            let of_all = directive.trim();
+            of_all.eq_ignore_ascii_case("error") || of_all.eq_ignore_ascii_case("off")
+        });
+        let chatty = if is_quieter { "" } else { QUIET };
+        EnvFilter::try_new(format!("{chatty},{level}"))
             .map(Self)
             .map_err(|source| InitError::Level { level: level.to_owned(), source })
     }
@@ -182,6 +187,19 @@ mod tests {
 
         assert_eq!(plain, "");
         assert!(asked.contains("ours in detail") && asked.contains("theirs"), "{asked:?}");
+    }
+
+    #[test]
+    fn who_wants_errors_alone_hears_of_no_slow_statement() {
+        let say = || tracing::warn!(target: "sqlx::query", "slow statement");
+
+        for (level, is_told) in
+            [("warn", true), ("warn,tenantd=error", true), ("error", false), ("tenantd=info, OFF", false)]
+        {
+            assert_eq!(!logged(Format::Text, level, say).is_empty(), is_told, "{level}");
+        }
+        let is_asked_for = logged(Format::Text, "error,sqlx=warn", say);
+        assert!(is_asked_for.contains("slow statement"));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub const RELOADED: &str = "done";
 pub const UNCHANGED: &str = "failed";
 /// Gauge: 1 while the configuration was to be read anew and could not be.
 pub const CONFIG_STALE: &str = "tenantd_config_stale";
+/// Gauge: settings that were found changed and wait for a restart.
+pub const CONFIG_RESTART_PENDING: &str = "tenantd_config_restart_pending";
 /// Counter by `outcome`: spans of traces, `sent` or `dropped`.
 pub const TRACE_SPANS_TOTAL: &str = "tenantd_trace_spans_total";
 /// Its outcome of those that the collector took.
@@ -119,7 +121,7 @@ const fn metric(
 }
 
 /// Every metric.
-pub const ALL: [Metric; 25] = [
+pub const ALL: [Metric; 26] = [
     metric(
         TENANTS,
         Kind::Gauge,
@@ -271,6 +273,13 @@ pub const ALL: [Metric; 25] = [
         "1 while this process goes on under its configuration of before because the new one has a fault, else 0.",
     ),
     metric(
+        CONFIG_RESTART_PENDING,
+        Kind::Gauge,
+        &[],
+        Unit::Count,
+        "Settings that a reload found changed and only a restart of this process takes over.",
+    ),
+    metric(
         BUILD_INFO,
         Kind::Gauge,
         &["version"],
@@ -360,6 +369,7 @@ fn describe() {
         metrics::counter!(CONFIG_RELOADS_TOTAL, "outcome" => outcome).increment(0);
     }
     metrics::gauge!(CONFIG_STALE).set(0.0);
+    metrics::gauge!(CONFIG_RESTART_PENDING).set(0.0);
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -425,6 +435,7 @@ mod tests {
             "tenantd_config_reloads_total{outcome=\"done\"} 0",
             "tenantd_config_reloads_total{outcome=\"failed\"} 0",
             "tenantd_config_stale 0",
+            "tenantd_config_restart_pending 0",
             version.as_str(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");

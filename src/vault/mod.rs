@@ -122,7 +122,7 @@ impl Vault {
     ) -> Result<Sealed, SealAnewError> {
         let secret = self.open(compact, row)?;
         let sealed = self.seal(row, &secret, entropy).map_err(SealAnewError::Seal)?;
-        let again = self.open(sealed.as_str(), row)?;
+        let again = self.open(sealed.as_str(), row).map_err(|_| SealAnewError::Unlike)?;
         if again.expose_to_vault() != secret.expose_to_vault() {
             return Err(SealAnewError::Unlike);
         }

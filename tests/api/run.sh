@@ -13,25 +13,18 @@ mkdir -p "$API_DIR"
 if ! cmp -s "$here/requirements.txt" "$API_DIR/installed"; then
     python3 -m venv "$API_DIR/venv"
     PIP_ROOT_USER_ACTION=ignore "$API_DIR/venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check \
-        --requirement "$here/requirements.txt"
+        --require-hashes --requirement "$here/requirements.txt"
     cp "$here/requirements.txt" "$API_DIR/installed"
 fi
 
 build
 database api
-start simulator "$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pem" --latency 5ms
-qlik=$(said simulator 'listening on ')
-"$tenantd" keys generate --out "$work/keyring.json" >/dev/null
+simulated --latency 5ms
 printf 'looks-at-it-only\n' >"$work/looks"
 printf 'schemathesis acts-on-all-tenants\n' >"$work/acts"
-cat >"$work/tenantd.toml" <<TOML
-vault.keyring_file = "$work/keyring.json"
-qlik.connect_to = "$qlik"
-qlik.ca_file = "$work/ca.pem"
-http.listen = "127.0.0.1:0"
+configured <<TOML
 http.token_file = "$work/looks"
 http.act_token_file = "$work/acts"
-$(regions us)
 TOML
 sql -c "INSERT INTO tenantd.tenants (external_id, host)
         SELECT 'customer-' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1, 40) AS n"

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Runs every command and statement that the how-to pages and the first ten minutes show, on a
-# private Postgres, with a simulated Qlik Cloud and a real daemon; and holds docs/sql.md against the
-# catalogue. `run.sh --write` writes that page instead. ARGS name pages; without any, it is all of them.
+# Runs every command and statement that the how-to pages, the first ten minutes, operations and the
+# page of the HTTP API show, on a private Postgres, with a simulated Qlik Cloud and a real daemon; and
+# holds docs/sql.md against the catalogue. `run.sh --write` writes that page instead. ARGS name pages;
+# without any, it is all of them.
 #
-# Needs bash, python3, curl, PostgreSQL's programs (make install-postgres) and PgBouncer.
+# Needs bash, python3, curl, openssl, PostgreSQL's programs (make install-postgres) and PgBouncer.
 . "$(dirname "$0")/../stage.sh"
 
 build
@@ -19,7 +20,7 @@ diff -u "$repository/docs/sql.md" "$work/sql.md" || {
     exit 1
 }
 
-[ $# -gt 0 ] || set -- docs/first-ten-minutes.md $(cd "$repository" && ls docs/how-to/*.md)
+[ $# -gt 0 ] || set -- docs/first-ten-minutes.md docs/operations.md docs/api.md $(cd "$repository" && ls docs/how-to/*.md)
 unset TENANTD_DATABASE__URL
 mkdir "$work/bin"
 ln -s "$tenantd" "$work/bin/tenantd"

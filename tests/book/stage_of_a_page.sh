@@ -67,7 +67,8 @@ run_sql() {
 }
 
 simulator() {
-    start_in_background simulator tenantd simulate --listen "$BOOK_QLIK" --write-ca "$etc/ca.pem" --latency 2ms
+    start_in_background simulator tenantd simulate --listen "$BOOK_QLIK" --write-ca "$etc/ca.pem" --latency 2ms \
+        --suffix us.qlikcloud.com --suffix eu.qlikcloud.com
     said "$BOOK_PAGE/simulator.log" 'listening on '
 }
 
@@ -76,6 +77,11 @@ start_in_background() {
     shift
     "$@" >"$BOOK_PAGE/$name.log" 2>&1 </dev/null &
     echo $! >"$BOOK_PAGE/$name.pid"
+}
+
+READ_ANEW='the configuration was read anew'
+more_than() {
+    [ "$(grep -c "$2" "$3")" -gt "$1" ]
 }
 
 systemctl() {
@@ -90,6 +96,11 @@ systemctl() {
         rm "$BOOK_PAGE/daemon.pid"
         ;;
     restart) systemctl stop tenantd && systemctl start tenantd ;;
+    reload)
+        reloads=$(grep -c "$READ_ANEW" "$BOOK_PAGE/daemon.log" || true)
+        kill -HUP "$(cat "$BOOK_PAGE/daemon.pid")"
+        until_true more_than "$reloads" "$READ_ANEW" "$BOOK_PAGE/daemon.log"
+        ;;
     status) kill -0 "$(cat "$BOOK_PAGE/daemon.pid")" ;;
     *) echo "systemctl $1 is not for here" >&2 && return 1 ;;
     esac
@@ -118,7 +129,7 @@ client_id = "region-client"
 client_secret = "region-secret"
 
 [vault]
-keyring_file = "$etc/keyring"
+keyring_file = "$etc/secrets/keyring"
 
 [http]
 listen = "$BOOK_HTTP"
@@ -127,7 +138,8 @@ listen = "$BOOK_HTTP"
 level = "info"
 TOML
     export TENANTD_CONFIG="$etc/tenantd.toml"
-    tenantd keys generate --out "$etc/keyring" >/dev/null
+    mkdir "$etc/secrets"
+    tenantd keys generate --out "$etc/secrets/keyring" >/dev/null
     tenantd migrate >/dev/null
     psql -X -q -v ON_ERROR_STOP=1 -f "$BOOK_HERE/../../deploy/postgres/roles.sql" "$OWNER_URL" >/dev/null 2>&1
     systemctl start tenantd

@@ -15,19 +15,24 @@
 long=no
 [ "${1:-}" != --long ] || long=yes
 CLIENTS_DIR=${CLIENTS_DIR:-$work/installed}
-(umask 022 && "$repository/examples/install" "$CLIENTS_DIR")
+(umask 022 && mkdir -p "$CLIENTS_DIR/clients/node")
 CLIENTS_DIR=$(cd "$CLIENTS_DIR" && pwd)
+# As the package of an earlier version, which must not be unpacked instead of this one.
+: >"$CLIENTS_DIR/clients/node/tenantd-client-0.0.0.tgz"
+(umask 022 && "$repository/examples/install" "$CLIENTS_DIR")
 python=$CLIENTS_DIR/python
 wanted=$CLIENTS_DIR/clients/python/requirements-dev.txt
 if ! cmp -s "$wanted" "$CLIENTS_DIR/installed-dev"; then
     PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --quiet --no-cache-dir --disable-pip-version-check \
-        --requirement "$wanted"
+        --require-hashes --requirement "$wanted"
     cp "$wanted" "$CLIENTS_DIR/installed-dev"
 fi
 
 # ------------------------------------------------------------------ each by itself
 
-(cd "$CLIENTS_DIR/clients/node" && npm run --silent check && npm run --silent test) >"$work/node-tests.log"
+# As `npm test`, and told in the same way by any node.
+(cd "$CLIENTS_DIR/clients/node" && node_modules/.bin/tsc && node --test --test-reporter=tap build/test/*.test.js) \
+    >"$work/node-tests.log"
 grep -E '^# (pass|fail)' "$work/node-tests.log"
 (
     cd "$CLIENTS_DIR/clients/python"
@@ -36,7 +41,8 @@ grep -E '^# (pass|fail)' "$work/node-tests.log"
     "$python" -m mypy
     PYTHONPATH=src "$python" -m pytest --quiet -p no:cacheprovider
     "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$work" .
-    "$python" -m zipfile --list "$work"/tenantd_client-*.whl | grep -q 'tenantd_client/py.typed'
+    "$python" -m zipfile --list "$work"/tenantd_client-*.whl >"$work/wheel"
+    grep -q 'tenantd_client/py.typed' "$work/wheel"
 )
 
 # ------------------------------------------------------- both, with the real thing
@@ -50,16 +56,8 @@ build
 database clients
 sql -f "$repository/deploy/postgres/roles.sql"
 sql -c 'CREATE ROLE webapp LOGIN' -c 'GRANT tenantd_consumer TO webapp'
-start simulator "$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pem" --latency 5ms
-qlik=$(said simulator 'listening on ')
-"$tenantd" keys generate --out "$work/keyring.json" >/dev/null
-cat >"$work/tenantd.toml" <<TOML
-vault.keyring_file = "$work/keyring.json"
-qlik.connect_to = "$qlik"
-qlik.ca_file = "$work/ca.pem"
-http.listen = "127.0.0.1:0"
-$(regions us)
-TOML
+simulated --latency 5ms
+configured </dev/null
 sql -c "INSERT INTO tenantd.tenants (external_id, host)
         SELECT 'customer-' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1, $tenants) AS n"
 start daemon "$tenantd" run --config "$work/tenantd.toml"

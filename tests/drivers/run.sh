@@ -19,7 +19,7 @@ fi
 if ! cmp -s requirements.txt installed-python; then
     python3 -m venv venv
     PIP_ROOT_USER_ACTION=ignore venv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check \
-        --requirement requirements.txt
+        --require-hashes --requirement requirements.txt
     cp requirements.txt installed-python
 fi
 rm -rf npm-cache

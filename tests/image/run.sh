@@ -27,8 +27,7 @@ echo "ok: the program, certificates, and nothing else; user 65532"
 
 tenantd=$root/usr/bin/tenantd
 database image
-start simulator "$tenantd" simulate --listen 127.0.0.1:0 --write-ca "$work/ca.pem" --latency 5ms
-qlik=$(said simulator 'listening on ')
+simulated --latency 5ms
 socket=${STAGE_SERVER#*host=}
 mkdir -p "$root/etc/tenantd" "$root$socket"
 "$tenantd" keys generate --out "$root/etc/tenantd/keyring" >/dev/null

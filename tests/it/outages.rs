@@ -59,8 +59,13 @@ async fn a_database_that_is_away_at_the_start_is_waited_for() {
     eventually("it says that it waits", LIMIT, || async { said(&home, "waiting for the database") > 0 })
         .await;
     assert_eq!(fleet.held_leases().await, 0);
+    daemon.signal("HUP");
+    let is_heard = || async { said(&home, "is read anew once the database can be used") == 1 };
+    eventually("whoever asks for a reload is told", LIMIT, is_heard).await;
+    assert_eq!(said(&home, "was read anew"), 0);
     cable.plug();
     eventually("all quiet", LIMIT, || fleet.is_quiet()).await;
+    eventually("the reload is made up for", LIMIT, || async { said(&home, "was read anew") == 1 }).await;
 
     assert!(daemon.terminate().await.success());
     assert_eq!(said(&home, "waiting for the database"), 1, "it is said once");
@@ -209,7 +214,7 @@ async fn no_statement_can_hang_for_ever_on_the_server() {
     app::open_for_work(&database, Duration::ZERO).await.unwrap();
 
     assert_eq!(limits(&daemon).await, ("30s".to_owned(), "4s".to_owned()));
-    assert_eq!(limits(&command).await, ("10min".to_owned(), "0".to_owned()), "a person may ask for much");
+    assert_eq!(limits(&command).await, ("10min".to_owned(), "15s".to_owned()), "a person may ask for much");
 }
 
 /// Whether the network swallowed the answer or the server sits on it is all the same here.

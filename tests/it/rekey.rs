@@ -287,6 +287,7 @@ async fn a_text_is_exchanged_only_while_it_is_the_one_that_was_read_and_nobody_i
         Store::open(connections(&db.url, None), tenantd::domain::ids::Holder(Uuid::nil())).await.unwrap();
     let key = KeyId::new(kid(&new));
     let slice = store.slice_of_secrets(0, &key, 10).await.unwrap();
+    assert_eq!(slice.others.len(), 3);
     let text = |place: usize, was: &str| Exchange {
         secret_id: slice.others[place].secret_id,
         was: was.to_owned(),
@@ -312,6 +313,9 @@ async fn a_text_is_exchanged_only_while_it_is_the_one_that_was_read_and_nobody_i
 
     assert_eq!(exchanged.unwrap().unwrap(), [slice.others[0].secret_id]);
     other.rollback().await.unwrap();
+    // It goes on behind those that need nothing.
+    let first = store.slice_of_secrets(0, &key, 1).await.unwrap();
+    assert_eq!((first.others.len(), first.end), (0, Some(slice.others[0].secret_id)));
     assert_eq!((held_by(&db.pool, kid(&new)).await, held_by(&db.pool, kid(&old)).await), (1, 2));
     let after: String = sqlx::query_scalar(told).fetch_one(&db.pool).await.unwrap();
     assert_eq!(before, after, "no version, no wake-up");

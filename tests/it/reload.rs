@@ -99,13 +99,23 @@ async fn a_fault_changes_nothing_and_is_told_everywhere() {
         [new["keys"][0]["kid"].as_str().unwrap()]
     );
 
+    // What only the reader of a file can judge is told with the rest.
+    let sound = std::fs::read(home.path("keyring.json")).unwrap();
+    home.write("keyring.json", "nonsense");
+    reload(&home, &daemon).await;
+    let told = std::fs::read_to_string(home.path(LOG)).unwrap();
+    let last = told.lines().rfind(|line| line.contains("could not be read anew")).unwrap();
+    assert!(last.contains("canary.size") && last.contains("vault.keyring_file"), "{last}");
+    std::fs::write(home.path("keyring.json"), sound).unwrap();
+
     change(&home, "canary.size = \"many\"\n", "");
     change(&home, "profiles.gold.colour = 5\n", "");
     reload(&home, &daemon).await;
 
     assert_eq!(says(&home, "was read anew"), 1);
     assert!(page(&address, "/metrics").await.contains("\ntenantd_config_stale 0"));
-    assert!(page(&address, "/status").await.contains("read anew "), "when it was");
+    let shown = page(&address, "/status").await;
+    assert!(shown.contains("read anew ") && shown.contains("; changed: vault.keyring_file"), "{shown}");
     assert!(daemon.terminate().await.success());
 }
 
@@ -113,7 +123,7 @@ async fn a_fault_changes_nothing_and_is_told_everywhere() {
 async fn keyring_profile_credential_and_level_hold_from_the_next_visit_on() {
     let (fleet, home) = made("reload-all").await;
     change(&home, "client_secret = \"region-secret\"", "client_secret = \"region-secret-of-before\"");
-    let (daemon, _) = started(&home).await;
+    let (daemon, address) = started(&home).await;
     fleet.given_tenants(1).await;
     let refused =
         || async { !column(&fleet, "SELECT reason FROM tenantd.status WHERE failures > 0").await.is_empty() };
@@ -141,13 +151,86 @@ async fn keyring_profile_credential_and_level_hold_from_the_next_visit_on() {
     let log = std::fs::read_to_string(home.path(LOG)).unwrap();
     assert!(log.contains("DEBUG"), "{log}");
     let line = log.lines().find(|line| line.contains("was read anew")).unwrap();
+    let shown = page(&address, "/status").await;
     for name in ["log.level", "profiles.gold.client_name", "regions[us].client_secret", "vault.keyring_file"]
     {
-        assert!(line.contains(name), "{name}: {line}");
+        assert!(line.contains(name) && shown.contains(name), "{name}: {line}\n{shown}");
     }
+    assert!(shown.contains("; a restart takes over worker.lease<"), "{shown}");
     assert!(!log.contains("region-secret"), "a name is told, and no secret");
     let restart = log.lines().find(|line| line.contains("only a restart takes over")).unwrap();
     assert!(restart.contains("worker.lease") && !restart.contains("log.level"), "{restart}");
+    assert!(daemon.terminate().await.success());
+}
+
+/// Log, page and metric say the same, until it is as it was at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_restart_is_counted_until_it_is_as_it_was() {
+    let (_fleet, home, daemon, address) = given("reload-pending").await;
+    let pending = async |count: u8| {
+        let metrics = page(&address, "/metrics").await;
+        metrics.contains(&format!("\ntenantd_config_restart_pending {count}\n"))
+    };
+    assert!(pending(0).await);
+    change(&home, "worker.lease = \"10s\"", "worker.lease = \"11s\"\ndatabase.max_connections = 11");
+
+    reload(&home, &daemon).await;
+    assert!(pending(2).await);
+    change(&home, "worker.poll = \"100ms\"", "worker.poll = \"often\"");
+    reload(&home, &daemon).await;
+
+    assert!(pending(2).await, "what could not be read changes nothing of it");
+    let shown = page(&address, "/status").await;
+    assert!(shown.contains("; a restart takes over database.max_connections, worker.lease<"), "{shown}");
+    change(&home, "worker.poll = \"often\"", "worker.poll = \"100ms\"");
+    change(&home, "worker.lease = \"11s\"\ndatabase.max_connections = 11", "worker.lease = \"10s\"");
+    // That from now on nothing is told of reloads that go well is told, too.
+    change(&home, "[[regions]]", "log.level = \"warn\"\n[[regions]]");
+    reload(&home, &daemon).await;
+    assert!(pending(0).await);
+    assert_eq!(says(&home, "only a restart takes over database.max_connections, worker.lease;"), 1);
+    assert!(daemon.terminate().await.success());
+}
+
+/// Nothing may need it any more. Whoever took it out too soon hears of it from us, not from web apps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_taken_out_of_the_keyring_is_named() {
+    let (_fleet, home, daemon, address) = given("reload-key").await;
+    let old: Value = serde_json::from_slice(&std::fs::read(home.path("keyring.json")).unwrap()).unwrap();
+    let kid = old["keys"][0]["kid"].as_str().unwrap();
+    let new = generate_key_set(KeyKind::Symmetric, &OsEntropy).unwrap();
+    home.write("keyring.json", new.expose_to_keys_generate());
+
+    reload(&home, &daemon).await;
+
+    assert_eq!(says(&home, &format!("key {kid} is no longer in the keyring")), 1);
+    let shown = page(&address, "/status").await;
+    assert!(shown.contains(&format!("; no longer in the keyring: {kid}")), "{shown}");
+    assert!(daemon.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_another_region_takes_in_begins_at_once_and_the_page_tells_the_new_budget() {
+    let (fleet, home) = made("reload-regions").await;
+    let [mine, another] = [SUFFIX, "elsewhere.example"].map(|suffix| format!("hosts = [\"*.{suffix}\"]"));
+    change(&home, &mine, &another);
+    let (daemon, address) = started(&home).await;
+    fleet.given_tenants(1).await;
+    let is_parked = || async {
+        !column(&fleet, "SELECT parked_reason FROM tenantd.tenants WHERE parked_reason = 'HostNotAllowed'")
+            .await
+            .is_empty()
+    };
+    eventually("no region takes it in", Duration::from_secs(30), is_parked).await;
+    change(&home, &another, &mine);
+    change(&home, "[[regions]]", "budget.removals_per_hour = 54321\n[[regions]]");
+
+    reload(&home, &daemon).await;
+
+    // The upkeep would see to it within a minute.
+    eventually("ready", Duration::from_secs(10), || fleet.is_quiet()).await;
+    let shown = page(&address, "/status").await;
+    assert!(shown.contains("0 of 54,321"), "{shown}");
     assert!(daemon.terminate().await.success());
 }
 

@@ -16,23 +16,16 @@ promtool check rules "$rules/alerts.yaml"
 
 build
 database monitoring
-start simulator "$tenantd" simulate --faults --listen 127.0.0.1:0 --suffix us.qlikcloud.com --write-ca "$work/ca.pem"
-qlik=$(said simulator 'listening on ')
-"$tenantd" keys generate --out "$work/keyring.json" >/dev/null
+simulated --faults --suffix us.qlikcloud.com
 # As in the demo: it differs from production in waiting less.
-cat >"$work/tenantd.toml" <<TOML
+configured <<TOML
 worker.lease = "10s"
 worker.poll = "250ms"
 retry.base = "500ms"
 retry.cap = "2s"
-qlik.connect_to = "$qlik"
-qlik.ca_file = "$work/ca.pem"
 qlik.request_timeout = "2s"
 qlik.settle = "2s"
-vault.keyring_file = "$work/keyring.json"
 objective.ready_within = "5s"
-http.listen = "127.0.0.1:0"
-$(regions us)
 TOML
 start daemon "$tenantd" run --config "$work/tenantd.toml"
 pages=$(said daemon 'http://')

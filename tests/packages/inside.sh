@@ -1,7 +1,7 @@
 #!/bin/sh
 # Walks the life of the package on a Debian that runs systemd: run.sh starts it there as root.
 #
-# The rule: each step is what README.Debian and docs/operations.md tell operators to do, and each
+# The rule: each step is what README.Debian and docs/how-to/upgrade.md tell operators to do, and each
 # says what must hold afterwards. The daemon is under load from the first package to the last.
 set -eu
 old=/packages/old.deb new=/packages/new.deb
@@ -51,10 +51,12 @@ install_it() { # PACKAGE: by dpkg, and says how long that took
     took=$(($(date +%s) - began))
 }
 migrate() { # PACKAGE: as README.Debian says, with the program of the package that comes
-    rm -rf /tmp/comes
-    dpkg-deb --extract "$1" /tmp/comes
-    su postgres -c "TENANTD_DATABASE__URL='$owner' /tmp/comes/usr/bin/tenantd migrate" >/tmp/migrate.log 2>&1 || { cat /tmp/migrate.log; fail migrate; }
-    sql </tmp/comes/usr/share/doc/tenantd/roles.sql >/tmp/roles.log 2>&1 || { cat /tmp/roles.log; fail "roles.sql"; }
+    comes=$(mktemp -d)
+    dpkg-deb --extract "$1" "$comes"
+    TENANTD_DATABASE__URL="$owner" "$comes/usr/bin/tenantd" migrate >/tmp/migrate.log 2>&1 || { cat /tmp/migrate.log; fail migrate; }
+    sql <"$comes/usr/share/doc/tenantd/roles.sql" >/tmp/roles.log 2>&1 || { cat /tmp/roles.log; fail "roles.sql"; }
+    program=$(sha256sum <"$comes/usr/bin/tenantd")
+    rm -r "$comes"
 }
 
 until_is 60 1 sh -c 'su postgres -c "psql -X -A -t -c \"SELECT 1\"" 2>/dev/null'
@@ -135,7 +137,7 @@ holds "the version before works on the new schema" is "$(state ActiveState)" act
 process=$(state MainPID)
 install_it "$new"
 holds "it was restarted, and works" sh -c "[ '$(state ActiveState)' = active ] && [ '$(state MainPID)' != '$process' ]"
-holds "by the program of the package" sh -c 'cmp /proc/$(systemctl show -P MainPID tenantd)/exe /tmp/comes/usr/bin/tenantd'
+holds "by the program of the package" is "$(sha256sum <"/proc/$(state MainPID)/exe")" "$program"
 holds "what an operator wrote is as it was" is "$(cd /etc/tenantd && find . -type f | sort | xargs sha256sum)" "$mine"
 echo "the upgrade took ${took} s"
 works
@@ -148,6 +150,28 @@ echo "the way back took ${took} s"
 works
 install_it "$new"
 works
+
+echo '== reloaded under load'
+process=$(state MainPID)
+settings=$(cat /etc/tenantd/tenantd.toml)
+reload() { # SENTENCE: what the journal says then
+    said=$(said_so "$1")
+    systemctl reload tenantd
+    until_is 30 $((said + 1)) said_so "$1"
+    until_is 30 active state ActiveState
+}
+said_so() { journalctl --quiet --no-pager _PID="$process" | grep -c "$1" || true; }
+sed -i 's/^concurrency = .*/concurrency = 48/' /etc/tenantd/tenantd.toml
+reload 'the configuration was read anew; changed: worker.concurrency'
+echo '[nonsense]' >>/etc/tenantd/tenantd.toml
+reload 'the configuration could not be read anew, so nothing has changed: .*nonsense'
+works
+echo "$settings" >/etc/tenantd/tenantd.toml
+reload 'the configuration was read anew; changed: worker.concurrency'
+holds "it is the same process" is "$(state MainPID)" "$process"
+works
+holds "what an operator wrote is as it was" is "$(cd /etc/tenantd && find . -type f | sort | xargs sha256sum)" "$mine"
+
 touch /var/tmp/enough
 until_is 30 inactive sh -c 'systemctl is-active load || true'
 holds "the load ended well" sh -c '! systemctl is-failed --quiet load'

@@ -25,12 +25,13 @@ lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-clos
 echo "deb-check: lintian has no error and no warning"
 
 tar=$repository/target/debian/root-$SUITE.tar
-if [ ! -s "$tar" ]; then
+if [ ! -f "$tar" ]; then
     mkdir -p "$(dirname "$tar")"
-    # With security updates: PostgreSQL as operators have it.
-    mmdebstrap --quiet --variant=minbase "$SUITE" "$tar.new" \
+    # With security updates: PostgreSQL as operators have it. A name that ends otherwise would be a folder.
+    making=${tar%.tar}.new.tar
+    mmdebstrap --quiet --variant=minbase "$SUITE" "$making" \
         --include=systemd,systemd-sysv,init-system-helpers,ca-certificates,dbus,postgresql,man-db,curl,procps
-    mv "$tar.new" "$tar"
+    mv "$making" "$tar"
 fi
 
 root=$(mktemp -d /var/tmp/tenantd-debian.XXXXXX)

@@ -21,29 +21,21 @@ fi
 
 build
 database page
-start simulator "$tenantd" simulate --suffix us.qlikcloud.com --suffix eu.qlikcloud.com --listen 127.0.0.1:0 \
-    --write-ca "$work/ca.pem" --latency 5ms
-qlik=$(said simulator 'listening on ')
+simulated --suffix us.qlikcloud.com --suffix eu.qlikcloud.com --latency 5ms
 # These go on being tried.
 for number in 1 2 3; do
     printf '{"host": "slow-%s.us.qlikcloud.com", "status": "unreachable"}' "$number" |
         curl --silent --show-error --fail --output /dev/null --cacert "$work/ca.pem" --connect-to "::$qlik" \
             --header 'content-type: application/json' --data @- "https://localhost:${qlik##*:}/__simulator/tenants"
 done
-"$tenantd" keys generate --out "$work/keyring.json" >/dev/null
 printf 'looks-at-it-only\n' >"$work/looks"
 printf 'alice acts-on-all-tenants\n' >"$work/acts"
-cat >"$work/tenantd.toml" <<TOML
-vault.keyring_file = "$work/keyring.json"
-qlik.connect_to = "$qlik"
-qlik.ca_file = "$work/ca.pem"
-http.listen = "127.0.0.1:0"
+configured eu us <<TOML
 http.token_file = "$work/looks"
 http.act_token_file = "$work/acts"
 rotation.every = "30d"
 retry.base = "500ms"
 retry.cap = "4s"
-$(regions eu us)
 TOML
 sql <"$here/tenants.sql"
 start daemon "$tenantd" run --config "$work/tenantd.toml"

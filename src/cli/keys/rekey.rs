@@ -14,14 +14,16 @@ use clap::Args;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::report::{Report, Unopened};
+use crate::app::StartError;
 use crate::cli::exit::{Code, Misuse};
 use crate::cli::output::{self, Format, OutputArg};
 use crate::cli::source::Source;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClientId, KeyId};
 use crate::ports::Clock as _;
-use crate::postgres::Store;
+use crate::postgres::error::Meaning;
 use crate::postgres::operator::rekey::{Exchange, Stored};
+use crate::postgres::{Store, StoreError};
 use crate::system::{OsEntropy, SystemClock};
 use crate::vault::{OpenError, SealAnewError, Sealed, SealedFor, Vault};
 
@@ -31,6 +33,8 @@ const SLICE: u32 = 500;
 const MOST_AT_ONCE: u32 = 50;
 /// How often all is looked at again for what daemons sealed meanwhile.
 const PASSES: u32 = 5;
+/// How long somebody has for what was busy, before all is looked at again.
+const REST: Duration = Duration::from_secs(1);
 /// How often it is said how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -39,7 +43,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// must hold the new key already, and the old one until this has ended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the login of the schema's owner, and a keyring that opens.
+Needs the login of the schema's owner, and a keyring that opens. Exits with 3 while other keys
+still hold secrets, and with 4 where some do not open.
 
 Example: tenantd keys rekey --keyring private.json --dry-run")]
 pub(in crate::cli) struct RekeyArgs {
@@ -57,6 +62,20 @@ pub(in crate::cli) struct RekeyArgs {
 }
 
 pub(super) async fn run(args: &RekeyArgs, source: &Source) -> anyhow::Result<Code> {
+    rekey(args, source).await.map_err(explained)
+}
+
+/// The remedies of others name a login that may not do this.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    let problem = match (error.downcast_ref::<StartError>(), error.downcast_ref::<StoreError>()) {
+        (Some(StartError::Forbidden(said)), _) => said.clone(),
+        (_, Some(said)) if said.meaning() == Some(Meaning::Forbidden) => said.message().problem,
+        (_, _) => return error,
+    };
+    Misuse(format!("{problem}; `tenantd keys rekey` needs the login of the schema's owner")).into()
+}
+
+async fn rekey(args: &RekeyArgs, source: &Source) -> anyhow::Result<Code> {
     let vault = source.vault(args.keyring.as_deref())?;
     let key = first_key(&vault)?;
     let store = source.store().await?;
@@ -121,12 +140,15 @@ impl Rekeying<'_> {
     /// Passes until one has nothing to do any more: daemons seal meanwhile, perhaps under a key of
     /// their own, and what was busy is free by then.
     async fn until_nothing_is_left(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        for _ in 0..PASSES {
-            let before = report.sealed_anew + report.passed_by;
+        for pass in 1..=PASSES {
+            let (sealed_anew, passed_by) = (report.sealed_anew, report.passed_by);
             report.unopened = BTreeMap::new();
             self.pass(report).await?;
-            if report.sealed_anew + report.passed_by == before {
+            if (report.sealed_anew, report.passed_by) == (sealed_anew, passed_by) {
                 break;
+            }
+            if report.passed_by > passed_by && pass < PASSES {
+                tokio::time::sleep(REST).await;
             }
         }
         Ok(())

@@ -3,7 +3,6 @@
 //! The rule: a daemon that cannot work says so before it waits for anything. While it
 //! waits for a database that is away, its HTTP port already answers.
 
-mod keys;
 mod once;
 mod readiness;
 mod reload;
@@ -45,15 +44,17 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Do what is due, then exit: 0 when nothing is left or the rest is due later, 4
-    /// when a tenant is parked. Serves no HTTP and does not wait for a database
+    /// when a tenant is parked or a region lacks its credential or a right. Serves no
+    /// HTTP and does not wait for a database
     #[arg(long)]
     once: bool,
 }
 
 pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code> {
     let layered = source.layered()?;
-    let settings = checked::settings(&layered)?;
+    // Before what they mark: a file that changes meanwhile is found to differ at the next reload.
     let marks = layered.marks();
+    let settings = checked::settings(&layered)?;
     let level = start_log(&settings.log)?;
     for warning in &layered.warnings() {
         tracing::warn!("{warning}");
@@ -63,7 +64,8 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
         return once::run(settings, stop).await;
     }
     let given = Arc::new(ArcSwap::from_pointee(given(&settings)));
-    let reloading = Reloading { source: source.clone(), marks, level, given, hangups: signals::hangups()? };
+    let (source, at_restart, hangups) = (source.clone(), vec![], signals::hangups()?);
+    let reloading = Reloading { source, marks, at_restart, level, given, hangups, is_asked: false };
     serve(settings, reloading, stop).await
 }
 
@@ -140,12 +142,13 @@ async fn work(
     parts: Parts,
     settings: &Settings,
     progress: &Progress,
-    reloading: Reloading,
+    mut reloading: Reloading,
     stop: Stop,
 ) -> anyhow::Result<Code> {
-    let Some(store) =
-        stop.drain.run_until_cancelled(app::wait_for_store(&settings.database, settings.qlik.settle)).await
-    else {
+    // Boxed: it is done once, and would make the daemon's own future larger.
+    let opening = Box::pin(app::wait_for_store(&settings.database, settings.qlik.settle));
+    let opening = reloading.after(opening);
+    let Some(store) = stop.drain.run_until_cancelled(opening).await else {
         tracing::info!("stopped before the database could be used; nothing was claimed");
         return Ok(Code::Done);
     };
@@ -155,13 +158,8 @@ async fn work(
     progress.begin(&generations);
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = %store.holder(), "ready: claiming due tenants");
-    let looking = tokio::spawn({
-        let generations = Arc::clone(&generations);
-        async move { keys::tell_missing(&generations).await }
-    });
     let reloads = tokio::spawn(reloading.whenever_asked(Arc::clone(&generations)));
     let left = app::run_all(generations, stop.clone(), Mode::Daemon).await;
-    looking.abort();
     reloads.abort();
     let left = left?;
     summary::of_daemon(&store, left, &stop).await

@@ -4,14 +4,16 @@
 //! by the names of settings, never by what they say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
+use tokio::time::timeout;
 
-use super::{keys, systemd};
-use crate::api::{Given, Reload};
+use super::systemd;
+use crate::api::{Given, Reload, TakenOver};
 use crate::app::{self, Reloaded};
 use crate::cli::checked;
 use crate::cli::source::Source;
@@ -24,15 +26,22 @@ use crate::system::SystemClock;
 use crate::telemetry;
 use crate::telemetry::logs::{Directives, Level};
 
+/// How long files may take to be read: less than systemd waits for a reload (`TimeoutStartSec`).
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What reads the configuration anew, and who is to know.
 pub(super) struct Reloading {
     pub(super) source: Source,
     /// Of the configuration that holds.
     pub(super) marks: Marks,
+    /// What only a restart takes over of what was read last.
+    pub(super) at_restart: Vec<String>,
     pub(super) level: Level,
     /// Those who answer over HTTP.
     pub(super) given: Arc<ArcSwap<Given>>,
     pub(super) hangups: Signal,
+    /// It was asked for before there was work.
+    pub(super) is_asked: bool,
 }
 
 /// A configuration that can be taken over.
@@ -45,43 +54,88 @@ struct Read {
 }
 
 impl Reloading {
+    /// What comes before the work. Whoever asks meanwhile is told that it is heeded then.
+    pub(super) async fn after<T>(&mut self, before: impl Future<Output = T>) -> T {
+        tokio::pin!(before);
+        loop {
+            tokio::select! {
+                done = &mut before => return done,
+                Some(()) = self.hangups.recv() => self.is_asked = true,
+            }
+            tracing::warn!(
+                "the configuration is read anew once the database can be used; what has changed in [database] \
+                 only a restart takes over"
+            );
+        }
+    }
+
     /// Reads it anew at every SIGHUP.
     pub(super) async fn whenever_asked(mut self, generations: Arc<Generations<Cloud>>) {
         let clock = SystemClock::start();
-        while self.hangups.recv().await.is_some() {
+        while std::mem::take(&mut self.is_asked) || self.hangups.recv().await.is_some() {
             tell_begun();
             let source = self.source.clone();
-            // It reads files, which may be on a disk that hangs.
-            let read = tokio::task::spawn_blocking(move || read(&source)).await;
-            let outcome = match read.context("a defect of tenantd").and_then(|read| read) {
+            let outcome = match in_time(PATIENCE, move || read(&source)).await {
                 Ok(read) => Ok(self.take_over(read, &generations)),
                 Err(error) => Err(told(&error)),
             };
-            note(&outcome);
+            let at_restart = self.at_restart.clone();
+            note(&outcome, at_restart.len());
             let now = Given {
-                reload: Some(Reload { at: clock.now(), outcome }),
+                reload: Some(Reload { at: clock.now(), outcome, at_restart }),
                 ..(*self.given.load_full()).clone()
             };
             self.given.store(Arc::new(now));
             systemd::tell(&[NotifyState::Ready, NotifyState::Status("claiming due tenants")]);
-            sort(&generations).await;
-            keys::tell_missing(&generations).await;
         }
     }
 
-    /// From here on nothing fails. Returns what only a restart takes over.
-    fn take_over(&mut self, read: Read, generations: &Generations<Cloud>) -> Vec<String> {
+    /// From here on nothing fails.
+    fn take_over(&mut self, read: Read, generations: &Generations<Cloud>) -> TakenOver {
         let changed = self.marks.changes_to(&read.marks);
+        let keys_gone = read.reloaded.keys_gone(generations);
         self.marks.take_over(read.marks);
         read.reloaded.take_over(generations);
-        self.given.store(Arc::new(read.given));
-        self.level.set(read.directives);
-        for warning in &read.warnings {
-            tracing::warn!("{warning}");
-        }
-        say(&changed);
-        changed.at_restart
+        // As the engine has them: not all is taken over.
+        let terms = generations.now().terms.claim_terms();
+        self.given.store(Arc::new(Given { terms, ..read.given }));
+        let Changed { at_once: changed, at_restart } = changed;
+        let taken_over = TakenOver { changed, keys_gone };
+        self.at_the_chattier_level(read.directives, || {
+            for warning in &read.warnings {
+                tracing::warn!("{warning}");
+            }
+            say(&taken_over, &at_restart);
+        });
+        self.at_restart = at_restart;
+        taken_over
     }
+
+    /// That less is logged from now on is itself to be heard, as is that it is more.
+    fn at_the_chattier_level(&self, directives: Directives, say: impl FnOnce()) {
+        if tracing::enabled!(tracing::Level::INFO) {
+            say();
+            self.level.set(directives);
+        } else {
+            self.level.set(directives);
+            say();
+        }
+    }
+}
+
+/// Files may be on a disk that hangs, or be a pipe without a writer. The thread that waits for them is
+/// left to it.
+async fn in_time<T: Send + 'static>(
+    patience: Duration,
+    read: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let Ok(read) = timeout(patience, tokio::task::spawn_blocking(read)).await else {
+        bail!(
+            "its files could not be read within {}: see that their disk answers, and that none is a pipe",
+            humantime::format_duration(patience)
+        );
+    };
+    read.context("a defect of tenantd")?
 }
 
 /// What the configuration says to those who answer.
@@ -105,14 +159,6 @@ fn read(source: &Source) -> anyhow::Result<Read> {
     Ok(Read { marks, reloaded, given, directives, warnings: layered.warnings() })
 }
 
-/// Rows are sorted by the regions that hold now. Where the database is away, the upkeep does it.
-async fn sort(generations: &Generations<Cloud>) {
-    let engine = generations.now();
-    if let Err(error) = engine.adopt_regions().await {
-        engine.outage.note(&error);
-    }
-}
-
 fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref::<InvalidSettings>() {
         Some(invalid) => invalid.faults().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
@@ -120,20 +166,28 @@ fn told(error: &anyhow::Error) -> String {
     }
 }
 
-fn say(changed: &Changed) {
+fn say(TakenOver { changed, keys_gone }: &TakenOver, at_restart: &[String]) {
     let listed = |names: &[String]| plain(&names.join(", "));
-    let what = match changed.at_once.as_slice() {
-        [] => "nothing of it has changed".to_owned(),
+    let what = match changed.as_slice() {
+        [] if at_restart.is_empty() => "nothing of it has changed".to_owned(),
+        [] => "nothing that is taken over at once has changed".to_owned(),
         names => format!("changed: {}", listed(names)),
     };
-    tracing::info!(changed = listed(&changed.at_once), "the configuration was read anew; {what}");
-    if !changed.at_restart.is_empty() {
-        let names = listed(&changed.at_restart);
+    tracing::info!(changed = listed(changed), "the configuration was read anew; {what}");
+    if !at_restart.is_empty() {
+        let names = listed(at_restart);
         tracing::warn!(settings = names, "only a restart takes over {names}; until then the old values hold");
+    }
+    for kid in keys_gone {
+        tracing::warn!(
+            kid = kid.as_str(),
+            "key {} is no longer in the keyring, and what it sealed opens no longer: `tenantd keys list` says what that is",
+            kid.as_str()
+        );
     }
 }
 
-fn note(outcome: &Result<Vec<String>, String>) {
+fn note(outcome: &Result<TakenOver, String>, at_restart: usize) {
     let (word, stale) = match outcome {
         Ok(_) => (telemetry::metrics::RELOADED, 0.0),
         Err(why) => {
@@ -146,6 +200,8 @@ fn note(outcome: &Result<Vec<String>, String>) {
     };
     metrics::counter!(telemetry::CONFIG_RELOADS_TOTAL, "outcome" => word).increment(1);
     metrics::gauge!(telemetry::CONFIG_STALE).set(stale);
+    metrics::gauge!(telemetry::CONFIG_RESTART_PENDING)
+        .set(f64::from(u32::try_from(at_restart).unwrap_or(u32::MAX)));
 }
 
 /// As `sd_notify(3)` asks: with the moment, so that an answer to an earlier signal is not taken for this one's.
@@ -153,5 +209,26 @@ fn tell_begun() {
     match NotifyState::monotonic_usec_now() {
         Ok(moment) => systemd::tell(&[NotifyState::Reloading, moment]),
         Err(_) => systemd::tell(&[NotifyState::Reloading]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_a_file_that_never_answers_is_not_waited_for() {
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+
+        let hangs = in_time(Duration::from_millis(10), move || Ok(held.recv())).await;
+        let reads = in_time(PATIENCE, || Ok(7)).await;
+        let refuses = in_time::<u8>(PATIENCE, || bail!("a fault")).await;
+        let panics = in_time::<u8>(PATIENCE, || panic!("by a defect")).await;
+        drop(let_go);
+
+        assert!(hangs.unwrap_err().to_string().contains("could not be read within 10ms"));
+        assert_eq!(reads.unwrap(), 7);
+        assert_eq!(refuses.unwrap_err().to_string(), "a fault");
+        assert_eq!(panics.unwrap_err().to_string(), "a defect of tenantd");
     }
 }

@@ -9,8 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::exit;
-use crate::ports::Clock as _;
-use crate::system::SystemClock;
+use crate::ports::Clock;
 
 /// The end of one question.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);
@@ -34,9 +33,8 @@ pub(super) struct Part {
 }
 
 /// Everything so far.
-#[derive(Debug)]
 pub(super) struct Bundle {
-    clock: SystemClock,
+    clock: Box<dyn Clock>,
     pub(super) parts: Vec<Part>,
     /// What could not be told, and why.
     pub(super) notes: Vec<String>,
@@ -44,8 +42,8 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// Whose time begins with this clock.
-    pub(super) fn new(clock: SystemClock) -> Self {
-        Self { clock, parts: Vec::new(), notes: Vec::new() }
+    pub(super) fn new(clock: impl Clock) -> Self {
+        Self { clock: Box::new(clock), parts: Vec::new(), notes: Vec::new() }
     }
 
     pub(super) fn value(&mut self, file: &str, about: &str, value: &impl Serialize) {
@@ -102,7 +100,32 @@ impl Bundle {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
+    use crate::system::SystemClock;
+
+    /// A clock on which so much has passed.
+    struct Passed(Duration);
+
+    impl Clock for Passed {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_has_no_more_time_than_is_left_for_all() {
+        let mut bundle = Bundle::new(Passed(ALL.saturating_sub(Duration::from_secs(2))));
+
+        bundle.ask("never.json", "", std::future::pending::<anyhow::Result<()>>()).await;
+
+        assert_eq!(bundle.notes, ["never.json: no answer within 2s"]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_answer_is_a_note_and_the_rest_goes_on() {

@@ -3,13 +3,15 @@
 //! The rules: **no secret is in it, whatever was planted where** (`redact`); whatever cannot be
 //! told becomes a note, and keeps nothing else back; every part is bounded in time and size; and
 //! it tells what the other commands tell, by their own questions. It changes nothing, and sends
-//! nothing anywhere.
+//! the file nowhere.
 
 mod archive;
 mod bundle;
 mod daemon;
 mod database;
 mod fleet;
+mod known;
+mod looks;
 mod machine;
 mod names;
 mod readme;
@@ -25,6 +27,7 @@ use serde_json::json;
 use super::doctor::{self, Findings};
 use super::exit::Code;
 use super::output::{self, Format, OutputArg};
+use super::private_file::NewFile;
 use super::source::Source;
 use crate::ports::Clock as _;
 use crate::postgres::Store;
@@ -68,17 +71,11 @@ pub(super) async fn run(args: &SupportBundleArgs, source: &Source) -> anyhow::Re
     let clock = SystemClock::start();
     let path = args.out.clone().unwrap_or_else(|| default_path(&clock));
     // First of all, so that nobody waits for what cannot be written.
-    let file = archive::create(&path)?;
+    let file = NewFile::create(&path, "choose another name with --out")?;
     let layered = source.layered();
-    let packed = gathered(args, source, &layered, clock).await;
-    match archive::write(file, &packed, clock.now()) {
-        Ok(bytes) => tell(&path, bytes, &packed, args)?,
-        Err(error) => {
-            // Half a bundle helps nobody.
-            std::fs::remove_file(&path).ok();
-            return Err(anyhow::anyhow!("{} could not be written: {error}", path.display()));
-        }
-    }
+    let packed = file.unless_interrupted(gathered(args, source, &layered, clock)).await?;
+    let bytes = file.write(|file| archive::write(file, &packed, clock.now()))?;
+    tell(&path, bytes, &packed, args)?;
     Ok(Code::Done)
 }
 
@@ -189,7 +186,7 @@ fn tell(path: &Path, bytes: u64, packed: &Packed, args: &SupportBundleArgs) -> a
         "external ids and hosts are in it; --anonymous writes pseudonyms"
     };
     let shown = path.display();
-    output::note(&format!("wrote {shown} with mode 0600 ({bytes} bytes); nothing was sent anywhere"));
+    output::note(&format!("wrote {shown} with mode 0600 ({bytes} bytes); the file was sent nowhere"));
     output::note(&format!("{names}; read it before you send it: mkdir bundle && tar -xzf {shown} -C bundle"));
     Ok(())
 }

@@ -14,7 +14,8 @@ pub(super) fn terms(is_anonymous: bool, since: Duration) -> String {
          tenant-HEX and host-HEX are named after the first digits of the tenant's id. Whoever has the\n\
          database finds one by\n\
          \x20 SELECT external_id, host FROM tenantd.tenants WHERE replace(tenant_id::text, '-', '') LIKE 'HEX%';\n\
-         Free text of operators, such as the reason of a pause, is looked through for these names alone."
+         They are looked for as words of their own: an id stays that is part of a longer word, as in a\n\
+         client's name, or that stands in the free text of operators and nowhere else."
     } else {
         "External ids and hosts of tenants are in it as they are; --anonymous writes pseudonyms."
     };
@@ -41,7 +42,8 @@ pub(super) fn text(terms: &str, parts: &[(&str, &str)], notes: &[String], redact
          \x20   looks like one reads [redacted] ({redacted} places)\n\
          \x20 the values of labels, and all tenants that nobody named and that neither failed nor wait\n\
          \x20 the log: add it by hand, for example with `journalctl -u tenantd --since -24h`\n\
-         \x20 traces, the machine's name, its users, and variables that are no settings of tenantd\n",
+         \x20 traces, the machine's name, and variables that are no settings of tenantd; paths of files and\n\
+         \x20   logins are in it\n",
         version = env!("CARGO_PKG_VERSION"),
     )
 }

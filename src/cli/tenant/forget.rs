@@ -34,7 +34,8 @@ pub(in crate::cli) struct ForgetArgs {
 
 pub(super) async fn run(args: &ForgetArgs, store: &Store) -> anyhow::Result<Code> {
     if let Some(filter) = args.which.matching.read()? {
-        return each(store, &filter, "forget", args.yes, async |id| forget(args, store, id).await).await;
+        let act = async |id: &str| forget(args, store, id).await.map(|()| true);
+        return each(store, &filter, "forget", args.yes, act).await;
     }
     // There, or else a filter is.
     let external_id = args.which.external_id.as_deref().unwrap_or_default();

@@ -12,6 +12,7 @@ mod rejects;
 mod repeats;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -90,8 +91,9 @@ pub(super) async fn run(args: &ImportArgs, source: &Source) -> anyhow::Result<Co
         () = asked.now.cancelled() => Err(anyhow!("broken off in the middle of a batch")),
     };
     import.progress.end();
-    import.rejects.flush()?;
-    match ended {
+    // Where that fails beside something else, it is told with the file.
+    let flushed = import.rejects.flush();
+    match ended.and_then(|complete| flushed.map(|()| complete)) {
         Ok(complete) => import.told(args, complete),
         Err(error) => {
             import.tell_rejects();
@@ -134,7 +136,7 @@ impl Import {
                 batch = batches.recv() => batch,
             };
             let Some(batch) = batch else { return Ok(true) };
-            let batch = batch.map_err(|error| anyhow!("the file cannot be read on: {error}"))?;
+            let batch = batch.map_err(|error| not_read(&error))?;
             let bytes = batch.bytes;
             self.batch(batch).await?;
             self.progress.tell(bytes, &self.counts);
@@ -174,7 +176,7 @@ impl Import {
             self.reject(number, &content, &because)?;
         }
         self.counts.last = last;
-        Ok(self.rejects.flush()?)
+        self.rejects.flush()
     }
 
     /// On trial, what a line repeats of batches before; `None` where it is all of one.
@@ -192,7 +194,7 @@ impl Import {
     fn reject(&mut self, number: u64, content: &Content, because: &str) -> anyhow::Result<()> {
         self.counts.rejected += 1;
         self.progress.note(&format!("line {number}: {because}"));
-        self.rejects.write(content, because)
+        self.rejects.write(number, content, because)
     }
 
     fn told(&self, args: &ImportArgs, complete: bool) -> anyhow::Result<Code> {
@@ -233,19 +235,18 @@ impl Import {
     }
 
     fn tell_rejects(&self) {
-        if let Some(path) = self.rejects.path() {
-            output::note(&format!(
-                "the rejected lines are in {}, each with its reason: mend them, and import that file",
-                path.display()
-            ));
+        if let Some(told) = self.rejects.told() {
+            output::note(&told);
         }
     }
 
     fn how_to_go_on(&self) -> String {
-        format!(
-            "ended behind line {}: the same command goes on, and passes by what is there already",
-            self.counts.last
-        )
+        let how = if self.rejects.needs_another() {
+            "the same command with another --rejects"
+        } else {
+            "the same command"
+        };
+        format!("ended behind line {}: {how} goes on, and passes by what is there already", self.counts.last)
     }
 }
 
@@ -262,6 +263,13 @@ fn because(refusal: &Refusal) -> String {
         }
         Refusal::Deleted => "the row of its external_id was deleted at this moment: give it again".to_owned(),
     }
+}
+
+fn not_read(error: &io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return Misuse(format!("the file is not read on at {error}")).into();
+    }
+    anyhow!("the file cannot be read on: {error}")
 }
 
 fn not_imported(error: NotImported) -> anyhow::Error {

@@ -3,7 +3,7 @@
 //! The rule: **what CSV shows can be imported elsewhere**: it holds the owner's columns, to the
 //! byte, and all tenants that match, a page at a time.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
@@ -110,9 +110,7 @@ async fn csv(store: &Store, filter: &Filter, limit: Option<u32>) -> anyhow::Resu
     loop {
         let page = store.wants(filter, &after, left.min(PAGE)).await?;
         text.extend(page.iter().flat_map(|of| line(Column::ALL.map(|column| cell(of, column)))));
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&text)?;
-        stdout.flush()?;
+        output::bytes(&text)?;
         text.clear();
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         match page.last() {

@@ -1,7 +1,8 @@
 //! The tenants that a command was given by a filter: counted, asked about, and worked on in slices.
 //!
-//! The rules: **nobody acts on many before the count was shown and agreed to**, nor on more than
-//! were shown. A slice is one transaction, so that running a command again goes on where it ended.
+//! The rules: **nobody acts on many before the count was shown and agreed to**, nor on anybody but
+//! those who were counted, nor goes on where it cannot be told what came of it. A slice is one
+//! transaction, so that running a command again goes on where it ended.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -18,10 +19,10 @@ use crate::postgres::operator::verbs::{Task, Verb};
 use crate::postgres::{Store, StoreError};
 
 /// Tenants of a transaction: daemons wait for its end.
-const SLICE: u64 = 100;
+const SLICE: usize = 100;
 /// Keys of a page, and of a warning.
 const PAGE: u32 = 1000;
-const NAMED: u32 = 10;
+const NAMED: usize = 10;
 
 /// The tenants, by their keys or by what they have in common.
 #[derive(Debug, Args)]
@@ -93,29 +94,27 @@ pub(super) fn read(text: &str) -> Result<Filter, NoFilter> {
     Filter::parse(text).map_err(|fault| NoFilter { pointed: fault.pointed(text), fault: Box::new(fault) })
 }
 
-/// Shows how many match, and goes on where they are meant; returns how many.
-async fn agreed(store: &Store, of: &Matching, verb: &str, yes: bool) -> anyhow::Result<u64> {
-    let count = store.count_behind(&of.filter, &of.after).await?;
+/// Shows how many match and who the first are, and goes on where they are meant.
+fn agree(count: u64, mut first: Vec<String>, verb: &str, yes: bool) -> anyhow::Result<()> {
     let tenants = tenants(count);
     if count == 0 || yes {
         output::note(&format!("{tenants} match"));
-        return Ok(count);
+        return Ok(());
     }
-    let mut to = store.keys(&of.filter, &of.after, NAMED).await?;
-    let named = u64::try_from(to.len()).unwrap_or(u64::MAX);
+    let named = u64::try_from(first.len()).unwrap_or(u64::MAX);
     if count > named {
-        to.push(format!("and {} more", count - named));
+        first.push(format!("and {} more", count - named));
     }
     if io::stdin().is_terminal() && io::stderr().is_terminal() {
-        for external_id in &to {
+        for external_id in &first {
             output::note(external_id);
         }
         if is_meant(&format!("{verb} {tenants}?"))? {
-            return Ok(count);
+            return Ok(());
         }
     }
     let warning = format!("this would {verb} {tenants}; add --yes if you mean it");
-    Err(Unconfirmed { warning, to }.into())
+    Err(Unconfirmed { warning, to: first }.into())
 }
 
 fn is_meant(question: &str) -> io::Result<bool> {
@@ -136,25 +135,22 @@ pub(super) struct ToAll<'a> {
 impl ToAll<'_> {
     /// Does it, and says to how many.
     pub(super) async fn run(&self, store: &Store, of: &Matching) -> anyhow::Result<Code> {
-        let count = agreed(store, of, self.verb.as_str(), self.yes).await?;
+        let keys = keys(store, of, self.verb.as_str(), self.yes).await?;
         let by = os_user();
         let task = Task { verb: self.verb, end: self.end, reason: self.reason, by: &by };
-        let (mut seen, mut done, mut unchanged, mut refused) = (0, 0, 0, 0_u64);
-        let mut after = of.after.clone();
-        while seen < count {
-            let most = u32::try_from(SLICE.min(count - seen)).unwrap_or(u32::MAX);
-            let slice = store.act_on_matching(&of.filter, &after, most, &task).await.inspect_err(|_| {
-                output::note(&format!("{} done before this{}", tenants(done), go_on(&after)));
+        let (mut done, mut unchanged, mut refused) = (0, 0, 0_u64);
+        let mut after = &of.after;
+        for keys in keys.chunks(SLICE) {
+            let slice = store.act_on_those(&of.filter, keys, &task).await.inspect_err(|_| {
+                output::note(&format!("{} done before this{}", tenants(done), go_on(after)));
             })?;
-            seen += slice.seen();
             done += slice.done;
             unchanged += slice.unchanged;
             for external_id in &slice.refused {
                 refused += 1;
                 output::note(&format!("refused: {external_id} has no secret, or is to have none"));
             }
-            let Some(last) = slice.last else { break };
-            after = last;
+            after = keys.last().unwrap_or(after);
         }
         output::line(&format!(
             "{}: {} done, {unchanged} with nothing to do, {refused} refused",
@@ -165,11 +161,10 @@ impl ToAll<'_> {
     }
 }
 
-/// The keys of all who match, once that many are agreed to.
+/// The keys of all who match, once these are agreed to: nobody who comes to match meanwhile.
 pub(super) async fn keys(store: &Store, of: &Matching, verb: &str, yes: bool) -> anyhow::Result<Vec<String>> {
-    let count = usize::try_from(agreed(store, of, verb, yes).await?).unwrap_or(usize::MAX);
     let mut keys: Vec<String> = Vec::new();
-    while keys.len() < count {
+    loop {
         let after = keys.last().unwrap_or(&of.after);
         let mut page = store.keys(&of.filter, after, PAGE).await?;
         if page.is_empty() {
@@ -177,24 +172,25 @@ pub(super) async fn keys(store: &Store, of: &Matching, verb: &str, yes: bool) ->
         }
         keys.append(&mut page);
     }
-    keys.truncate(count);
+    let first = keys.iter().take(NAMED).cloned().collect();
+    agree(u64::try_from(keys.len()).unwrap_or(u64::MAX), first, verb, yes)?;
     Ok(keys)
 }
 
-/// Does something to all who match, one after the other, once that many are agreed to; whoever
-/// matches no longer when it is his turn is passed by.
+/// Does something to all who match, one after the other, once these are agreed to; whoever
+/// matches no longer when it is his turn is passed by. The act says whether there was anything to do.
 pub(super) async fn each(
     store: &Store,
     of: &Matching,
     verb: &str,
     yes: bool,
-    mut act: impl AsyncFnMut(&str) -> anyhow::Result<()>,
+    mut act: impl AsyncFnMut(&str) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Code> {
     let (mut done, mut unchanged, mut refused) = (0, 0_u64, 0_u64);
     let mut after = of.after.clone();
     for external_id in keys(store, of, verb, yes).await? {
         let acted = match store.matches(&of.filter, &external_id).await {
-            Ok(true) => act(&external_id).await.map(|()| true),
+            Ok(true) => act(&external_id).await,
             Ok(false) => Ok(false),
             Err(error) => Err(error.into()),
         };
@@ -203,6 +199,11 @@ pub(super) async fn each(
             Ok(false) => unchanged += 1,
             Err(error) if error.is::<StoreError>() => {
                 output::note(&format!("{} done before this{}", tenants(done), go_on(&after)));
+                return Err(error);
+            }
+            // It is done, and nobody hears what came of it: nor would anybody of the others.
+            Err(error) if error.is::<io::Error>() => {
+                output::note(&format!("{} done{}", tenants(done + 1), go_on(&external_id)));
                 return Err(error);
             }
             Err(error) => {

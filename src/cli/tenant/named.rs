@@ -4,11 +4,11 @@
 
 use anyhow::anyhow;
 
-use crate::cli::exit::Code;
+use crate::cli::exit::{self, Code};
 use crate::cli::output;
-use crate::postgres::Store;
 use crate::postgres::operator::inspect::Target;
 use crate::postgres::operator::tenants::Status;
+use crate::postgres::{Store, StoreError};
 use crate::visits::inspect::NotDone;
 
 pub(in crate::cli) async fn one(store: &Store, external_id: &str) -> anyhow::Result<Status> {
@@ -42,11 +42,15 @@ pub(super) async fn for_each(
     let mut first = None;
     for external_id in external_ids {
         if let Err(error) = act(external_id).await {
-            match &first {
-                // The last word is the first error; the others are told as they come.
-                None => first = Some(error),
-                Some(_) => output::note(&format!("error: {error:#}")),
+            // What the database says names nobody.
+            let names_nobody = error.is::<StoreError>() && external_ids.len() > 1;
+            // The last word is the first error; the others are told as they come.
+            if names_nobody {
+                output::note(&format!("error: {external_id}: {}", exit::words(&error)));
+            } else if first.is_some() {
+                output::note(&format!("error: {error:#}"));
             }
+            first.get_or_insert(error);
         }
     }
     first.map_or(Ok(Code::Done), Err)

@@ -41,8 +41,8 @@ pub(super) async fn run(args: RetryArgs, store: &Store) -> anyhow::Result<Code> 
         let reason = args.why.reason.as_deref().unwrap_or_default();
         if args.recreate {
             let asked = format!("{}: {reason}", os_user());
-            return each(store, &filter, "recreate", args.yes, async |id| recreate(store, id, &asked).await)
-                .await;
+            let act = async |id: &str| recreate(store, id, &asked).await.map(|()| true);
+            return each(store, &filter, "recreate", args.yes, act).await;
         }
         return ToAll { verb: Verb::Retry, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
     }

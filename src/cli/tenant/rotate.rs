@@ -18,7 +18,7 @@ use crate::cli::output::{self, Format};
 use crate::cli::source::Source;
 use crate::postgres::Store;
 use crate::postgres::operator::pauses::End;
-use crate::postgres::operator::rollback::{Rollback, Versions};
+use crate::postgres::operator::rollback::{Rollback, Twice, Versions};
 use crate::postgres::operator::verbs::Verb;
 
 /// Same as `UPDATE tenantd.tenants SET desired_version = desired_version + 1`.
@@ -54,7 +54,8 @@ pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> any
         if args.rollback {
             let overlap = source.layered()?.rotation()?.overlap;
             let asked = format!("{}: {reason}", os_user());
-            let act = async |id: &str| roll_back(store, id, overlap, &asked).await;
+            // An interrupted run is given again, and must not turn anybody a second time.
+            let act = async |id: &str| roll_back(store, id, overlap, &asked, Twice::Refused).await;
             return each(store, &filter, "roll back", args.yes, act).await;
         }
         return ToAll { verb: Verb::Rotate, end: End::Open, reason, yes: args.yes }.run(store, &filter).await;
@@ -63,7 +64,10 @@ pub(super) async fn run(args: RotateArgs, source: &Source, store: &Store) -> any
     if args.rollback {
         let overlap = source.layered()?.rotation()?.overlap;
         let asked = os_user();
-        return for_each(external_ids, async |id| roll_back(store, id, overlap, &asked).await).await;
+        return for_each(external_ids, async |id| {
+            roll_back(store, id, overlap, &asked, Twice::Allowed).await.map(drop)
+        })
+        .await;
     }
     let mut wanted = Vec::new();
     let code = for_each(external_ids, async |id| {
@@ -88,15 +92,29 @@ async fn rotate(store: &Store, external_id: &str) -> anyhow::Result<Wanted> {
     Ok(Wanted { external_id: external_id.to_owned(), version: Some(version) })
 }
 
-async fn roll_back(store: &Store, external_id: &str, overlap: Duration, asked: &str) -> anyhow::Result<()> {
-    let why_not = match store.roll_back(external_id, overlap, asked).await? {
+/// Whether there was anything to do.
+async fn roll_back(
+    store: &Store,
+    external_id: &str,
+    overlap: Duration,
+    asked: &str,
+    twice: Twice,
+) -> anyhow::Result<bool> {
+    let why_not = match store.roll_back(external_id, overlap, asked, twice).await? {
         Rollback::Done(Versions { promoted, version, replaced }) => {
-            return Ok(output::line(&format!(
+            output::line(&format!(
                 "{external_id}: the secret of version {promoted} is current again, as version {version}; version {replaced} lives on for {}",
                 humantime::format_duration(overlap)
-            ))?);
+            ))?;
+            return Ok(true);
         }
-        Rollback::Unknown => return one(store, external_id).await.map(drop),
+        Rollback::Unknown => return one(store, external_id).await.map(|_| false),
+        Rollback::Before => {
+            output::note(&format!(
+                "{external_id} was rolled back before; `tenantd tenant rotate --rollback {external_id}` turns it to the newer secret again"
+            ));
+            return Ok(false);
+        }
         Rollback::Unwanted => "its desired_state is absent".to_owned(),
         Rollback::Leased => "a daemon works on it at this moment; try again".to_owned(),
         Rollback::NotReady(phase) => format!(

@@ -134,11 +134,14 @@ async fn settle(store: &Store, wanted: &[Wanted]) -> anyhow::Result<Vec<Status>>
     // Listening before looking: what happens in between is not missed.
     let mut events = listen(store).await?;
     loop {
-        let now = standings(store, wanted).await?;
         let is_settled =
             |(wanted, status): (&Wanted, &Status)| wanted.is_there(status) || wanted.needs_human(status);
-        if wanted.iter().zip(&now).all(is_settled) {
-            return Ok(now);
+        match standings(store, wanted).await {
+            Ok(now) if wanted.iter().zip(&now).all(is_settled) => return Ok(now),
+            Ok(_) => {}
+            // The table is locked, as a migration does; whoever waits has time.
+            Err(error) if error.downcast_ref().is_some_and(StoreError::is_contended) => {}
+            Err(error) => return Err(error),
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}

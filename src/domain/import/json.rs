@@ -100,11 +100,11 @@ fn value(column: Column, raw: &str) -> Result<Option<String>, String> {
 }
 
 /// The lines by which a rejected one is told with its reason, to be mended and read again. What
-/// is no object keeps its text, behind a line that says the reason alone.
+/// is no object, or an empty one, keeps its text, behind a line that says the reason alone.
 #[must_use]
 pub fn with_reason(line: &[u8], reason: &str) -> Vec<u8> {
     let reason = serde_json::Value::from(reason).to_string();
-    if let Ok(keys) = Keys::read(line) {
+    if let Some(keys) = Keys::read(line).ok().filter(|keys| !keys.0.is_empty()) {
         let kept = keys.0.iter().filter(|(name, _)| name != REJECTED_BECAUSE);
         let mut parts: Vec<String> = kept
             .map(|(name, raw)| format!("{}:{}", serde_json::Value::from(name.as_str()), raw.get()))
@@ -178,5 +178,6 @@ mod tests {
 
         assert!(Keys::read(lines[0]).unwrap().is_reason());
         assert_eq!(lines[1], b"{\"external_id\":\xff");
+        assert!(with_reason(b"{}", "has no host").ends_with(b"}\n{}\n"), "or nobody would see it again");
     }
 }

@@ -96,6 +96,13 @@ impl Tenant {
         }
     }
 
+    /// The same before its intent to create, which was recorded for a request that is not sent: with
+    /// it the host would be fixed and the next worker would look first, as if there could be a client.
+    #[must_use]
+    pub fn without_intent(self) -> Self {
+        Self { state: State::Pending, ..self }
+    }
+
     /// The state in which a removal goes on after something came in between: behind the
     /// deletion, which was answered, it need not begin again.
     #[must_use]

@@ -52,13 +52,15 @@ const WORK: [(&str, &str); 11] = [
     ("tcp_user_timeout", "20s"),
 ];
 /// What is asked by hand or over HTTP differs each time, and so do the plans. A person may have
-/// asked for much, and waits so long and no longer.
-const COMMAND: [(&str, &str); 5] = [
+/// asked for much, and waits so long and no longer; for what somebody else has locked not as long,
+/// because nothing tells that it is this that is waited for.
+const COMMAND: [(&str, &str); 6] = [
     (MARK, "command"),
     ("default_transaction_isolation", "read committed"),
     ("plan_cache_mode", "force_custom_plan"),
     ("jit", "off"),
     ("statement_timeout", "10min"),
+    ("lock_timeout", "15s"),
 ];
 /// The server gives it up when we do.
 const API: [(&str, &str); 8] = [
@@ -82,8 +84,8 @@ const POOLED_WORK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
 const POOLED_API: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '4s';
     SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL jit = off";
-const POOLED_COMMAND: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min'; SET LOCAL jit = off";
+const POOLED_COMMAND: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '15s'; SET LOCAL jit = off";
 
 impl Session {
     /// These options, for such sessions.
@@ -113,14 +115,24 @@ impl Session {
 mod tests {
     use super::*;
 
-    #[test]
-    fn nobody_compiles_a_statement() {
+    /// What each session says, and each transaction through a pooler.
+    fn all_say(option: &str, local: &str) {
         for purpose in [Purpose::Work, Purpose::Command, Purpose::Api] {
             let options = Session { purpose, pooler: Pooler::None }.applied_to(PgConnectOptions::new());
             let begin = Session { purpose, pooler: Pooler::Transaction }.begin();
 
-            assert!(options.get_options().unwrap_or_default().contains("jit=off"), "{purpose:?}");
-            assert!(begin.contains("SET LOCAL jit = off"), "{begin}");
+            assert!(options.get_options().unwrap_or_default().contains(option), "{purpose:?}");
+            assert!(begin.contains(local), "{begin}");
         }
+    }
+
+    #[test]
+    fn nobody_waits_long_for_what_another_has_locked() {
+        all_say("lock_timeout=", "SET LOCAL lock_timeout = ");
+    }
+
+    #[test]
+    fn nobody_compiles_a_statement() {
+        all_say("jit=off", "SET LOCAL jit = off");
     }
 }

@@ -136,7 +136,8 @@ impl Store {
                             ORDER BY p.place
                             LIMIT 1) AS matched ON true
                      WHERE tenant_id = ANY ($4::uuid[])
-                       AND (tenants.region <> '' OR parked_reason = 'HostNotAllowed')
+                       -- Who was never claimed is sorted by the first claim.
+                       AND (tenants.region <> '' OR lease_epoch > 0 OR parked_reason = 'HostNotAllowed')
                        AND (tenants.region <> coalesce(matched.region, '')
                             OR matched.region IS NOT NULL AND parked_reason = 'HostNotAllowed')
                      LIMIT $3) AS m

@@ -152,16 +152,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
-        self.count_behind(filter, "").await
-    }
-
-    /// How many tenants match behind a key of the pipeline's.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Driver`].
-    pub async fn count_behind(&self, filter: &Filter, after: &str) -> Result<u64, StoreError> {
-        count(&self.connections, filter, after).await
+        count(&self.connections, filter, "").await
     }
 
     /// Whether a tenant matches.

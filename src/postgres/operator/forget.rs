@@ -4,6 +4,7 @@
 //! remembers it. Whoever works on the row is fenced out.
 
 use super::owner::lock;
+use super::verbs::be_brief;
 use crate::domain::ids::TenantId;
 use crate::domain::mark::Mark;
 use crate::postgres::connections::Link;
@@ -36,6 +37,7 @@ impl Store {
         asked: &str,
     ) -> Result<Option<Forgotten>, StoreError> {
         let mut transaction = self.connections.begin().await?;
+        be_brief(&mut transaction).await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(None) };
         let left = left_behind(&mut transaction, row.tenant).await?;
         // First as an owner would: the schema's trigger clears the message of a row it turns.

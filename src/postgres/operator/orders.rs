@@ -180,15 +180,16 @@ impl Store {
         }
         // Nor to anybody who came since they were counted.
         let most = u32::try_from(of.expect).unwrap_or(u32::MAX).min(MOST_AT_ONCE);
-        let slice = self.slice(link, of.filter, of.after, most, task).await?;
-        let left = count.saturating_sub(slice.seen());
+        let keys = filter::keys(&mut *link, of.filter, of.after, most).await?;
+        let slice = self.slice(link, of.filter, &keys, task).await?;
+        let left = count.saturating_sub(u64::try_from(keys.len()).unwrap_or(u64::MAX));
         Ok(Carried::Out(told(&Deeds {
             verb: task.verb,
             done: slice.done,
             unchanged: slice.unchanged,
             refused: slice.refused,
             left,
-            next_cursor: slice.last.filter(|_| left > 0).map(|last| (of.cursor)(&last)),
+            next_cursor: keys.last().filter(|_| left > 0).map(|last| (of.cursor)(last)),
         })))
     }
 

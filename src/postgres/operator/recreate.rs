@@ -5,6 +5,7 @@
 
 use super::forget::shred;
 use super::owner::lock;
+use super::verbs::be_brief;
 use crate::domain::ids::TenantId;
 use crate::domain::reason::ParkReason;
 use crate::postgres::connections::Link;
@@ -19,6 +20,7 @@ impl Store {
     /// [`StoreError::Driver`].
     pub async fn recreate(&self, external_id: &str, asked: &str) -> Result<bool, StoreError> {
         let mut transaction = self.connections.begin().await?;
+        be_brief(&mut transaction).await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(false) };
         let is_missing = row.parked_reason.as_deref() == Some(ParkReason::ClientMissing.as_str());
         if !is_missing || !row.is_wanted || row.is_leased {

@@ -6,7 +6,8 @@
 //! alone, nobody waits for a lock of ours, and whoever reads meets the one text or the other.
 //! `sealed` and `key_id` keep one kind of writer: whoever holds the plaintext. The worker that got
 //! it from Qlik writes them at first, and what is exchanged here says the same to every reader:
-//! no version, no event, no generation changes with it.
+//! no version, no event, no generation changes with it. (A daemon that only seals and waits for
+//! another proof of a new secret knows it by its text, and mints another instead.)
 
 use crate::domain::ids::{KeyId, TenantId};
 use crate::postgres::{Store, StoreError};

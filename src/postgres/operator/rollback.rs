@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::owner::{Locked, lock};
+use super::verbs::be_brief;
 use crate::domain::ids::TenantId;
 use crate::domain::phase::Phase;
 use crate::postgres::connections::Link;
@@ -26,6 +27,17 @@ pub enum Rollback {
     NotReady(String),
     /// No previous secret is left whose time is not over.
     NoPrevious,
+    /// The youngest of them is newer than the current one: it was rolled back before.
+    Before,
+}
+
+/// Whether a tenant that was rolled back may turn again, to the secret that it turned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twice {
+    /// It may: somebody who named it meant it.
+    Allowed,
+    /// It may not: so that who is among many may be asked for again.
+    Refused,
 }
 
 /// The numbers of a rollback.
@@ -51,11 +63,16 @@ impl Store {
         external_id: &str,
         overlap: Duration,
         asked: &str,
+        twice: Twice,
     ) -> Result<Rollback, StoreError> {
         let mut transaction = self.connections.begin().await?;
+        be_brief(&mut transaction).await?;
         let Some(row) = lock(&mut transaction, external_id).await? else { return Ok(Rollback::Unknown) };
         if let Some(refusal) = refusal(&row) {
             return Ok(refusal);
+        }
+        if twice == Twice::Refused && was_turned(&mut transaction, row.tenant).await? {
+            return Ok(Rollback::Before);
         }
         let Some(versions) = turn(&mut transaction, row.tenant, overlap).await? else {
             return Ok(Rollback::NoPrevious);
@@ -80,6 +97,26 @@ fn refusal(row: &Locked) -> Option<Rollback> {
     } else {
         None
     }
+}
+
+/// Whether the secret that would be promoted was made after the current one. Needs the row's lock.
+async fn was_turned(connection: &mut Link, tenant: TenantId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        -- secrets.was_turned
+        SELECT coalesce((SELECT s.secret_id
+                           FROM tenantd.secrets AS s
+                          WHERE s.tenant_id = $1 AND s.standing = 'previous'
+                            AND (s.retire_at IS NULL OR s.retire_at > tenantd.clock())
+                          ORDER BY s.version DESC
+                          LIMIT 1)
+                        > (SELECT s.secret_id FROM tenantd.secrets AS s
+                            WHERE s.tenant_id = $1 AND s.standing = 'current'), false) AS "was_turned!"
+        "#,
+        tenant.0
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Needs the row's lock. Whoever let its lease run out is fenced out.

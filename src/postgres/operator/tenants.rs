@@ -147,22 +147,7 @@ impl Store {
     ///
     /// [`StoreError::Driver`].
     pub async fn statuses(&self, external_ids: &[String]) -> Result<Vec<Status>, StoreError> {
-        Ok(sqlx::query_as!(
-            Status,
-            r#"
-            -- status.several
-            SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
-                   ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
-                   failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
-                   updated_at AS "updated_at!", labels AS "labels!",
-                   version, paused AS "paused!", drift AS "drift!", audited_at
-              FROM tenantd.status
-             WHERE external_id = ANY ($1)
-            "#,
-            external_ids
-        )
-        .fetch_all(&self.connections)
-        .await?)
+        statuses_of(&self.connections, external_ids).await
     }
 
     /// Whose the time was from a tenant's insert to its first ready.
@@ -202,21 +187,28 @@ pub(super) async fn status_of<'c>(
     executor: impl PgExecutor<'c>,
     external_id: &str,
 ) -> Result<Option<Status>, StoreError> {
+    Ok(statuses_of(executor, &[external_id.to_owned()]).await?.pop())
+}
+
+async fn statuses_of<'c>(
+    executor: impl PgExecutor<'c>,
+    external_ids: &[String],
+) -> Result<Vec<Status>, StoreError> {
     Ok(sqlx::query_as!(
         Status,
         r#"
-        -- status.one
+        -- status.of
         SELECT tenant_id AS "tenant_id!", external_id AS "external_id!", host AS "host!", phase AS "phase!",
                ready AS "ready!", parked AS "parked!", reason, message, since, next_attempt_at,
                failures AS "failures!", client_id, created_at AS "created_at!", ready_at,
                updated_at AS "updated_at!", labels AS "labels!",
                version, paused AS "paused!", drift AS "drift!", audited_at
           FROM tenantd.status
-         WHERE external_id = $1
+         WHERE external_id = ANY ($1)
         "#,
-        external_id
+        external_ids
     )
-    .fetch_optional(executor)
+    .fetch_all(executor)
     .await?)
 }
 

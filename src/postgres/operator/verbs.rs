@@ -72,34 +72,23 @@ pub struct Slice {
     pub unchanged: u64,
     /// To whom it cannot be done.
     pub refused: Vec<String>,
-    /// The last key; none behind the last tenant.
-    pub last: Option<String>,
-}
-
-impl Slice {
-    /// How many were looked at.
-    #[must_use]
-    pub fn seen(&self) -> u64 {
-        self.done + self.unchanged + u64::try_from(self.refused.len()).unwrap_or(u64::MAX)
-    }
 }
 
 impl Store {
-    /// Does something to the first `most` of those who match behind a key.
+    /// Does something to these tenants, as far as they match (still).
     ///
     /// # Errors
     ///
     /// [`StoreError::Driver`]; nothing of it was done then, unless the commit's own answer was lost.
-    pub async fn act_on_matching(
+    pub async fn act_on_those(
         &self,
         filter: &Filter,
-        after: &str,
-        most: u32,
+        keys: &[String],
         task: &Task<'_>,
     ) -> Result<Slice, StoreError> {
         let mut transaction = self.connections.begin().await?;
         be_brief(&mut transaction).await?;
-        let slice = self.slice(&mut transaction, filter, after, most, task).await?;
+        let slice = self.slice(&mut transaction, filter, keys, task).await?;
         transaction.commit().await?;
         Ok(slice)
     }
@@ -109,17 +98,15 @@ impl Store {
         &self,
         link: &mut Link,
         filter: &Filter,
-        after: &str,
-        most: u32,
+        keys: &[String],
         task: &Task<'_>,
     ) -> Result<Slice, StoreError> {
-        let keys = filter::keys(&mut *link, filter, after, most).await?;
-        let rows = lock_all(link, &keys).await?;
-        let still: HashSet<String> = filter::among(&mut *link, filter, &keys).await?.into_iter().collect();
+        let rows = lock_all(link, keys).await?;
+        let still: HashSet<String> = filter::among(&mut *link, filter, keys).await?.into_iter().collect();
         let mut slice = Slice::default();
         for external_id in keys {
-            let did = match rows.get(&external_id).filter(|_| still.contains(&external_id)) {
-                Some(tenant) => self.act(link, &external_id, *tenant, task).await?,
+            let did = match rows.get(external_id).filter(|_| still.contains(external_id)) {
+                Some(tenant) => self.act(link, external_id, *tenant, task).await?,
                 None => Did::Nothing,
             };
             match did {
@@ -127,7 +114,6 @@ impl Store {
                 Did::Nothing => slice.unchanged += 1,
                 Did::Impossible => slice.refused.push(external_id.clone()),
             }
-            slice.last = Some(external_id);
         }
         Ok(slice)
     }
@@ -173,7 +159,7 @@ async fn act(link: &mut Link, id: &str, task: &Task<'_>) -> Result<Did, StoreErr
     })
 }
 
-/// Daemons wait for rows that are locked: whoever locks many waits for none of them for long, and
+/// Daemons wait for rows that are locked: whoever locks some waits for none of them for long, and
 /// keeps none while he is stopped.
 pub(super) async fn be_brief(link: &mut Link) -> Result<(), StoreError> {
     sqlx::query!(

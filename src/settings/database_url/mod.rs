@@ -15,6 +15,7 @@ use secrecy::SecretString;
 
 use super::authority::{self, Parts, host_name, is_this_machine, port};
 use super::misfit::Misfit;
+use super::plain_file;
 use parameters::{Given, Key};
 
 const TLS_MODES: [(&str, TlsMode); 6] = [
@@ -226,13 +227,10 @@ fn file(path: &str) -> Result<PathBuf, Misfit> {
         let remedy = "leave sslrootcert out: public authorities are trusted without it";
         return Err(Misfit::new("says sslrootcert=system, which this driver does not know", remedy));
     }
-    match std::fs::File::open(path) {
+    match plain_file::certificates(path.as_ref()) {
         Ok(_) => Ok(path.into()),
         Err(error) => Err(Misfit::new(
-            format!(
-                "names a certificate or key (sslrootcert, sslcert, sslkey) that cannot be read: {}",
-                error.kind()
-            ),
+            format!("names a certificate or key (sslrootcert, sslcert, sslkey) that cannot be read: {error}"),
             "name PEM files that the user tenantd runs as may read",
         )),
     }

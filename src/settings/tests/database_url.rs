@@ -144,10 +144,17 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "postgres://db/t?sslrootcert=/nowhere/ca.pem",
-        "names a certificate or key (sslrootcert, sslcert, sslkey) that cannot be read: entity not found",
+        "names a certificate or key (sslrootcert, sslcert, sslkey) that cannot be read: No such file or directory",
     ),
     ("postgres://db/t?sslrootcert=system", "says sslrootcert=system, which this driver does not know"),
-    ("postgres://db/t?sslcert=/dev/null", "has one of sslcert and sslkey: give both, or neither"),
+    (
+        "postgres://db/t?sslrootcert=/dev/zero",
+        "names a certificate or key (sslrootcert, sslcert, sslkey) that cannot be read: it is not a regular file",
+    ),
+    (
+        concat!("postgres://db/t?sslcert=", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        "has one of sslcert and sslkey: give both, or neither",
+    ),
     (
         "postgres://db/t?connect_timeout=5",
         "has the parameter connect_timeout, which this driver does not know: remove it; known are host, hostaddr,",

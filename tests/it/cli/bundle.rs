@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::support::{Bench, Ran, Scratch};
 use crate::support::bundle::unpacked;
@@ -133,6 +136,28 @@ async fn it_is_private_and_overwrites_nothing() {
 }
 
 #[tokio::test]
+async fn one_that_is_interrupted_leaves_no_file_behind() {
+    let bench = Bench::new().await;
+    // It takes the connection, and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://tenantd@{}/tenantd", silent.local_addr().unwrap());
+    let path = bench.scratch.path("b.tar.gz");
+    let mut command = bench.command(&["support-bundle", "--out", path.to_str().unwrap()]);
+    command.env("TENANTD_DATABASE__URL", url).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let bundle = command.spawn().unwrap();
+    let asked = silent.accept().await.unwrap();
+    assert!(path.exists());
+
+    let pid = bundle.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ran = Ran::of(bundle.wait_with_output().await.unwrap());
+    drop(asked);
+
+    ran.assert_refused(1, &["interrupted before", "b.tar.gz was written"]);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn whatever_is_down_or_wrong_is_a_note_and_the_rest_is_told() {
     let scratch = Scratch::new();
     let config = scratch.config(NOWHERE).await;
@@ -164,6 +189,50 @@ async fn whatever_is_down_or_wrong_is_a_note_and_the_rest_is_told() {
     let parts = unpacked(&scratch.path("broken.tar.gz"));
     assert_eq!(json(&parts, "configuration.json")["faults"].as_array().unwrap().len(), 1, "{parts:?}");
     assert!(parts.contains_key("machine.json"));
+}
+
+/// Answers who asks for the metrics with this token, and nobody else.
+async fn answer(listener: TcpListener, token: &str) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let request = String::from_utf8(request).unwrap();
+        let is_meant = request.starts_with("GET /metrics ")
+            && request.contains(&format!("authorization: Bearer {token}\r\n"));
+        let answer = if is_meant {
+            "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ntold"
+        } else {
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\nconnection: close\r\n\r\nother"
+        };
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_daemon_is_asked_with_its_token_and_who_answers_otherwise_is_none() {
+    let scratch = Scratch::new();
+    let token = scratch.file("token", "looks-0123456789abcdef\n");
+    let config = scratch.config(&format!("token_file = \"{}\"\n{NOWHERE}", token.display())).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answering = tokio::spawn(async move { answer(listener, "looks-0123456789abcdef").await });
+    let path = scratch.path("b.tar.gz");
+    let words = ["support-bundle", "--config", config.to_str().unwrap(), "--out", path.to_str().unwrap()];
+    let mut command = scratch.command(&words);
+    command.env("TENANTD_DATABASE__URL", "postgres://a@127.0.0.1:1/a").env("TENANTD_HTTP__LISTEN", &address);
+
+    let ran = Ran::of(command.output().await.unwrap());
+
+    answering.abort();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let parts = unpacked(&path);
+    assert_eq!(parts.get("daemon/metrics.txt").map(String::as_str), Some("told\n"), "{ran:?}");
+    assert!(!parts.contains_key("daemon/readyz.txt"));
+    let note = format!("daemon/readyz.txt: http://{address}/readyz answers 404 Not Found");
+    assert!(parts["README.txt"].contains(&note), "{}", parts["README.txt"]);
 }
 
 #[tokio::test]
@@ -294,4 +363,57 @@ async fn no_secret_is_in_it_wherever_it_was_planted() {
         parts["fleet/status.json"]
     );
     assert!(!parts["README.txt"].contains("(0 places)"), "{}", parts["README.txt"]);
+}
+
+/// Texts that a look could take too much of, and a tenant that is called like a member of JSON.
+#[tokio::test]
+async fn whatever_is_told_every_part_of_json_parses_and_no_other_machine_is_asked() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config(NOWHERE).await;
+    let token = bench.scratch.file("token", "alice looks-0123456789abcdef\n");
+    for (tenant, message) in [
+        ("ready", "see the client_secret:"),
+        ("message", "wrong password='"),
+        ("host", "it's; basic authentication failed"),
+        ("phase", "token: [\"abcd\", \"https://ghp_0123456789@host/\"]"),
+    ] {
+        bench.given_tenant(tenant).await;
+        given_failure(&bench, tenant, 1, message).await;
+    }
+    let path = bench.scratch.path("b.tar.gz");
+    let words = ["support-bundle", "--config", config.to_str().unwrap(), "--out", path.to_str().unwrap()];
+    let mut command = bench.command(&[&words[..], &["--anonymous", "--tenant", "ready"]].concat());
+    // An address of documentation (RFC 5737).
+    command.env("TENANTD_HTTP__LISTEN", "192.0.2.7:9464").env("TENANTD_HTTP__TOKEN_FILE", token);
+
+    let ran = Ran::of(command.output().await.unwrap());
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for told in [
+        "daemon/readyz.txt: http.listen is 192.0.2.7:9464, no address of this machine",
+        "the file was sent nowhere",
+    ] {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+    let parts = unpacked(&path);
+    for file in parts.keys().filter(|file| file.rsplit('.').next() == Some("json")) {
+        json(&parts, file);
+    }
+    let shown = json(&parts, "tenants/1/show.json");
+    assert!(["host", "phase", "external_id"].iter().all(|name| shown[name].is_string()), "{shown}");
+    let failures = json(&parts, "fleet/failures.json");
+    let mut messages: Vec<_> = failures["failures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failed| failed["message"].as_str().unwrap())
+        .collect();
+    messages.sort_unstable();
+    assert_eq!(messages.len(), 4, "{failures}");
+    assert!(
+        messages.contains(&"see the client_secret:") && messages.contains(&"wrong password='"),
+        "{messages:?}"
+    );
+    assert!(messages.iter().any(|it| it.ends_with("basic authentication failed")), "{messages:?}");
+    assert!(!parts["fleet/failures.json"].contains("ghp_"), "{messages:?}");
 }

@@ -106,6 +106,9 @@ async fn a_tenant_added_by_hand_becomes_ready_and_the_daemon_stops_with_its_last
             .unwrap();
     let pages = (status(&address, "/healthz").await, status(&address, "/readyz").await);
     let told = told_until(&socket, "WATCHDOG=1").await;
+    daemon.signal("HUP").await;
+    let reloading = told_until(&socket, "RELOADING=1").await;
+    let reloaded = told_until(&socket, "READY=1").await;
     daemon.signal("TERM").await;
     let stopping = told_until(&socket, "STOPPING=1").await;
     let (code, log) = daemon.ends().await;
@@ -116,6 +119,7 @@ async fn a_tenant_added_by_hand_becomes_ready_and_the_daemon_stops_with_its_last
     );
     assert_eq!(pages, (200, 200));
     assert!(told.contains("READY=1") && stopping.contains("STOPPING=1"), "{told} {stopping}");
+    assert!((reloading.clone() + &reloaded).contains("MONOTONIC_USEC="), "{reloading} {reloaded}");
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("stopped: 1 of 1 tenant ready, none waits; 0 leases left"), "{log}");
     assert!(!log.contains("region-secret"));

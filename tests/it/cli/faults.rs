@@ -1,5 +1,7 @@
 //! What is wrong is said once, with its remedy, and ends with the right code.
 
+use std::time::Duration;
+
 use super::support::{Bench, Scratch, set_mode};
 
 /// An address where nobody listens: port 1 on this machine.
@@ -21,6 +23,31 @@ async fn every_fault_of_the_configuration_is_told_at_once_with_exit_code_2() {
         &["faults:\n  ", "database.url", "vault.keyring_file", "worker.laese", "worker.lease"],
     );
     assert_eq!(ran.stderr.matches("error:").count(), 1, "{ran:?}");
+}
+
+/// Not waited for, nor read without end: a daemon that is to reload would hang with it.
+#[tokio::test]
+async fn certificates_are_read_from_regular_files_alone() {
+    let scratch = Scratch::new();
+    let pipe = scratch.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let config = scratch.config(&format!("[qlik]\nca_file = \"{}\"\n", text(&pipe))).await;
+    let url = format!("postgres://a@localhost/a?sslmode=verify-full&sslrootcert={}", text(&pipe));
+
+    let mut check = scratch.command(&["config", "check", "--config", text(&config)]);
+    let check = check.env("TENANTD_DATABASE__URL", url).kill_on_drop(true).output();
+    let ran = tokio::time::timeout(Duration::from_secs(30), check).await.expect("it waits for nobody");
+
+    let said = String::from_utf8(ran.unwrap().stderr).unwrap();
+    assert!(
+        said.contains("qlik.ca_file") && said.contains("which cannot be read: it is not a regular file"),
+        "{said}"
+    );
+    assert!(
+        said.contains("(sslrootcert, sslcert, sslkey) that cannot be read: it is not a regular file"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

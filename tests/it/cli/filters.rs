@@ -1,8 +1,35 @@
 //! Filters on the command line: what a list shows, and what a verb does to all who match.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use sqlx::{Postgres, Transaction};
+
 use super::support::{Bench, Ran};
+use crate::support::process::eventually;
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 impl Bench {
+    /// Somebody edits this row, and is not done.
+    async fn locked(&self, id: &str) -> Transaction<'static, Postgres> {
+        let mut edit = self.db.pool.begin().await.unwrap();
+        sqlx::query("UPDATE tenantd.tenants SET priority = 1 WHERE external_id = $1")
+            .bind(id)
+            .execute(&mut *edit)
+            .await
+            .unwrap();
+        edit
+    }
+
+    /// Until a command waits for a row that is locked.
+    async fn waits(&self) {
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%-- tenants.lock%'";
+        let is_so = || async { sqlx::query_scalar(waiting).fetch_one(&self.db.pool).await.unwrap() };
+        eventually("it waits for the row", LIMIT, is_so).await;
+    }
+
     /// Three who are parked, of whom two for their names, and one that is ready.
     async fn given_four(&self) {
         for (id, reason) in [("a", "NameTaken"), ("b", "GaveUp"), ("c", "NameTaken")] {
@@ -180,13 +207,47 @@ async fn more_than_a_slice_is_worked_on_to_its_end_and_nobody_twice() {
 }
 
 #[tokio::test]
+async fn nobody_is_acted_on_but_those_who_were_counted() {
+    let bench = Bench::new().await;
+    bench
+        .sql(
+            "INSERT INTO tenantd.tenants (external_id, host)
+             SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1000, 1100) AS n",
+        )
+        .await;
+    let edit = bench.locked("t1000").await;
+    let mut pause =
+        bench.command(&["tenant", "pause", "--filter", "t1", "--reason", "works", "--for", "2h", "--yes"]);
+    let running = pause.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bench.waits().await;
+    bench.given_tenant("t10995").await;
+    edit.rollback().await.unwrap();
+
+    let ran = Ran::of(running.wait_with_output().await.unwrap());
+
+    assert_eq!(ran.stdout, "pause: 101 tenants done, 0 with nothing to do, 0 refused\n", "{ran:?}");
+    assert_eq!(bench.listed(&["--filter", "-paused:yes"]).await, ["t10995"]);
+}
+
+#[tokio::test]
 async fn an_empty_filter_and_a_swallowed_option_name_nobody() {
     let bench = Bench::new().await;
     bench.given_four().await;
 
     for filter in ["", "  ", "--config=/etc/tenantd.toml"] {
-        for verb in ["retry", "pause", "resume", "rotate", "remove"] {
-            let ran = bench.tenantd(&["tenant", verb, "--yes", "--reason", "x", "--filter", filter]).await;
+        let because = ["--yes", "--reason", "x"];
+        for (verb, more) in [
+            (&["retry"][..], &because[..]),
+            (&["retry", "--recreate"], &because),
+            (&["pause"], &because),
+            (&["resume"], &because),
+            (&["rotate"], &because),
+            (&["rotate", "--rollback"], &because),
+            (&["remove"], &because),
+            (&["forget"], &because),
+            (&["wait"], &[]),
+        ] {
+            let ran = bench.tenantd(&[&["tenant"], verb, more, &["--filter", filter]].concat()).await;
 
             let wrong = if filter.starts_with('-') { "two hyphens" } else { "names nobody" };
             ran.assert_refused(2, &[wrong]);
@@ -205,11 +266,7 @@ async fn a_row_that_somebody_keeps_locked_ends_a_run_which_goes_on_behind_the_la
              SELECT 't' || n, 't' || n || '.us.qlikcloud.com' FROM generate_series(1000, 1150) AS n",
         )
         .await;
-    let mut edit = bench.db.pool.begin().await.unwrap();
-    sqlx::query("UPDATE tenantd.tenants SET priority = 1 WHERE external_id = 't1120'")
-        .execute(&mut *edit)
-        .await
-        .unwrap();
+    let edit = bench.locked("t1120").await;
     let pause = ["tenant", "pause", "--filter", "t1", "--reason", "works", "--yes"];
 
     let broken = bench.tenantd(&pause).await;
@@ -220,5 +277,97 @@ async fn a_row_that_somebody_keeps_locked_ends_a_run_which_goes_on_behind_the_la
     let told = "100 tenants done before this, up to t1099; --after='t1099' goes on behind it";
     assert!(broken.stderr.contains(told), "{broken:?}");
     assert_eq!(rest.stdout, "pause: 51 tenants done, 0 with nothing to do, 0 refused\n", "{rest:?}");
-    assert_eq!(bench.history("t1000").await.len() + bench.history("t1150").await.len(), 2);
+    assert_eq!((bench.history("t1000").await.len(), bench.history("t1150").await.len()), (1, 1));
+}
+
+const FORGET: [&str; 7] = ["tenant", "forget", "--filter", "parked:yes", "--reason", "x", "--yes"];
+
+#[tokio::test]
+async fn one_row_at_a_time_whoever_matches_no_longer_is_passed_by() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    let edit = bench.locked("a").await;
+
+    let mending = async {
+        bench.waits().await;
+        bench
+            .sql("UPDATE tenantd.tenants SET parked_reason = NULL, due_at = now() WHERE external_id = 'b'")
+            .await;
+        edit.rollback().await.unwrap();
+    };
+    let (ran, ()) = tokio::join!(bench.tenantd(&FORGET), mending);
+
+    let told = "forget: 2 tenants done, 1 with nothing to do, 0 refused\n";
+    assert!(ran.code == 0 && ran.stdout.ends_with(told), "{ran:?}");
+    assert_eq!(bench.listed(&["--phase", "removed"]).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn one_row_at_a_time_a_database_that_fails_ends_a_run_which_goes_on_behind_a_key() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    for statement in [
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE EXCEPTION ''no room'' USING ERRCODE = ''disk_full''; END'",
+        "CREATE TRIGGER fail BEFORE UPDATE ON tenantd.tenants FOR EACH ROW WHEN (OLD.external_id = 'b')
+             EXECUTE FUNCTION fail()",
+    ] {
+        bench.sql(statement).await;
+    }
+
+    let broken = bench.tenantd(&FORGET).await;
+    bench.sql("DROP TRIGGER fail ON tenantd.tenants").await;
+    let rest = bench.tenantd(&[&FORGET[..], &["--after", "b"]].concat()).await;
+
+    assert!(broken.code == 1 && !broken.stdout.contains("forget: "), "{broken:?}");
+    let told = "1 tenant done before this, up to a; --after='a' goes on behind it";
+    assert!(broken.stderr.contains(told), "{broken:?}");
+    assert!(rest.stdout.ends_with("forget: 1 tenant done, 0 with nothing to do, 0 refused\n"), "{rest:?}");
+    assert_eq!(bench.listed(&["--phase", "removed"]).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn one_row_at_a_time_a_run_of_which_nobody_reads_ends_with_the_row_in_hand() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    let mut command = bench.command(&FORGET);
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(running.stdout.take());
+
+    let ran = Ran::of(running.wait_with_output().await.unwrap());
+
+    assert!(ran.stderr.contains("1 tenant done, up to a; --after='a' goes on behind it"), "{ran:?}");
+    assert_eq!(bench.listed(&["--parked"]).await, ["b", "c"]);
+}
+
+/// As every verb on many: the daemons wait meanwhile.
+#[tokio::test]
+async fn a_row_that_somebody_keeps_locked_is_not_waited_for_where_one_row_is_changed_at_a_time() {
+    let bench = Bench::new().await;
+    bench.given_tenant("a").await;
+    bench.given_tenant("b").await;
+    bench.make_ready("a").await;
+    let edit = bench.locked("a").await;
+
+    let all: Vec<_> = [
+        &["tenant", "forget", "a", "--reason", "x", "--yes"][..],
+        &["tenant", "retry", "--recreate", "a"],
+        &["tenant", "rotate", "--rollback", "a"],
+        &["tenant", "rotate", "a"],
+        &["tenant", "pause", "a", "--reason", "x"],
+        &["tenant", "remove", "a", "b", "--yes"],
+    ]
+    .map(|words| bench.tenantd(words))
+    .into();
+    let all =
+        tokio::time::timeout(LIMIT, futures_util::future::join_all(all)).await.expect("not for minutes");
+    edit.rollback().await.unwrap();
+
+    for ran in &all {
+        assert!(ran.code == 1 && ran.stderr.contains("others are in the way; try again"), "{ran:?}");
+    }
+    // Of several the one is named, and the others are served.
+    let removed = all.last().unwrap();
+    assert!(removed.stderr.contains("error: a: the database said: "), "{removed:?}");
+    assert!(removed.stdout.contains("b is removed"), "{removed:?}");
 }

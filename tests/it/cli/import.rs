@@ -81,7 +81,7 @@ async fn bad_lines_are_told_with_number_and_rule_kept_with_their_reason_and_keep
         (3, "3000 lines: 2994 inserted, 0 there already, 6 rejected\n"),
         "{ran:?}"
     );
-    for told in [
+    let all = [
         "line 8: the row breaks the rule host_has_no_upper_case: host of tenant up has upper case; Write it in lower case.",
         "line 1501: the row breaks the rule priority_is_minus_100_to_100: ",
         "line 1502: the row breaks the rule host_is_unique: another tenant has this host already",
@@ -89,10 +89,11 @@ async fn bad_lines_are_told_with_number_and_rule_kept_with_their_reason_and_keep
         "line 2501: its external_id is there already, and its row differs in host: an import changes no row",
         "line 3001: has 2 cells, and the header has 4",
         "the rejected lines are in in.rejected.csv",
-    ] {
-        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    ];
+    assert_eq!(ran.stderr.lines().count(), all.len(), "{}", ran.stderr);
+    for (line, told) in ran.stderr.lines().zip(all) {
+        assert!(line.contains(told), "in the order of the file, {told}: {}", ran.stderr);
     }
-    assert_eq!(ran.stderr.lines().count(), 7, "{}", ran.stderr);
     let rejected = bench.scratch.read("in.rejected.csv");
     assert!(rejected.starts_with("rejected_because,external_id,host,priority,labels\n"), "{rejected}");
     assert_eq!(bench.tenants().await, 2995);
@@ -133,18 +134,22 @@ async fn what_is_there_with_the_same_wants_is_passed_by_and_other_wants_are_name
         full.replace("a.us", "b.us").replace("\"team\":\"a\"", "").replace("2027", "2028"),
         full.replace("\"https://x\",\"https://y\"", "")
             .replace(",\"priority\"", ",\"desired_state\":\"absent\",\"priority\""),
+        full.replace("\"https://y\"", "\"https://y\",\"https://z\""),
+        full.replace(",\"https://y\"", ""),
     ];
 
     let again = bench.import("in.jsonl", others.join("\n"), &["--output", "json"]).await;
 
     assert_eq!(first.code, 0, "{first:?}");
     let summary = again.json();
-    assert_eq!((again.code, &summary["there"], &summary["rejected"]), (3, &3.into(), &3.into()), "{again:?}");
+    assert_eq!((again.code, &summary["there"], &summary["rejected"]), (3, &3.into(), &5.into()), "{again:?}");
     assert_eq!(summary["rejects"], "in.rejected.jsonl");
     for told in [
         "line 4: its external_id is there already, and its row differs in profile, client_name, priority:",
         "line 5: its external_id is there already, and its row differs in host, not_before, labels:",
         "line 6: its external_id is there already, and its row differs in redirect_uris, desired_state:",
+        "line 7: its external_id is there already, and its row differs in redirect_uris:",
+        "line 8: its external_id is there already, and its row differs in redirect_uris:",
     ] {
         assert!(again.stderr.contains(told), "{told}: {}", again.stderr);
     }
@@ -252,6 +257,105 @@ async fn odd_bytes_cost_their_own_line_and_are_kept_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_line_that_no_cells_can_be_read_of_can_be_found_and_mended() {
+    let bench = Bench::new().await;
+    let long = "x".repeat(300_000);
+    let text = format!(
+        "external_id,host\r\na,a.us.qlikcloud.com\r\n{long},\r\nb,\"b.us.qlikcloud.com\r\nc,c.us.qlikcloud.com\r\n"
+    );
+    let first = bench.import("in.csv", text, &[]).await;
+    let rejected = bench.scratch.read("in.rejected.csv");
+    let again = bench.import("again.csv", &rejected, &[]).await;
+    let half = rejected.replace("\"b,\"\"b.us.qlikcloud.com\"", "b,\"b.us.qlikcloud.com");
+    let still_open = bench.import("half.csv", half, &[]).await;
+    let mended = rejected.replace("\"b,\"\"b.us.qlikcloud.com\"", "b,b.us.qlikcloud.com");
+    let done = bench.import("mended.csv", mended, &[]).await;
+
+    assert_eq!(first.stdout, "4 lines: 2 inserted, 0 there already, 2 rejected\n", "{first:?}");
+    let lines: Vec<&str> = rejected.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("rejected_because,external_id,host", 3), "{rejected}");
+    assert_eq!(lines[1], "line 3 of in.csv: is longer than 262144 bytes");
+    assert!(
+        lines[2].starts_with("\"line 4 of in.csv: opens a quote that is closed neither ")
+            && lines[2].ends_with("\",\"b,\"\"b.us.qlikcloud.com\""),
+        "{rejected}"
+    );
+    assert_eq!(again.stdout, "2 lines: 0 inserted, 0 there already, 2 rejected\n", "{again:?}");
+    assert_eq!(
+        bench.scratch.read("again.rejected.csv").lines().skip(1).collect::<Vec<_>>(),
+        [
+            "\"has 0 cells, and the header has 2\"",
+            "\"has 1 cells, and the header has 2\",\"b,\"\"b.us.qlikcloud.com\""
+        ]
+    );
+    assert_eq!(still_open.stdout, "2 lines: 0 inserted, 0 there already, 2 rejected\n", "{still_open:?}");
+    let still_open = bench.scratch.read("half.rejected.csv");
+    assert!(still_open.ends_with("\",\"b,\"\"b.us.qlikcloud.com\"\n"), "{still_open}");
+    assert!(still_open.contains("line 3 of half.csv: opens a quote"), "{still_open}");
+    assert_eq!(done.stdout, "2 lines: 1 inserted, 0 there already, 1 rejected\n", "{done:?}");
+    assert_eq!(bench.tenants().await, 3);
+}
+
+#[tokio::test]
+async fn lines_that_end_with_cr_are_lines() {
+    let bench = Bench::new().await;
+    let text = "external_id,host\ra,a.us.qlikcloud.com\rb,\"b.us.qlikcloud.com\rc,c.us.qlikcloud.com\rUP,UP.us.qlikcloud.com\r";
+
+    let ran = bench.import("in.csv", text, &[]).await;
+
+    assert_eq!(ran.stdout, "4 lines: 2 inserted, 0 there already, 2 rejected\n", "{ran:?}");
+    assert!(
+        ran.stderr.contains("line 3: opens a quote") && ran.stderr.contains("line 5: the row breaks"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_in_which_line_after_line_leaves_a_quote_open_is_not_read_on() {
+    let bench = Bench::new().await;
+    let text = format!("external_id,host\n{}", "a\",\"\n".repeat(200_000));
+
+    let ran = bench.import("in.csv", text, &[]).await;
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    assert!(ran.stderr.contains("one line after the other leaves a quote open"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn who_has_no_room_for_the_rejected_lines_is_told_that_not_all_are_there() {
+    let bench = Bench::new().await;
+    let text = format!("external_id,host\n{}", "short\n".repeat(100));
+    bench.scratch.file("in.csv", &text);
+    let program = bench.command(&["tenant", "import", "in.csv"]);
+    let mut command = tokio::process::Command::new("sh");
+    // A file has no more than a block then, and whoever writes on is told instead of ended.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"]);
+    command.arg(program.as_std().get_program()).args(program.as_std().get_args());
+    command.current_dir(program.as_std().get_current_dir().unwrap());
+    for (name, value) in program.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+
+    let ran = Ran::of(command.output().await.unwrap());
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert!(
+        ran.stderr.contains("not all of the rejected lines are in in.rejected.csv: File too large"),
+        "{ran:?}"
+    );
+    assert!(!ran.stderr.contains("the rejected lines are in in.rejected.csv, each"), "{ran:?}");
+    assert!(ran.stderr.contains("error: in.rejected.csv cannot be written on: File too large"), "{ran:?}");
+    assert!(ran.stderr.contains("the same command with another --rejects goes on"), "{ran:?}");
+    assert!(ran.stderr.ends_with("make room, or name another with --rejects\n"), "{ran:?}");
+    let nowhere = bench.tenantd(&["tenant", "import", "in.csv", "--rejects", "nowhere/r.csv"]).await;
+    assert_eq!(nowhere.code, 2, "{nowhere:?}");
+    assert!(nowhere.stderr.contains("the same command with another --rejects goes on"), "{nowhere:?}");
+}
+
+#[tokio::test]
 async fn standard_input_is_read_and_its_rejected_lines_are_kept() {
     let bench = Bench::new().await;
     let mut command = bench.command(&["tenant", "import", "-", "--format", "jsonl"]);
@@ -319,6 +423,103 @@ async fn an_import_that_is_killed_or_interrupted_is_finished_by_the_same_command
         (0, "12000 lines: 2000 inserted, 10000 there already, 0 rejected\n"),
         "{ran:?}"
     );
+}
+
+impl Bench {
+    /// When the transaction of an import began that waits for a lock.
+    async fn waiting_since(&self) -> Option<String> {
+        sqlx::query_scalar(
+            "SELECT xact_start::text FROM pg_stat_activity
+              WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%-- import.insert%'",
+        )
+        .fetch_optional(&self.db.pool)
+        .await
+        .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_is_inserting_is_waited_for_in_one_transaction_after_another() {
+    let bench = Bench::new().await;
+    let mut other = bench.db.pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ('t1', 't1.us.qlikcloud.com')")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let waits = async || {
+        eventually("it waits", LIMIT, || async { bench.waiting_since().await.is_some() }).await;
+        bench.waiting_since().await
+    };
+
+    let first = async {
+        let first = waits().await;
+        let is_another = || async { bench.waiting_since().await.is_some_and(|since| Some(since) != first) };
+        eventually("another transaction waits", LIMIT, is_another).await;
+        other.commit().await.unwrap();
+    };
+    let (ran, ()) = tokio::join!(bench.import("in.csv", good(3), &[]), first);
+
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, "3 lines: 2 inserted, 1 there already, 0 rejected\n"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_second_signal_breaks_off_in_the_middle_of_a_batch() {
+    let bench = Bench::new().await;
+    let mut other = bench.db.pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO tenantd.tenants (external_id, host) VALUES ('t1', 't1.us.qlikcloud.com')")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    std::fs::write(bench.scratch.path("in.csv"), good(3)).unwrap();
+    let mut command = bench.command(&["tenant", "import", "in.csv"]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it waits", LIMIT, || async { bench.waiting_since().await.is_some() }).await;
+
+    let pid = running.id().unwrap().to_string();
+    for signal in ["-INT", "-TERM"] {
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+    let ran = Ran::of(running.wait_with_output().await.unwrap());
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    for told in
+        ["a second signal breaks off", "broken off in the middle of a batch", "the same command goes on"]
+    {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+    other.rollback().await.unwrap();
+    assert_eq!(bench.tenants().await, 0);
+}
+
+/// A server process remembers 64 of them; with more, everybody's snapshots have to look them up.
+#[tokio::test]
+async fn a_transaction_has_no_more_subtransactions_than_a_server_remembers() {
+    let bench = Bench::new().await;
+    for statement in [
+        "CREATE TABLE seen (external_id text, whole xid8)",
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO public.seen VALUES (NEW.external_id, pg_current_xact_id()); RETURN NEW; END'",
+        "CREATE TRIGGER see AFTER INSERT ON tenantd.tenants FOR EACH ROW EXECUTE FUNCTION see()",
+    ] {
+        bench.sql(statement).await;
+    }
+    let text =
+        good(300).lines().fold(String::new(), |text, line| text + line + "\nbad,BAD.us.qlikcloud.com,,\n");
+
+    let ran = bench.import("in.csv", text.replacen("bad,BAD.us.qlikcloud.com,,\n", "", 1), &[]).await;
+
+    assert_eq!(ran.stdout, "600 lines: 300 inserted, 0 there already, 300 rejected\n");
+    let most: i64 = bench
+        .one(
+            "SELECT max(parts) FROM (SELECT count(DISTINCT t.xmin::text) AS parts
+                                       FROM seen JOIN tenantd.tenants AS t USING (external_id) GROUP BY whole) AS all_of",
+        )
+        .await;
+    assert!(most <= 64, "{most}");
 }
 
 #[tokio::test]
@@ -403,6 +604,8 @@ async fn what_csv_lists_is_imported_elsewhere_as_it_was() {
                       desired_state, priority, not_before, labels), E'\\n' ORDER BY external_id)) FROM tenantd.tenants";
     assert_eq!(here.one::<String>(all).await, there.one::<String>(all).await);
     assert_eq!(some.stdout.lines().count(), 4, "{some:?}");
+    let few = ["tenant", "list", "--output", "csv", "--filter", "profile:default", "--limit", "1001"];
+    assert_eq!(here.tenantd(&few).await.stdout.lines().count(), 1 + 1001, "more than a page, and no more");
     let again = there.import("fleet.csv", &listed.stdout, &[]).await;
     assert_eq!(
         (again.code, again.stdout.as_str()),

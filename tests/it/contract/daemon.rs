@@ -179,11 +179,11 @@ async fn the_daemon_keeps_its_leases_breakers_and_history_with_no_more_than_its_
     store.fold_counts().await.unwrap();
     store.oldest_due().await.unwrap();
     assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
-    assert_eq!(store.keys(&Filter::default(), "", 10).await.unwrap(), ["added"]);
+    let keys = store.keys(&Filter::default(), "", 10).await.unwrap();
+    assert_eq!(keys, ["added"]);
     let task = Task { verb: Verb::Resume, end: End::Open, reason: "why", by: "who" };
-    assert_eq!(store.act_on_matching(&Filter::default(), "", 10, &task).await.unwrap().unchanged, 1);
-    assert!(!store.retry("nobody").await.unwrap());
-    assert!(store.credential("added").await.unwrap().is_none());
+    assert_eq!(store.act_on_those(&Filter::default(), &keys, &task).await.unwrap().unchanged, 1);
+    assert!(!store.retry("nobody").await.unwrap() && store.credential("added").await.unwrap().is_none());
     let steps = tenantd::postgres::schema::steps(store.connections()).await.unwrap();
     assert!(steps.iter().all(|step| step.is_applied));
 }

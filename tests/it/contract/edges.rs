@@ -9,6 +9,7 @@ use tenantd::domain::tenant::RepairScope;
 use tenantd::engine::Terms;
 use tenantd::ports::Clock;
 use tenantd::postgres::fleet::rollouts::{Limits, Rollout};
+use tenantd::postgres::operator::rollback::Twice;
 use tenantd::simulator::{Behaviour, FaultPlan};
 
 use crate::support::rig::{LEASE, OVERLAP, Replica, Rig, SETTLE, terms};
@@ -123,7 +124,7 @@ async fn a_rollback_after_a_rotation_by_age_stays() {
     assert_eq!(replica.store.turn_rollout(rollout, &limits()).await.unwrap().admitted, 1);
     rig.work_once(&replica).await;
     replica.store.turn_rollout(rollout, &limits()).await.unwrap();
-    replica.store.roll_back("acme", OVERLAP, "ada").await.unwrap();
+    replica.store.roll_back("acme", OVERLAP, "ada", Twice::Allowed).await.unwrap();
     rig.advance(Duration::from_secs(10)).await;
     let turned = replica.store.turn_rollout(rollout, &limits()).await.unwrap();
     assert_eq!(turned.admitted, 0, "the rollback is undone by the next turn");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tenantd::postgres::fleet::rollouts::{Limits, Rollout};
-use tenantd::postgres::operator::rollback::Rollback;
+use tenantd::postgres::operator::rollback::{Rollback, Twice};
 
 use super::given_ready;
 use crate::support::postgres::test_db;
@@ -77,7 +77,7 @@ async fn neither_daemon_nor_operator_writes_which_version_is_desired() {
     assert_eq!(age(&rig, &replica).await, 1);
     rig.work_once(&replica).await;
     assert_eq!(versions(&rig).await, (Some(3), 1));
-    replica.store.roll_back("acme", OVERLAP, "ada").await.unwrap();
+    replica.store.roll_back("acme", OVERLAP, "ada", Twice::Allowed).await.unwrap();
     assert_eq!(versions(&rig).await, (Some(4), 1));
     rig.work_until_quiet(&replica).await;
     rig.write("UPDATE tenantd.tenants SET parked_reason = 'ClientMissing', message = 'm', due_at = NULL")
@@ -163,7 +163,7 @@ async fn a_renewal_that_was_laid_aside_by_who_does_not_know_of_it_is_woken() {
 async fn a_tenant_that_is_let_through_is_let_through_once() {
     let (rig, replica) = ready().await;
     assert_eq!((age(&rig, &replica).await, turn(&replica).await), (1, 0));
-    let turned = replica.store.roll_back("acme", OVERLAP, "ada").await.unwrap();
+    let turned = replica.store.roll_back("acme", OVERLAP, "ada", Twice::Allowed).await.unwrap();
     assert!(matches!(turned, Rollback::NoPrevious), "a first secret has none to go back to: {turned:?}");
     rig.work_until_quiet(&replica).await;
     assert_eq!(versions(&rig).await, (Some(2), 1));

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use tenantd::postgres::operator::rollback::Twice;
 use tenantd::vault::KeyKind;
 
 use super::{by_hand, host_of, ledger, rig, work_due};
@@ -89,7 +90,8 @@ async fn a_tenant_without_a_next_version_is_refused_a_rotation_and_a_rollback_by
     .unwrap();
 
     let rotated = replica.store.rotate("m").await.unwrap_err().to_string();
-    let rolled_back = replica.store.roll_back("m", DAY, "somebody").await.unwrap_err().to_string();
+    let rolled_back =
+        replica.store.roll_back("m", DAY, "somebody", Twice::Allowed).await.unwrap_err().to_string();
 
     for said in [rotated, rolled_back] {
         assert!(said.contains("the versions of this tenant are used up"), "{said}");

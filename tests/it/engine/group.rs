@@ -117,6 +117,37 @@ async fn what_was_to_be_committed_together_is_found_again_when_it_never_was() {
     }
 }
 
+/// The clock stands still until both have decided.
+#[tokio::test]
+async fn where_most_places_are_taken_those_who_decide_soon_share_a_statement() {
+    let rig = Rig::plain().await;
+    let replica = rig.replica().await;
+    let all = created(&rig, &replica, &["first", "second"]).await;
+    let mut taken = Vec::new();
+    while !replica.places.are_most_taken() {
+        taken.push(replica.places.line_up().place().await);
+    }
+    tokio::time::pause();
+    let mut decided = Vec::new();
+    for write in writes(&all) {
+        let committer = replica.committer.clone();
+        decided.push(tokio::spawn(async move { committer.write(write).await }));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tokio::time::resume();
+    for written in decided {
+        written.await.unwrap().unwrap();
+    }
+
+    let statements: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM tenantd.tenants")
+        .fetch_one(rig.pool())
+        .await
+        .unwrap();
+    assert_eq!(statements, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_somebody_has_locked_waits_by_itself_and_is_written_when_it_is_free() {
     let rig = Rig::plain().await;

@@ -23,6 +23,7 @@ mod leases;
 mod objective;
 mod outage;
 mod passes;
+mod places;
 mod product;
 mod proof;
 mod rejoins;

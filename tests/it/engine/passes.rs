@@ -72,6 +72,26 @@ async fn every_row_is_sorted_after_the_configuration_changed_and_once_more_an_ho
     assert_eq!(adopt(&renamed).await, 2, "and every day");
 }
 
+/// By mistake, say: nobody may have to wait for the next claim of each until pauses, probes and
+/// filters by region find them again.
+#[tokio::test]
+async fn a_region_that_went_and_comes_back_has_its_tenants_again() {
+    let rig = rig().await.with_replicas_as_daemon().await;
+    fleet(&rig).await;
+    write(&rig, "UPDATE tenantd.tenants SET lease_epoch = 1 WHERE external_id <> 't7'").await;
+    let mut without = terms();
+    let pattern = HostPattern::parse("*.eu.qlikcloud.com").unwrap();
+    without.regions = RegionMap::new([(pattern, RegionName::new("eu"))]);
+    let without = rig.replica_with(without, KeyKind::Symmetric).await;
+    assert_eq!(adopt(&without).await, TENANTS);
+
+    let back = replica_of(&rig, "us").await;
+
+    assert_eq!(adopt(&back).await, TENANTS - 1);
+    let left = "SELECT external_id FROM tenantd.tenants WHERE region = ''";
+    assert_eq!(one::<String>(&rig, left).await, "t7", "who was never claimed is sorted by the first claim");
+}
+
 #[tokio::test]
 async fn a_pass_goes_on_where_it_was_broken_off() {
     let rig = rig().await;

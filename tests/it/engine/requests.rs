@@ -1,7 +1,7 @@
 //! What operators ask for, as the engine then does it: another secret and the previous
 //! one again, another client for one that somebody deleted, the end without Qlik.
 
-use tenantd::postgres::operator::rollback::{Rollback, Versions};
+use tenantd::postgres::operator::rollback::{Rollback, Twice, Versions};
 use tenantd::simulator::Endpoint;
 
 use super::{by_hand, host_of, ledger, rig, row, stored, work_due};
@@ -27,7 +27,7 @@ async fn given_rotated(rig: &Rig) -> Replica {
 }
 
 async fn roll_back(replica: &Replica) -> Rollback {
-    replica.store.roll_back("acme", OVERLAP, "somebody").await.unwrap()
+    replica.store.roll_back("acme", OVERLAP, "somebody", Twice::Allowed).await.unwrap()
 }
 
 #[tokio::test]
@@ -105,6 +105,24 @@ async fn a_rollback_may_be_rolled_back_and_a_rotation_goes_on_from_there() {
     assert_eq!((after[1].0, &after[1].2), (4, &before[0].2));
 }
 
+/// A run over many that was broken off is given again.
+#[tokio::test]
+async fn among_many_nobody_is_rolled_back_twice_until_there_is_a_newer_secret() {
+    let rig = rig().await;
+    let replica = given_rotated(&rig).await;
+    let among_many =
+        async || replica.store.roll_back("acme", OVERLAP, "somebody", Twice::Refused).await.unwrap();
+
+    assert!(matches!(among_many().await, Rollback::Done(Versions { promoted: 1, .. })));
+    let serving = credentials(&rig).await;
+    assert_eq!(among_many().await, Rollback::Before);
+    assert_eq!(credentials(&rig).await, serving);
+
+    replica.store.rotate("acme").await.unwrap();
+    work_due(&rig, &replica).await;
+    assert!(matches!(among_many().await, Rollback::Done(Versions { promoted: 3, .. })));
+}
+
 #[tokio::test]
 async fn a_rollback_is_refused_with_its_reason_and_changes_nothing() {
     let rig = rig().await;
@@ -149,7 +167,10 @@ async fn a_rollback_is_refused_with_its_reason_and_changes_nothing() {
     }
 
     assert_eq!(credentials(&rig).await, before);
-    assert_eq!(replica.store.roll_back("nobody", OVERLAP, "x").await.unwrap(), Rollback::Unknown);
+    assert_eq!(
+        replica.store.roll_back("nobody", OVERLAP, "x", Twice::Allowed).await.unwrap(),
+        Rollback::Unknown
+    );
 }
 
 #[tokio::test]

@@ -65,6 +65,8 @@ async fn a_worker_told_to_stop_gives_the_lease_back_after_its_step() {
             assert_ne!(left.phase, "ready", "it stopped on the way");
             assert_eq!((left.is_held, left.due_in, stopping.leases.count()), (false, Some(0), 0));
             assert_eq!(left.unanswered, None, "nothing is in flight");
+            let is_untouched = faults.is_empty() && steps == 0;
+            assert_eq!(left.phase == "pending", is_untouched, "an intent without a request is taken back");
             assert!(left.failures <= before, "to stop is no failure");
             let claimed = heir.store.claim(&heir.terms.claim_terms(), 1).await.unwrap().rows;
             assert_eq!(claimed.len(), 1, "anybody may go on at once");

@@ -116,12 +116,16 @@ impl Report {
 
     fn done(&self) -> String {
         if self.dry_run {
-            return format!("{} would be sealed anew under key {:?}", secrets(self.left), self.key);
+            let shut = self.shut();
+            let opens = secrets(self.left.saturating_sub(shut));
+            let left = if shut > 0 { left_shut(shut) } else { String::new() };
+            return format!("{opens} would be sealed anew under key {:?}{left}", self.key);
         }
         let done = format!("{} sealed anew under key {:?}", secrets(self.sealed_anew), self.key);
         let passed = match self.passed_by {
             0 => String::new(),
-            passed => format!(", {passed} passed by because they had changed or were busy"),
+            1 => ", one passed by once because it had changed or was busy".to_owned(),
+            passed => format!(", one passed by {passed} times because it had changed or was busy"),
         };
         let left = match self.left {
             0 => "; no other key is needed any more".to_owned(),
@@ -129,9 +133,15 @@ impl Report {
                 "; other keys hold {}, so none may be taken out yet: run it again, with daemons that seal under this key",
                 secrets(left)
             ),
-            left => format!("; other keys hold {}, which do not open", secrets(left)),
+            left => left_shut(left),
         };
         done + &passed + &left
+    }
+
+    /// How many are held by keys of which it is known beforehand that they do not open.
+    fn shut(&self) -> u64 {
+        let shut = self.keys.iter().filter(|held| held.is_needed_and_shut());
+        shut.filter_map(|held| held.secrets).filter_map(|held| u64::try_from(held).ok()).sum()
     }
 
     fn not_opened(&self) -> u64 {
@@ -149,6 +159,10 @@ impl Report {
         }
         if self.left > 0 { Code::Differences } else { Code::Done }
     }
+}
+
+fn left_shut(left: u64) -> String {
+    format!("; left under other keys, because no key here opens it: {}", secrets(left))
 }
 
 fn secrets(number: u64) -> String {

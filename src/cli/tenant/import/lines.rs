@@ -132,7 +132,7 @@ impl Lines {
             };
             let Some(record) = next else { break };
             if let Some(line) = self.line(record) {
-                size += 2 * line.wants.as_ref().map_or(0, Wants::len);
+                size += line.content.len() + line.wants.as_ref().map_or(0, Wants::len);
                 batch.lines.push(line);
             }
         }
@@ -150,8 +150,8 @@ impl Lines {
                 Ok(keys) => import::of_json(&keys),
                 Err(wrong) => Err(wrong),
             },
-            (Content::OpenQuote, _) => Err(format!(
-                "opens a quote that is not closed within {LONGEST} bytes: close it, or double a quote that is meant"
+            (Content::OpenQuote(_), _) => Err(format!(
+                "opens a quote that is closed neither within {LONGEST} bytes nor at the end of the file: close it, or double a quote that is meant"
             )),
             (Content::TooLong | Content::Cells(_), _) => Err(format!("is longer than {LONGEST} bytes")),
         };
@@ -162,4 +162,21 @@ impl Lines {
 /// The place of the column that an import passes by.
 pub(super) fn place_of_reason(names: &ByteRecord) -> Option<usize> {
     names.iter().position(|name| name.trim_ascii() == REJECTED_BECAUSE.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_long_lines_is_a_short_one() {
+        let text = format!("{{\"external_id\":\"{}\"}}\n", "x".repeat(LONGEST / 2)).repeat(40);
+        let mut lines = Lines::begin(Box::new(io::Cursor::new(text)), FileFormat::Jsonl).unwrap();
+
+        let (first, second) = (lines.batch().unwrap(), lines.batch().unwrap());
+
+        let bytes: usize = first.lines.iter().map(|line| line.content.len()).sum();
+        assert!((MOST_BYTES..MOST_BYTES + LONGEST).contains(&bytes), "{bytes}");
+        assert_eq!(first.lines.len() + second.lines.len(), 40);
+    }
 }
