@@ -214,7 +214,7 @@ async fn no_statement_can_hang_for_ever_on_the_server() {
     app::open_for_work(&database, Duration::ZERO).await.unwrap();
 
     assert_eq!(limits(&daemon).await, ("30s".to_owned(), "4s".to_owned()));
-    assert_eq!(limits(&command).await, ("10min".to_owned(), "15s".to_owned()), "a person may ask for much");
+    assert_eq!(limits(&command).await, ("10min".to_owned(), "7s".to_owned()), "a person may ask for much");
 }
 
 /// Whether the network swallowed the answer or the server sits on it is all the same here.

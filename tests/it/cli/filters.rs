@@ -340,7 +340,8 @@ async fn one_row_at_a_time_a_run_of_which_nobody_reads_ends_with_the_row_in_hand
     assert_eq!(bench.listed(&["--parked"]).await, ["b", "c"]);
 }
 
-/// As every verb on many: the daemons wait meanwhile.
+/// As every verb on many: the daemons wait meanwhile. Each is in line behind the others, and the
+/// server counts the wait for a turn and that for the row each by itself.
 #[tokio::test]
 async fn a_row_that_somebody_keeps_locked_is_not_waited_for_where_one_row_is_changed_at_a_time() {
     let bench = Bench::new().await;
