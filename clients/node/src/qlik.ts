@@ -26,6 +26,10 @@ const IMPERSONATION = 'urn:qlik:oauth:user-impersonation';
 /** Longer than any answer of `/oauth/token`. */
 const LONGEST = 256 * 1024;
 const CODE = /^[\w.-]{1,64}$/;
+/** The one form of a date that HTTP still sends (RFC 9110, section 5.6.7): `Date.parse` itself takes far more for one. */
+const DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/** In seconds, as of six digits. */
+const LONGEST_WAIT = 1_000_000;
 
 export interface Request {
   credential: Credential;
@@ -111,9 +115,18 @@ function refusalOf(answer: Response, body: Record<string, unknown>): Refusal {
     .filter((code): code is string => typeof code === 'string' && CODE.test(code));
   const refusal: Refusal = { status: answer.status, codes };
   if (typeof body.traceId === 'string' && CODE.test(body.traceId)) refusal.traceId = body.traceId;
-  const after = answer.headers.get('retry-after');
-  if (after !== null && /^\d{1,6}$/.test(after)) refusal.retryAfter = Number(after);
+  const wait = waitOf(answer.headers.get('retry-after'), answer.headers.get('date'));
+  if (wait !== undefined) refusal.retryAfter = wait;
   return refusal;
+}
+
+/** `Retry-After` (RFC 9110, section 10.2.3) in seconds: itself seconds, or a date, against the answer's own. */
+export function waitOf(after: string | null, date: string | null): number | undefined {
+  if (after === null) return undefined;
+  if (/^\d+$/.test(after)) return after.length <= 6 ? Number(after) : undefined;
+  if (!DATE.test(after) || !DATE.test(date ?? '')) return undefined;
+  const wait = (Date.parse(after) - Date.parse(date ?? '')) / 1000;
+  return wait >= 0 && wait < LONGEST_WAIT ? wait : undefined;
 }
 
 /** Undefined: it is too long. */

@@ -801,16 +801,32 @@ describe('a sign-in', () => {
     assert.equal(at.requests[1]?.body['client_secret'], 'secret 2 of customer-42');
   });
 
-  it('that is throttled says for how long', async () => {
-    const at = await stage();
-    await at.rotateTo(1);
-    at.answers.push(() => refusal(429, 'THROTTLED', { 'retry-after': '17' }));
-    await assert.rejects(
-      at.consumer.signIn(CUSTOMER, ADA),
-      (error) => error instanceof Refused && error.retryAfter === 17,
-    );
-    assert.equal(at.database.reads.length, 1);
-  });
+  const NOON = 'Sun, 01 Mar 2026 12:00:00 GMT';
+  for (const [headers, wait] of [
+    [{ 'retry-after': '17' }, 17],
+    [{ 'retry-after': 'Sun, 01 Mar 2026 12:01:30 GMT', date: NOON }, 90],
+    [{ 'retry-after': NOON, date: NOON }, 0],
+    // This machine's clock may be wrong: a date alone says nothing.
+    [{ 'retry-after': NOON }, undefined],
+    [{ 'retry-after': 'Sun, 01 Mar 2026 11:59:59 GMT', date: NOON }, undefined],
+    [{ 'retry-after': 'Mon, 01 Mar 2027 12:00:00 GMT', date: NOON }, undefined],
+    [{ 'retry-after': 'soon', date: NOON }, undefined],
+    [{ 'retry-after': '-1', date: NOON }, undefined],
+    [{ 'retry-after': '12345678', date: NOON }, undefined],
+    [{}, undefined],
+  ] as [Record<string, string>, number | undefined][]) {
+    it(`that is throttled says for how long: ${JSON.stringify(headers)}`, async () => {
+      const at = await stage();
+      await at.rotateTo(1);
+      at.answers.push(() => refusal(429, 'THROTTLED', headers));
+      await assert.rejects(at.consumer.signIn(CUSTOMER, ADA), (error) => {
+        assert.ok(error instanceof Refused);
+        assert.equal(error.retryAfter, wait);
+        return true;
+      });
+      assert.equal(at.database.reads.length, 1);
+    });
+  }
 
   it('follows no redirect with the secret', async () => {
     const at = await stage();

@@ -7,26 +7,25 @@ import faulthandler
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import Unpack
 
 import httpx
 import pytest
 
-from tenantd_client import BlockingConsumer, Closed, NotReady
+from tenantd_client import BlockingConsumer, Closed, NotReady, Options
 
 from .support import CUSTOMER, FakeDatabase, FakeListener, Stage
 
 
-def blocking(**options: Any) -> tuple[BlockingConsumer, FakeDatabase]:
+def blocking(**options: Unpack[Options]) -> tuple[BlockingConsumer, FakeDatabase]:
     stage = Stage()
     stage.rotate_to(1)
     consumer = BlockingConsumer(
         "postgres://nowhere",
         {"keys": stage.keys},
-        poll=0.02,
         _database=stage.database,
         _listener=FakeListener(),
-        **options,
+        **Options(poll=0.02) | options,
     )
     return consumer, stage.database
 

@@ -911,13 +911,34 @@ async def test_a_sign_in_reads_once_more_also_where_the_refusal_is_in_the_words_
     assert at.requests[1][1]["client_secret"] == "secret 2 of customer-42"
 
 
-async def test_a_sign_in_that_is_throttled_says_for_how_long(stage: Open) -> None:
+_NOON = "Sun, 01 Mar 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "17"}, 17),
+        ({"retry-after": "Sun, 01 Mar 2026 12:01:30 GMT", "date": _NOON}, 90),
+        ({"retry-after": _NOON, "date": _NOON}, 0),
+        # This machine's clock may be wrong: a date alone says nothing.
+        ({"retry-after": _NOON}, None),
+        ({"retry-after": "Sun, 01 Mar 2026 11:59:59 GMT", "date": _NOON}, None),
+        ({"retry-after": "Mon, 01 Mar 2027 12:00:00 GMT", "date": _NOON}, None),
+        ({"retry-after": "soon", "date": _NOON}, None),
+        ({"retry-after": "-1", "date": _NOON}, None),
+        ({"retry-after": "12345678", "date": _NOON}, None),
+        ({}, None),
+    ],
+)
+async def test_a_sign_in_that_is_throttled_says_for_how_long(
+    stage: Open, headers: dict[str, str], wait: int | None
+) -> None:
     at = stage()
     at.rotate_to(1)
-    at.answers.append(lambda: refusal(429, "THROTTLED", {"retry-after": "17"}))
+    at.answers.append(lambda: refusal(429, "THROTTLED", headers))
     with pytest.raises(Refused) as error:
         await at.consumer.sign_in(CUSTOMER, user_id="ada")
-    assert error.value.retry_after == 17
+    assert error.value.retry_after == wait
     assert len(at.database.reads) == 1
 
 

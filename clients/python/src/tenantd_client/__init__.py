@@ -1,7 +1,7 @@
 """What a web app imports; see README.md for the start."""
 
 from .blocking import BlockingConsumer
-from .consumer import Consumer
+from .consumer import Consumer, Options
 from .credential import Credential, SignIn
 from .errors import CannotOpen, Closed, NotReady, Refused, Removed, TenantdError, Unreachable, WhyNotOpen
 from .events import Event, EventKind, Tell
@@ -18,6 +18,7 @@ __all__ = [
     "Keyring",
     "KeyringSource",
     "NotReady",
+    "Options",
     "Refused",
     "Removed",
     "SignIn",

@@ -10,9 +10,9 @@ import os
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
-from .consumer import Consumer
+from .consumer import Consumer, OptionsAndSeams
 from .credential import Credential, SignIn
 from .errors import Closed
 from .keyring import KeyringSource
@@ -23,7 +23,7 @@ T = TypeVar("T")
 class BlockingConsumer:
     """Takes what `Consumer` takes; all threads may share one. Where a process forks, it is first asked after that."""
 
-    def __init__(self, database: str, keyring: KeyringSource, **options: Any) -> None:
+    def __init__(self, database: str, keyring: KeyringSource, **options: Unpack[OptionsAndSeams]) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypedDict, TypeVar
 
 import httpx
 
@@ -31,6 +31,27 @@ T = TypeVar("T")
 
 _NO_NAME = re.compile("[\0\ud800-\udfff]")
 """What no text of the database can hold."""
+
+
+class Options(TypedDict, total=False):
+    """What `Consumer` and `BlockingConsumer` may be told besides, each by its name; `Consumer` says what each means."""
+
+    listen: str | Literal[False] | None
+    poll: float
+    acknowledge_after: float | None
+    cache_size: int
+    database_timeout: float
+    qlik_timeout: float
+    http: httpx.AsyncClient | None
+    on_event: Tell
+
+
+class OptionsAndSeams(Options, total=False):
+    """For tests of this library, too."""
+
+    _database: Database | None
+    _listener: Listens | None
+    _now: Callable[[], float]
 
 
 class Consumer:

@@ -25,6 +25,9 @@ _IMPERSONATION = "urn:qlik:oauth:user-impersonation"
 _LONGEST = 256 * 1024
 """Longer than any answer of `/oauth/token`."""
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,6}")
+_LONGEST_WAIT = 1_000_000
+"""In seconds, as of six digits."""
 
 
 async def request_token(
@@ -124,13 +127,23 @@ def _refusal_of(answer: httpx.Response, said: Mapping[str, Any]) -> Refusal:
     codes = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     codes.append(said.get("error"))  # As RFC 6749 has it.
     trace_id = said.get("traceId")
-    after = answer.headers.get("retry-after", "")
     return Refusal(
         status=answer.status_code,
         codes=tuple(code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)),
         trace_id=trace_id if isinstance(trace_id, str) and _CODE.fullmatch(trace_id) else None,
-        retry_after=int(after) if re.fullmatch(r"[0-9]{1,6}", after) else None,
+        retry_after=wait_of(answer.headers.get("retry-after", ""), answer.headers.get("date", "")),
     )
+
+
+def wait_of(after: str, date: str) -> int | None:
+    """`Retry-After` (RFC 9110, section 10.2.3) in seconds: itself seconds, or a date, against the answer's own."""
+    if _SECONDS.fullmatch(after):
+        return int(after)
+    try:
+        wait = (parsedate_to_datetime(after) - parsedate_to_datetime(date)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return int(wait) if 0 <= wait < _LONGEST_WAIT else None
 
 
 def _parsed(text: bytes) -> Mapping[str, Any]:
