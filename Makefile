@@ -116,7 +116,8 @@ book: ## Build the book of docs/ into target/book, and hold its links
 	tests/book/build.sh
 
 .PHONY: book-test
-book-test: install-postgres ## Run every command that the book's how-to pages show
+book-test: export BOOK_LIBRARIES := $(or $(BOOK_LIBRARIES),$(CURDIR)/target/interop)
+book-test: install-postgres ## Run every command and example that README and book show
 	@scripts/install-pgbouncer
 	tests/book/run.sh $(ARGS)
 

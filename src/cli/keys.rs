@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::exit::Code;
+use super::exit::{self, Code};
 use super::output::{self, Format, OutputArg};
 use super::private_file::NewFile;
 use super::source::Source;
@@ -132,7 +132,10 @@ async fn list(args: &ListArgs, source: &Source) -> anyhow::Result<Code> {
     let used = match used(source).await {
         Ok(used) => Some(used),
         Err(why) => {
-            output::note(&format!("how many secrets each key holds could not be seen: {why:#}"));
+            output::note(&format!(
+                "how many secrets each key holds could not be seen: {}",
+                exit::words(&why)
+            ));
             None
         }
     };

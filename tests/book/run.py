@@ -3,9 +3,10 @@
     run.py PAGE...    (by tests/book/run.sh, which sets the stage)
 
 Each page has a stage of its own: a database, a simulated Qlik Cloud and, unless it says
-`<!-- book: stage empty -->`, a daemon with two ready tenants. A block of `sh` or `sql` is run, and must
-end with 0; a block of `text` right behind it shows lines that it must have said, in this order, where
-`…` stands for anything. What a page says of a block stands in a comment before it:
+`<!-- book: stage empty -->`, a daemon with two ready tenants. A block of `sh`, `sql`, `js` or `python` is
+run, and must end with 0; one of the last two is an example of a web app, which must sign a user in or open a
+secret. A block of `text` right behind one shows lines that it must have said, in this order, where `…` stands
+for anything. What a page says of a block stands in a comment before it:
 
     <!-- book: not run: WHY -->     it cannot be run here
     <!-- book: as pipeline -->      SQL with the rights of tenantd_pipeline (or another role)
@@ -29,6 +30,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parent.parent
+APPS = ("js", "python")
+RUN = ("sh", "sql", *APPS)
 WORK = pathlib.Path(os.environ["BOOK_WORK"])
 FENCE = re.compile(
     r"<!-- book: (?P<note>.*?)-->|^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.M | re.S
@@ -63,7 +66,7 @@ def blocks_of(page):
         is_behind = end is not None and not page[end:found.start()].strip()
         if found["language"] == "text" and is_behind and not notes and blocks:
             blocks[-1].shows = text
-        elif found["language"] in ("sh", "sql") or block.note("file") is not None:
+        elif found["language"] in RUN or block.note("file") is not None:
             blocks.append(block)
         elif notes:
             raise SystemExit(f"line {line}: a note before a block that is not run anyway: {notes}")
@@ -96,6 +99,9 @@ def script_of(blocks, here, places):
         if block.language == "sql":
             role = block.note("as")
             text = f"run_sql {role or 'owner'} <<'END_OF_SQL'\n{text}END_OF_SQL\n"
+        if block.language in APPS:
+            (here / f"file.{number}").write_text(text)
+            text = f"an_app {block.language} {here}/file.{number}\n"
         if (code := block.note("exit")) is not None:
             lines.append(f"set +e\n{{\n{text}}} >\"$at\" 2>&1 </dev/null\nended=$?\nset -e\nexpect $ended {code}")
         else:
@@ -118,12 +124,14 @@ def missing(shown, said):
 def run(path):
     page = (REPOSITORY / path).read_text()
     stage, blocks = blocks_of(page)
-    name = re.sub(r"\W", "_", path.removeprefix("docs/").removesuffix(".md"))
+    name = re.sub(r"\W", "_", path.removeprefix("docs/").removesuffix(".md")).lower()
     here = WORK / name
     here.mkdir()
     http, qlik = free_port(), free_port()
     places = {
         "/etc/tenantd": f"{here}/etc",
+        "/etc/prometheus": f"{here}/prometheus",
+        "/run/secrets": f"{here}/run/secrets",
         "127.0.0.1:9464": f"127.0.0.1:{http}",
         "127.0.0.1:8443": f"127.0.0.1:{qlik}",
     }

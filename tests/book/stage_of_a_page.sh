@@ -79,6 +79,40 @@ start_in_background() {
     echo $! >"$BOOK_PAGE/$name.pid"
 }
 
+# What a web app has: a login of its own, the keyring in a file, and a user in customer-42, of the id $ADA.
+an_app_is_there() {
+    app=$BOOK_PAGE/app
+    [ ! -d "$app" ] || return 0
+    mkdir "$app"
+    ln -s "$BOOK_LIBRARIES/impersonate/node_modules" "$app/node_modules"
+    KEYRING_FILE=$BOOK_PAGE/run/secrets/keyring.json
+    put "$etc/secrets/keyring" "$KEYRING_FILE"
+    psql -X -q -c "CREATE ROLE app_$BOOK_NAME LOGIN" -c "GRANT tenantd_consumer TO app_$BOOK_NAME" "$OWNER_URL"
+    DATABASE_URL=$(printf '%s' "$OWNER_URL" | sed "s|//postgres@|//app_$BOOK_NAME@|")
+    ADA=$(curl --silent --show-error --fail --cacert "$etc/ca.pem" "https://$BOOK_QLIK/__simulator/users" \
+        --data '{"host": "acme42.us.qlikcloud.com", "subject": "ada", "name": "Ada Lovelace"}' |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+    export DATABASE_URL KEYRING_FILE
+}
+
+# an_app LANGUAGE FILE: runs an example of a web app. It says no more than that of what it finds: the rest is in
+# app.mjs and app.py.
+an_app() {
+    an_app_is_there
+    BOOK_ROW=$(psql -X -At -c "SELECT row_to_json(c) FROM tenantd.credentials AS c WHERE external_id = 'customer-42'
+                               ORDER BY version DESC LIMIT 1" "$DATABASE_URL")
+    export BOOK_ROW
+    case $1 in
+    js)
+        # The last line is for an example that opens a secret and signs nobody in.
+        { cat "$2" && echo "if (typeof secret === 'object') console.log(\`opened for \${secret.host}\`);"; } >"$app/example.mjs"
+        NODE_EXTRA_CA_CERTS="$etc/ca.pem" node --import "$BOOK_HERE/app.mjs" "$app/example.mjs"
+        ;;
+    python) SSL_CERT_FILE="$etc/ca.pem" "$BOOK_LIBRARIES/python" "$BOOK_HERE/app.py" "$2" ;;
+    esac | tee "$app/said"
+    grep -q ' acme42.us.qlikcloud.com$' "$app/said"
+}
+
 READ_ANEW='the configuration was read anew'
 more_than() {
     [ "$(grep -c "$2" "$3")" -gt "$1" ]

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::systemd;
 use crate::api::{Given, Reload, TakenOver};
 use crate::app::{self, Reloaded};
-use crate::cli::checked;
 use crate::cli::source::Source;
+use crate::cli::{checked, exit};
 use crate::domain::text::plain;
 use crate::engine::generations::Generations;
 use crate::ports::Clock as _;
@@ -162,7 +162,7 @@ fn read(source: &Source) -> anyhow::Result<Read> {
 fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref::<InvalidSettings>() {
         Some(invalid) => invalid.faults().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        None => format!("{error:#}"),
+        None => exit::words(error),
     }
 }
 

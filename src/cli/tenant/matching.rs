@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
 
-use crate::cli::exit::{Code, Misuse, NoFilter, Unconfirmed};
+use crate::cli::exit::{self, Code, Misuse, NoFilter, Unconfirmed};
 use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::cli::pause::reason;
@@ -208,7 +208,7 @@ pub(super) async fn each(
             }
             Err(error) => {
                 refused += 1;
-                output::note(&format!("refused: {error:#}"));
+                output::note(&format!("refused: {}", exit::words(&error)));
             }
         }
         after = external_id;

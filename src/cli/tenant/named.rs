@@ -48,7 +48,7 @@ pub(super) async fn for_each(
             if names_nobody {
                 output::note(&format!("error: {external_id}: {}", exit::words(&error)));
             } else if first.is_some() {
-                output::note(&format!("error: {error:#}"));
+                output::note(&format!("error: {}", exit::words(&error)));
             }
             first.get_or_insert(error);
         }
