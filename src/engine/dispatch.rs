@@ -92,7 +92,7 @@ impl<Q: QlikApi> Generations<Q> {
             let till_admission = admit_at.saturating_sub(now);
             let poll = engine.terms.poll;
             let again = if is_time_to_admit { poll } else { poll.min(till_admission) };
-            engine.wait(is_drained, again, wake, stop, &mut workers).await;
+            engine.wait(is_drained, again, [wake, &self.replaced], stop, &mut workers).await;
         }
         Ok(engine.finish(workers, stop).await)
     }
@@ -179,12 +179,12 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Waits until another claim makes sense: when there is room for several after a full one,
-    /// else when called, when all are done, or after `again`.
+    /// else when called, when all are done, after `again`, or under another configuration.
     async fn wait(
         &self,
         is_drained: bool,
         again: Duration,
-        wake: &Notify,
+        [wake, replaced]: [&Notify; 2],
         stop: &Stop,
         workers: &mut JoinSet<()>,
     ) {
@@ -199,6 +199,7 @@ impl<Q: QlikApi> Engine<Q> {
                 () = stop.drain.cancelled() => return,
                 () = wake.notified(), if has_room => return,
                 () = &mut poll => return,
+                () = replaced.notified() => return,
                 () = self.places.changed() => continue,
                 Some(ended) = workers.join_next() => report(ended),
             }
@@ -234,11 +235,11 @@ impl<Q: QlikApi> Engine<Q> {
         };
         if stop.abort.run_until_cancelled(drained).await.is_none() {
             // Counted first: a worker that is broken off lets go of its lease here, not in the row.
-            let leases = self.leases.count();
+            let leases = self.leases.left(self.clock.elapsed());
             workers.abort_all();
             return Left { leases };
         }
-        Left { leases: self.leases.count() }
+        Left { leases: self.leases.left(self.clock.elapsed()) }
     }
 }
 

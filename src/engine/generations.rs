@@ -10,16 +10,21 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use super::Engine;
 
 /// The engine of the configuration that holds now, for the loops that go on.
-pub struct Generations<Q>(Arc<ArcSwap<Engine<Q>>>);
+pub struct Generations<Q> {
+    now: Arc<ArcSwap<Engine<Q>>>,
+    /// Called when another holds.
+    pub(super) replaced: Arc<Notify>,
+}
 
 /// Of the same engines.
 impl<Q> Clone for Generations<Q> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { now: Arc::clone(&self.now), replaced: Arc::clone(&self.replaced) }
     }
 }
 
@@ -27,17 +32,19 @@ impl<Q> Generations<Q> {
     /// Begins with this one.
     #[must_use]
     pub fn new(first: Arc<Engine<Q>>) -> Self {
-        Self(Arc::new(ArcSwap::new(first)))
+        Self { now: Arc::new(ArcSwap::new(first)), replaced: Arc::default() }
     }
 
     /// The one that holds now.
     #[must_use]
     pub fn now(&self) -> Arc<Engine<Q>> {
-        self.0.load_full()
+        self.now.load_full()
     }
 
-    /// From now on this one holds.
+    /// From now on this one holds. Claims begin under it at once: the poll that is slept out now
+    /// may be a long one of the configuration before.
     pub fn replace(&self, next: Engine<Q>) {
-        self.0.store(Arc::new(next));
+        self.now.store(Arc::new(next));
+        self.replaced.notify_one();
     }
 }

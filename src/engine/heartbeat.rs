@@ -36,6 +36,7 @@ impl<Q: QlikApi> Engine<Q> {
     ///
     /// [`StoreError`]; the leases then stay as certain as they were.
     pub async fn beat(&self) -> Result<(), StoreError> {
+        self.leases.forget_left(self.clock.elapsed());
         let held = self.leases.held();
         if !held.is_empty() {
             let sent_at = self.clock.elapsed();

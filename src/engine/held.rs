@@ -63,11 +63,13 @@ impl Held {
     }
 
     /// Whether the record's intent is new: something is sent on it that cannot be undone, or
-    /// another life begins.
+    /// another life begins. To take back an intent on which nothing was sent is neither, whatever
+    /// the owner has said meanwhile.
     fn is_intent(&self, record: &Record) -> bool {
         let may_fly = |record: &Record| record.unanswered.filter(|_| record.settles.is_none());
         let is_sent = may_fly(record).is_some() && may_fly(record) != may_fly(&self.record);
-        is_sent || record.phase == Phase::Pending && self.record.phase != Phase::Pending
+        let is_back_at_pending = record.phase == Phase::Pending && self.record.phase != Phase::Pending;
+        is_sent || is_back_at_pending && !self.is_unsent()
     }
 
     /// Whose the time was until it was first ready, if it is.

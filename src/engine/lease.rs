@@ -21,10 +21,20 @@ pub struct Leases(Arc<Mutex<HashMap<TenantId, Held>>>);
 struct Held {
     fence: Fence,
     certain_until: Duration,
-    is_lost: bool,
+    whose: Whose,
 }
 
-/// One lease; dropping it ends its renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// A worker's, and renewed.
+    Ours,
+    /// The row is in other hands.
+    Lost,
+    /// Nobody's here any more, and still the row's: what would have given it back was not written.
+    Left,
+}
+
+/// One lease; dropping it ends its renewal, and says that it was given back.
 #[derive(Debug)]
 pub struct Lease {
     all: Leases,
@@ -36,20 +46,36 @@ impl Leases {
     /// Notes a lease that is certain until this moment of [`crate::ports::Clock::elapsed`].
     #[must_use]
     pub fn hold(&self, tenant: TenantId, fence: Fence, certain_until: Duration) -> Lease {
-        self.lock().insert(tenant, Held { fence, certain_until, is_lost: false });
+        self.lock().insert(tenant, Held { fence, certain_until, whose: Whose::Ours });
         Lease { all: self.clone(), tenant, epoch: fence.epoch }
     }
 
     /// How many tenants are held.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().values().filter(|held| held.whose != Whose::Left).count()
+    }
+
+    /// How many leases would have to run out by themselves, if the process ended now.
+    #[must_use]
+    pub fn left(&self, now: Duration) -> usize {
+        let is_left = |held: &&Held| match held.whose {
+            Whose::Ours => true,
+            Whose::Left => held.certain_until > now,
+            Whose::Lost => false,
+        };
+        self.lock().values().filter(is_left).count()
+    }
+
+    /// Forgets what has run out by itself.
+    pub(super) fn forget_left(&self, now: Duration) {
+        self.lock().retain(|_, held| held.whose != Whose::Left || held.certain_until > now);
     }
 
     pub(super) fn held(&self) -> Vec<(TenantId, Fence)> {
         self.lock()
             .iter()
-            .filter(|(_, held)| !held.is_lost)
+            .filter(|(_, held)| held.whose == Whose::Ours)
             .map(|(tenant, held)| (*tenant, held.fence))
             .collect()
     }
@@ -73,7 +99,7 @@ impl Leases {
                 Some(Renewal { is_renewed: true, .. }) => held.certain_until = certain_until,
                 Some(Renewal { is_renewed: false, .. }) => {}
                 None => {
-                    held.is_lost = true;
+                    held.whose = Whose::Lost;
                     lost += 1;
                 }
             }
@@ -92,21 +118,36 @@ impl Lease {
     #[must_use]
     pub fn covers(&self, now: Duration, needed: Duration) -> bool {
         self.all.lock().get(&self.tenant).is_some_and(|held| {
-            held.fence.epoch == self.epoch && !held.is_lost && now + needed <= held.certain_until
+            held.fence.epoch == self.epoch && held.whose == Whose::Ours && now + needed <= held.certain_until
         })
+    }
+
+    /// Ends its renewal, and nothing gave it back: it runs out by itself.
+    pub(super) fn leave(self) {
+        let mut all = self.all.lock();
+        if let Some(held) = all.get_mut(&self.tenant)
+            && held.fence.epoch == self.epoch
+            && held.whose == Whose::Ours
+        {
+            held.whose = Whose::Left;
+        }
     }
 
     /// Whether a renewal found the row in other hands.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.all.lock().get(&self.tenant).is_none_or(|held| held.fence.epoch != self.epoch || held.is_lost)
+        self.all
+            .lock()
+            .get(&self.tenant)
+            .is_none_or(|held| held.fence.epoch != self.epoch || held.whose == Whose::Lost)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut all = self.all.lock();
-        if all.get(&self.tenant).is_some_and(|held| held.fence.epoch == self.epoch) {
+        let is_its = |held: &Held| held.fence.epoch == self.epoch && held.whose != Whose::Left;
+        if all.get(&self.tenant).is_some_and(is_its) {
             all.remove(&self.tenant);
         }
     }
@@ -148,6 +189,39 @@ mod tests {
         assert!(lease.is_lost());
         assert!(!lease.covers(SECOND, SECOND));
         assert!(leases.held().is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_was_not_given_back_is_left_until_it_has_run_out_or_is_held_anew() {
+        let leases = Leases::default();
+        let hold = |epoch| leases.hold(TENANT, fence(epoch), SECOND * 60);
+        drop(hold(1));
+        assert_eq!((leases.count(), leases.left(SECOND)), (0, 0));
+
+        hold(2).leave();
+
+        assert!(leases.held().is_empty());
+        assert_eq!((leases.count(), leases.left(SECOND * 59), leases.left(SECOND * 60)), (0, 1, 0));
+        leases.forget_left(SECOND * 59);
+        assert_eq!(leases.left(SECOND * 59), 1);
+        leases.forget_left(SECOND * 60);
+        assert_eq!(leases.left(SECOND * 59), 0);
+        hold(3).leave();
+        let anew = hold(4);
+        assert_eq!((leases.count(), leases.left(SECOND * 61)), (1, 1));
+        drop(anew);
+        assert_eq!(leases.left(SECOND), 0);
+    }
+
+    #[test]
+    fn a_lease_in_other_hands_is_not_left_by_us() {
+        let leases = Leases::default();
+        let lease = leases.hold(TENANT, fence(1), SECOND * 60);
+        leases.renewed(&[(TENANT, fence(1))], &[], SECOND * 80);
+
+        lease.leave();
+
+        assert_eq!(leases.left(SECOND), 0);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Work {
 /// Why a claimed row may not be worked on.
 #[derive(Debug)]
 pub struct NotAdmitted {
+    /// The pipeline's key.
+    pub external_id: ExternalId,
     /// The row.
     pub held: Held,
     /// What to write down.
@@ -67,7 +69,7 @@ impl<Q: QlikApi> Engine<Q> {
         if let Next::Rest(rest @ (Rest::Still | Rest::Settled)) = machine::next_effect(&claimed.tenant) {
             let held = Held::of(&claimed);
             let decision = machine::resting(&claimed.tenant, rest);
-            return Err(Box::new(NotAdmitted { held, decision }));
+            return Err(Box::new(NotAdmitted { external_id: claimed.external_id, held, decision }));
         }
         let host = Host::parse(&claimed.host).ok().and_then(|host| self.terms.regions.allow(&host));
         let Some(host) = host else {
@@ -175,5 +177,6 @@ fn not_admitted(claimed: Claimed, reason: ParkReason, what: &str) -> NotAdmitted
     let held = Held::of(&claimed);
     let tenant = if held.is_unsent() { claimed.tenant.without_intent() } else { claimed.tenant };
     let checkpoint = machine::checkpoint(tenant);
-    NotAdmitted { held, decision: Decision { rest: Rest::Park { reason, message }, ..checkpoint } }
+    let decision = Decision { rest: Rest::Park { reason, message }, ..checkpoint };
+    NotAdmitted { external_id: claimed.external_id, held, decision }
 }

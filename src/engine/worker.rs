@@ -15,10 +15,10 @@ use super::held::Held;
 use super::judged::Judged;
 use super::places::{Place, Ticket};
 use super::traced::Visit;
-use super::work::Work;
+use super::work::{NotAdmitted, Work};
 use super::{Engine, defects, outage, traced};
 use crate::domain::hints::Standing;
-use crate::domain::ids::{ClientId, Fence, TenantId};
+use crate::domain::ids::{ClientId, ExternalId, Fence, TenantId};
 use crate::domain::machine::effect::{Effect, EffectKind};
 use crate::domain::machine::{self, Ailment, Decision, Next, Progress, Rest, SecretChange};
 use crate::engine::lease::Lease;
@@ -46,7 +46,10 @@ impl Stopping for CancellationToken {
 /// Whether to go on with the tenant.
 enum Turn {
     Next,
+    /// It rests, or is in other hands.
     End,
+    /// What would have given the lease back was not written: it runs out by itself.
+    Left,
 }
 
 impl<Q: QlikApi> Generations<Q> {
@@ -87,14 +90,26 @@ impl<Q: QlikApi> Engine<Q> {
             Ok(work) => work,
             Err(refused) => {
                 drop(place);
-                self.record(&refused.held, &refused.decision, &mut visit).await;
-                self.trace_end(visit, &refused.held);
+                let NotAdmitted { external_id, held, decision } = *refused;
+                if let Turn::Left = self.record(&external_id, &held, &decision, &mut visit).await {
+                    lease.leave();
+                }
+                self.trace_end(visit, &held);
                 return;
             }
         };
         (work.visit, work.place) = (visit, place);
         let (was_ready, was_told) = (is_ready(&work), work.held.time_to_ready().is_some());
-        while let Turn::Next = self.turn(&mut work, &lease, stop).await {}
+        let is_left = loop {
+            match self.turn(&mut work, &lease, stop).await {
+                Turn::Next => {}
+                Turn::End => break false,
+                Turn::Left => break true,
+            }
+        };
+        if is_left {
+            lease.leave();
+        }
         if !was_ready && is_ready(&work) {
             let age = age + self.clock.elapsed().saturating_sub(started);
             metrics::histogram!(telemetry::TIME_TO_READY_SECONDS).record(age.as_secs_f64());
@@ -124,8 +139,7 @@ impl<Q: QlikApi> Engine<Q> {
         {
             let decision = machine::put_off(work.tenant.clone(), &self.terms.policy);
             work.place = None;
-            self.record(&work.held, &decision, &mut work.visit).await;
-            return Turn::End;
+            return self.record(&work.external_id, &work.held, &decision, &mut work.visit).await;
         }
         let acted = self.act(work, effect).await;
         let may_be_one_more = acted.may_have_made_a_client();
@@ -160,8 +174,7 @@ impl<Q: QlikApi> Engine<Q> {
             }
             Err(error) => {
                 self.not_persisted(work.tenant_id, &error, may_be_one_more).await;
-                self.refused_commit(work.tenant_id, work.held.fence, &error).await;
-                Turn::End
+                self.refused_commit(work.tenant_id, work.held.fence, &error).await
             }
         }
     }
@@ -252,18 +265,25 @@ impl<Q: QlikApi> Engine<Q> {
     }
 
     /// Values that the database refuses are refused again whenever they are sent: a case for
-    /// people. Otherwise somebody else has the row.
-    async fn refused_commit(&self, tenant: TenantId, fence: Fence, error: &StoreError) {
-        if error.may_be_one_rows() {
-            self.park_defect(tenant, Some(fence.epoch), &error.to_string()).await;
+    /// people. Otherwise somebody else has the row, or it is left to its lease.
+    async fn refused_commit(&self, tenant: TenantId, fence: Fence, error: &StoreError) -> Turn {
+        match error {
+            StoreError::LeaseLost(_) => Turn::End,
+            StoreError::Superseded(_) => Turn::Left,
+            StoreError::Driver(_) | StoreError::Shared(_) | StoreError::Inconsistent { .. } => {
+                if !error.may_be_one_rows() {
+                    return Turn::Left;
+                }
+                self.park_defect(tenant, Some(fence.epoch), &error.to_string()).await;
+                Turn::End
+            }
         }
     }
 
     async fn rest(&self, work: &mut Work, rest: Rest) -> Turn {
         work.place = None;
         let decision = work.resting(rest);
-        self.record(&work.held, &decision, &mut work.visit).await;
-        Turn::End
+        self.record(&work.external_id, &work.held, &decision, &mut work.visit).await
     }
 
     /// Sends a decision that has no effect behind it.
@@ -280,21 +300,29 @@ impl<Q: QlikApi> Engine<Q> {
 
     /// Writes a decision that has no effect behind it. If that fails, the lease
     /// runs out by itself, and nobody is told that the visit rests so.
-    async fn record(&self, held: &Held, decision: &Decision, visit: &mut Option<Box<Visit>>) {
+    async fn record(
+        &self,
+        name: &ExternalId,
+        held: &Held,
+        decision: &Decision,
+        visit: &mut Option<Box<Visit>>,
+    ) -> Turn {
         let (tenant, fence) = (held.tenant, held.fence);
         match self.send(held, decision).await {
             Ok(_) => {
                 traced::rests(visit, &decision.rest);
                 if let Rest::Park { reason, message } = &decision.rest {
-                    tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {tenant} is parked, {reason}: {message}");
+                    tracing::warn!(tenant.id = %tenant, reason = %reason, "tenant {name} is parked, {reason}: {message}");
                 }
+                Turn::End
             }
-            Err(error) if error.is_outage() || error.is_contended() => self.outage.note(&error),
+            Err(error) if error.is_outage() || error.is_contended() => {
+                self.outage.note(&error);
+                Turn::Left
+            }
             Err(error) => {
-                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {tenant}: {error}");
-                if error.is_final() {
-                    self.refused_commit(tenant, fence, &error).await;
-                }
+                tracing::warn!(tenant.id = %tenant, error = %error, "tenant {name} could not be put to rest: {error}");
+                if error.is_final() { self.refused_commit(tenant, fence, &error).await } else { Turn::Left }
             }
         }
     }

@@ -45,7 +45,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct RunArgs {
     /// Do what is due, then exit: 0 when nothing is left or the rest is due later, 4
     /// when a tenant is parked or a region lacks its credential or a right. Serves no
-    /// HTTP and does not wait for a database
+    /// HTTP and does not wait for a database; SIGHUP stops it as SIGTERM does
     #[arg(long)]
     once: bool,
 }
@@ -59,12 +59,13 @@ pub(super) async fn run(args: &RunArgs, source: &Source) -> anyhow::Result<Code>
     for warning in &layered.warnings() {
         tracing::warn!("{warning}");
     }
-    let stop = signals::stop()?;
+    let (stop, hangups) = (signals::stop()?, signals::hangups()?);
     if args.once {
+        signals::drain_at(hangups, &stop);
         return once::run(settings, stop).await;
     }
     let given = Arc::new(ArcSwap::from_pointee(given(&settings)));
-    let (source, at_restart, hangups) = (source.clone(), vec![], signals::hangups()?);
+    let (source, at_restart) = (source.clone(), vec![]);
     let reloading = Reloading { source, marks, at_restart, level, given, hangups, is_asked: false };
     serve(settings, reloading, stop).await
 }

@@ -1,5 +1,5 @@
 //! SIGTERM and SIGINT: at the first, work in hand is finished; at the second, it is
-//! broken off. SIGHUP: the configuration is read anew.
+//! broken off. SIGHUP: the configuration is read anew, or, where nobody would, work in hand is finished.
 
 use std::io;
 
@@ -29,6 +29,19 @@ pub(super) fn stop() -> io::Result<Stop> {
 /// SIGHUP from now on. One that comes before anybody listens is kept, and several are one.
 pub(super) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
+}
+
+/// For a single run, whose SIGHUP is that of a terminal that was closed: finishes what is in hand, however
+/// often it comes.
+pub(super) fn drain_at(mut hangups: Signal, stop: &Stop) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        hangups.recv().await;
+        if !stop.drain.is_cancelled() {
+            say(&stop);
+            stop.drain.cancel();
+        }
+    });
 }
 
 fn say(stop: &Stop) {

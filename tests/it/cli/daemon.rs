@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tenantd::simulator::{Behaviour, Endpoint, FaultPlan, World};
+use tenantd::simulator::{Behaviour, Endpoint, Fault, FaultPlan, World};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream, UnixDatagram};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::support::{Bench, Scratch};
 use crate::support::fleet::Fleet;
-use crate::support::process::{page, status};
+use crate::support::process::{eventually, page, status};
 use crate::support::rig::SUFFIX;
 
 /// Nothing here takes longer, unless it hangs.
@@ -310,6 +310,37 @@ async fn a_run_of_once_ends_with_0_when_nothing_is_left_and_4_when_a_tenant_is_p
         "2 of 3 tenants ready, none waits, 1 parked (`tenantd tenant list --parked` says why)\n"
     );
     fleet.assert_true_to_the_ledger(2).await;
+}
+
+/// As of a terminal that is closed under it.
+#[tokio::test]
+async fn a_run_of_once_finishes_its_steps_at_a_hangup() {
+    let (fleet, scratch, config) = given_fleet().await;
+    fleet.given_tenants(1).await;
+    fleet.world.script(
+        &format!("t1.{SUFFIX}"),
+        Endpoint::CreateClient,
+        [Fault::delay(Duration::from_secs(2))],
+    );
+    let mut once = Daemon::start(command(&scratch, &fleet.db.url, &config, &["run", "--once"]));
+    let is_under_way = || async {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM tenantd.tenants WHERE phase = 'creating')")
+            .fetch_one(fleet.pool())
+            .await
+            .unwrap()
+    };
+    eventually("it creates", LIMIT, is_under_way).await;
+
+    once.signal("HUP").await;
+    once.says("stopping: the steps under way are finished").await;
+    once.signal("HUP").await;
+    let (code, log) = once.ends().await;
+
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped: 0 of 1 tenant ready, 1 waits, next now; 0 leases left"), "{log}");
+    let phase: String =
+        sqlx::query_scalar("SELECT phase FROM tenantd.tenants").fetch_one(fleet.pool()).await.unwrap();
+    assert_eq!(phase, "created");
 }
 
 #[tokio::test]

@@ -262,6 +262,32 @@ async fn another_number_of_places_is_taken_over_with_the_configuration() {
     assert_eq!((replica.places.room(0), next.places.room(0)), (2, 2));
 }
 
+/// The poll of the one before may last for an hour.
+#[tokio::test]
+async fn claims_begin_at_once_under_another_configuration() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recorded = metrics::set_default_local_recorder(&recorder);
+    let rig = rig().await;
+    let terms = Terms { poll: Duration::from_hours(1), ..terms() };
+    let replica = rig.replica_with(terms.clone(), KeyKind::Symmetric).await;
+    let generations = Generations::new(Arc::clone(&replica));
+    let (wake, stop) = (Notify::new(), Stop::new());
+    let changing = async {
+        until("it has claimed", async || recorder.handle().render().contains("tenantd_claims_total 1\n"))
+            .await;
+        rig.given_tenant("acme").await;
+        let of_the_new = Arc::try_unwrap(rig.replica().await).ok().unwrap();
+        generations.replace(replica.under(of_the_new.api, of_the_new.vault, terms));
+        until("it is ready", async || is(&rig, "phase = 'ready'").await).await;
+        stop.request();
+    };
+
+    let (left, ()) =
+        both(Box::pin(generations.dispatch(&wake, &stop, Mode::Daemon)), Box::pin(changing)).await;
+
+    assert_eq!(left.unwrap().leases, 0);
+}
+
 #[tokio::test]
 async fn the_time_in_line_is_time_in_the_queue_and_counts_for_the_time_to_ready() {
     let recorder = PrometheusBuilder::new().build_recorder();

@@ -78,6 +78,62 @@ async fn a_worker_told_to_stop_gives_the_lease_back_after_its_step() {
     }
 }
 
+/// Nothing was sent, so whatever the owner says meanwhile is as good as said before the claim.
+#[tokio::test]
+async fn an_intent_is_taken_back_whatever_the_owner_said_of_the_tenant_meanwhile() {
+    for (edit, ends) in [
+        ("client_name = 'Another'", "ready"),
+        ("desired_version = 7", "ready"),
+        ("labels = '{\"a\": \"b\"}'", "ready"),
+        ("not_before = tenantd.clock() + interval '1 hour'", "ready"),
+        (
+            "paused_at = tenantd.clock(), paused_until = tenantd.clock() + interval '1 hour', pause_reason = 'x'",
+            "ready",
+        ),
+        ("desired_state = 'absent'", "removed"),
+    ] {
+        let rig = rig().await;
+        let (stopping, heir) = (rig.replica().await, rig.replica().await);
+        rig.given_tenant("acme").await;
+        let claimed = rig.claim(&stopping).await.unwrap();
+        let lease = stopping.leases.hold(claimed.tenant_id, claimed.fence, rig.clock.elapsed() + LEASE);
+        rig.write(format!("UPDATE tenantd.tenants SET {edit}")).await;
+
+        stopping.work_on(claimed, lease, &After::steps(0)).await;
+
+        let left = row(&rig, "acme").await;
+        assert_eq!((left.phase.as_str(), left.unanswered), ("pending", None), "{edit}");
+        assert_eq!((left.is_held, stopping.leases.left(rig.clock.elapsed())), (false, 0), "{edit}");
+        rig.write("UPDATE tenantd.tenants SET host = 'other.' || host").await;
+        rig.write("UPDATE tenantd.tenants SET host = replace(host, 'other.', '')").await;
+        heir.admit_removals().await.unwrap();
+        rig.work_until_quiet(&heir).await;
+        assert_eq!(row(&rig, "acme").await.phase, ends, "{edit}");
+        assert_eq!(
+            ledger(&rig).calls_of(Endpoint::CreateClient, Some(201)),
+            u64::from(ends == "ready"),
+            "{edit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_could_not_be_given_back_is_told() {
+    let rig = rig().await;
+    let stopping = rig.replica().await;
+    rig.given_tenant("acme").await;
+    let claimed = rig.claim(&stopping).await.unwrap();
+    let lease = stopping.leases.hold(claimed.tenant_id, claimed.fence, rig.clock.elapsed() + LEASE);
+    stopping.store.connections().close();
+
+    stopping.work_on(claimed, lease, &After::steps(0)).await;
+
+    let now = rig.clock.elapsed();
+    assert_eq!((stopping.leases.count(), stopping.leases.left(now)), (0, 1));
+    assert_eq!(stopping.leases.left(now + LEASE), 0);
+    assert!(row(&rig, "acme").await.is_held);
+}
+
 #[tokio::test]
 async fn a_daemon_told_to_stop_in_the_middle_leaves_nothing_held_and_nothing_lost() {
     let rig = rig().await;
