@@ -154,6 +154,12 @@ impl Layered {
         self.section(regions::hosts)
     }
 
+    /// The same where something is wrong with some: what can be read of the others.
+    #[must_use]
+    pub fn readable_hosts(&self) -> Vec<(HostPattern, RegionName)> {
+        regions::readable_hosts(&Reader::new(&self.tree))
+    }
+
     /// Only `[profiles.…]`, for commands that judge a row.
     pub fn profiles(&self) -> Result<BTreeMap<ProfileName, Profile>, InvalidSettings> {
         self.section(profiles::profiles)

@@ -31,6 +31,23 @@ pub(super) fn hosts(from: &mut Reader<'_>) -> Read<Vec<(HostPattern, RegionName)
     Ok(regions.into_iter().flat_map(beside).collect())
 }
 
+/// The host patterns that can be read, whatever is wrong with the others or with their regions; of one that
+/// was written as an address, its host.
+pub(super) fn readable_hosts(from: &Reader<'_>) -> Vec<(HostPattern, RegionName)> {
+    let of = |index: usize| {
+        let region = from.peek(&format!("regions[{index}].name"), name).unwrap_or_default();
+        let texts = from.peek(&format!("regions[{index}].hosts"), list).unwrap_or_default();
+        let hosts: Vec<_> = texts.iter().filter_map(|text| HostPattern::parse(host_of(text)).ok()).collect();
+        hosts.into_iter().map(move |host| (host, RegionName::new(region.clone())))
+    };
+    (0..from.tables("regions")).flat_map(of).collect()
+}
+
+fn host_of(text: &str) -> &str {
+    let behind_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    behind_scheme.split(['/', ':']).next().unwrap_or_default()
+}
+
 fn each<T>(from: &mut Reader<'_>, read: fn(&mut Reader<'_>, &str) -> Read<T>) -> Read<Vec<T>> {
     let count = from.tables("regions");
     if count == 0 {

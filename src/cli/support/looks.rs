@@ -120,6 +120,12 @@ impl Looks {
             if !value.is_empty() {
                 places.push(found.end() + value.start..at);
             }
+            // Without a quote before it the value has taken all.
+            let glued = glued(&text[at..], value.start);
+            if !glued.is_empty() {
+                places.push(at + glued.start..at + glued.end);
+                at += glued.end;
+            }
         }
         places
     }
@@ -137,13 +143,17 @@ fn value(name: &str, rest: &str) -> Range<usize> {
     // Of JSON, where a comma ends what has no quotes.
     let is_member = name.contains(['"', '\'']);
     let is_nested = rest.starts_with(['[', '{']);
-    // Headers have a look of their own; of many there may be a count; `token::fetch` is a path.
-    if !is_nested && (is_header(name) || is_plural(name) || rest.starts_with(':')) {
+    // Headers have a look of their own; `token::fetch` is a path.
+    if !is_nested && (is_header(name) || rest.starts_with(':')) {
         return 0..0;
     }
     let start = if is_nested { nested(rest, is_member) } else { 0 };
     let end = if is_nested && is_member { start } else { start + bare(&rest[start..], is_member) };
     let value = rest[..end].trim_end_matches([',', ';', '.', ')', '"', '\'']);
+    // Of many there may be a count.
+    if is_plural(name) && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return 0..0;
+    }
     let is_one = if is_nested { value.contains(char::is_alphanumeric) } else { is_no_word(value) };
     0..if is_one { value.len() } else { 0 }
 }
@@ -196,6 +206,14 @@ fn quoted(text: &str, quote: char, depth: usize) -> usize {
         escapes = if c == '\\' { escapes + 1 } else { 0 };
     }
     text.len()
+}
+
+/// What more of a value stands behind its closing quote, which is so long: a shell takes `"a"b` and
+/// `"a"'b'` for one.
+fn glued(text: &str, quote: usize) -> Range<usize> {
+    let behind = text.get(quote..).filter(|_| quote > 0).unwrap_or_default();
+    let begins = behind.strip_prefix(['"', '\'']).unwrap_or(behind);
+    if begins.starts_with(char::is_alphanumeric) { quote..quote + bare(behind, true) } else { 0..0 }
 }
 
 /// Where a value without quotes ends.

@@ -149,7 +149,7 @@ async fn nameless(
     if !args.anonymous {
         return None;
     }
-    let patterns = layered.as_ref().ok().and_then(|layered| layered.region_hosts().ok()).unwrap_or_default();
+    let patterns = layered.as_ref().map(Layered::readable_hosts).unwrap_or_default();
     let mut names = Names::found_in(bundle, &args.tenants, patterns);
     if let Some(store) = store {
         let known = async { Ok(store.named(&names.external_ids(), &names.hosts()).await?) };

@@ -233,6 +233,10 @@ mod tests {
             ),
             (r#"{"client_secret":"cut o"#, r#"{"client_secret":"[redacted]"#),
             ("password='it''s' x", "password='[redacted]' x"),
+            ("PGPASSWORD=\"one\"two x", "PGPASSWORD=\"[redacted]\"[redacted] x"),
+            ("password='one'\"two\" x", "password='[redacted]'[redacted] x"),
+            ("client_secrets: hunter2; tokens=two", "client_secrets: [redacted]; tokens=[redacted]"),
+            ("api_keys=one,two and secrets=a1", "api_keys=[redacted] and secrets=[redacted]"),
             ("the password='a\nand 'b'", "the password='[redacted]\nand 'b'"),
         ]);
     }

@@ -11,6 +11,7 @@ use crate::cli::exit::{Code, Unconfirmed};
 use crate::cli::os_user::os_user;
 use crate::cli::output;
 use crate::cli::pause::reason;
+use crate::domain::phase::Phase;
 use crate::postgres::Store;
 use crate::postgres::operator::forget::Forgotten;
 
@@ -34,7 +35,14 @@ pub(in crate::cli) struct ForgetArgs {
 
 pub(super) async fn run(args: &ForgetArgs, store: &Store) -> anyhow::Result<Code> {
     if let Some(filter) = args.which.matching.read()? {
-        let act = async |id: &str| forget(args, store, id).await.map(|()| true);
+        let act = async |id: &str| {
+            // Given again, as after a break-off: nothing is left of it, nor is its host looked at again.
+            let status = one(store, id).await?;
+            if status.phase == Phase::Removed.as_str() && status.next_attempt_at.is_none() {
+                return Ok(false);
+            }
+            forget(args, store, id).await.map(|()| true)
+        };
         return each(store, &filter, "forget", args.yes, act).await;
     }
     // There, or else a filter is.

@@ -85,6 +85,7 @@ pub(super) async fn run(args: &ImportArgs, source: &Source) -> anyhow::Result<Co
         repeats: args.dry_run.then(Repeats::default),
         counts: Counts::default(),
         progress: Progress::begin(length),
+        is_file_broken: false,
     };
     let ended = tokio::select! {
         ended = import.all(lines, &asked) => ended,
@@ -123,6 +124,8 @@ struct Import {
     repeats: Option<Repeats>,
     counts: Counts,
     progress: Progress,
+    /// It is not read on, and would not be another time.
+    is_file_broken: bool,
 }
 
 impl Import {
@@ -136,7 +139,10 @@ impl Import {
                 batch = batches.recv() => batch,
             };
             let Some(batch) = batch else { return Ok(true) };
-            let batch = batch.map_err(|error| not_read(&error))?;
+            let batch = batch.map_err(|error| {
+                self.is_file_broken = error.kind() == io::ErrorKind::InvalidData;
+                not_read(&error)
+            })?;
             let bytes = batch.bytes;
             self.batch(batch).await?;
             self.progress.tell(bytes, &self.counts);
@@ -241,7 +247,9 @@ impl Import {
     }
 
     fn how_to_go_on(&self) -> String {
-        let how = if self.rejects.needs_another() {
+        let how = if self.is_file_broken {
+            "the same command with a file that is mended"
+        } else if self.rejects.needs_another() {
             "the same command with another --rejects"
         } else {
             "the same command"

@@ -15,8 +15,9 @@ use crate::postgres::StoreError;
 use crate::postgres::connections::{Connections, Link};
 use crate::postgres::error::Meaning;
 
-/// How often others may be in the way of a transaction before it is given up.
-const ATTEMPTS: u32 = 5;
+/// How often others may be in the way of a transaction before it is given up: with the time that each
+/// waits for a lock, somebody who keeps one is waited for no longer than by any other command.
+const ATTEMPTS: u32 = 3;
 /// Pause before the next of them, once more for each that failed.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Most parts that one transaction inserts: with more subtransactions than a server process

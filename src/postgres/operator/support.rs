@@ -17,6 +17,8 @@ use crate::postgres::{Store, StoreError, interval};
 
 /// Most lines of the history that are looked at for failures.
 const LINES: i64 = 20_000;
+/// Nothing is older: a hundred years, because the server has no instant before its first.
+const OLDEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// Settings of the server that bear on what a daemon meets.
 const SETTINGS: [&str; 38] = [
@@ -215,7 +217,7 @@ impl Store {
              ORDER BY a.started_at DESC
              LIMIT $3
             "#,
-            interval(since),
+            interval(since.min(OLDEST)),
             LINES,
             i64::from(limit)
         )

@@ -276,6 +276,26 @@ async fn pseudonyms_stand_for_every_name_and_are_the_same_in_every_bundle() {
     }
 }
 
+/// One pattern that cannot be read is as good a reason to ask for help as any.
+#[tokio::test]
+async fn hosts_stay_nameless_where_the_configuration_is_wrong_about_others() {
+    let bench = Bench::new().await;
+    let config = bench.scratch.config(NOWHERE).await;
+    let text = std::fs::read_to_string(&config).unwrap();
+    let hosts = "hosts = [\"*.us.qlikcloud.com\", \"bi.bigcustomer.example\", \"https://bi.other.example/x\", \"a b\"]";
+    let from = text.lines().find(|line| line.starts_with("hosts = ")).unwrap();
+    std::fs::write(&config, text.replace(from, hosts)).unwrap();
+
+    let (ran, parts) = bundle(&bench, &config, "b.tar.gz", &["--anonymous", "--since", "200000years"]).await;
+
+    for (file, text) in parts.iter().chain([(&"stderr".to_owned(), &ran.stderr)]) {
+        assert!(!text.contains("bigcustomer") && !text.contains("other.example"), "{file}: {text}");
+    }
+    let configuration = &parts["configuration.json"];
+    assert!(configuration.contains("us.qlikcloud.com"), "{configuration}");
+    assert!(json(&parts, "fleet/failures.json")["failures"].is_array());
+}
+
 /// What nothing of a bundle may hold.
 const PLANTED: &str = "s3ntinel0f";
 

@@ -327,6 +327,21 @@ async fn one_row_at_a_time_a_database_that_fails_ends_a_run_which_goes_on_behind
 }
 
 #[tokio::test]
+async fn who_is_forgotten_already_is_nothing_to_do() {
+    let bench = Bench::new().await;
+    bench.given_four().await;
+    let words = ["tenant", "forget", "--filter", "parked:yes", "--reason", "x", "--yes"];
+    assert_eq!(bench.tenantd(&words).await.code, 0);
+
+    let again = bench.tenantd(&["tenant", "forget", "--filter", "a,b,c,d", "--reason", "x", "--yes"]).await;
+
+    assert!(again.stdout.ends_with("forget: 1 tenant done, 3 with nothing to do, 0 refused\n"), "{again:?}");
+    let forgotten = "SELECT count(*) FROM tenantd.attempts WHERE effect = 'forget'";
+    let forgotten: i64 = sqlx::query_scalar(forgotten).fetch_one(&bench.db.pool).await.unwrap();
+    assert_eq!(forgotten, 4);
+}
+
+#[tokio::test]
 async fn one_row_at_a_time_a_run_of_which_nobody_reads_ends_with_the_row_in_hand() {
     let bench = Bench::new().await;
     bench.given_four().await;

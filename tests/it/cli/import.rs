@@ -276,7 +276,7 @@ async fn a_line_that_no_cells_can_be_read_of_can_be_found_and_mended() {
     assert_eq!((lines[0], lines.len()), ("rejected_because,external_id,host", 3), "{rejected}");
     assert_eq!(lines[1], "line 3 of in.csv: is longer than 262144 bytes");
     assert!(
-        lines[2].starts_with("\"line 4 of in.csv: opens a quote that is closed neither ")
+        lines[2].starts_with("\"line 4 of in.csv: opens a quote that is closed at the end of no cell ")
             && lines[2].ends_with("\",\"b,\"\"b.us.qlikcloud.com\""),
         "{rejected}"
     );
@@ -313,12 +313,36 @@ async fn lines_that_end_with_cr_are_lines() {
 #[tokio::test]
 async fn a_file_in_which_line_after_line_leaves_a_quote_open_is_not_read_on() {
     let bench = Bench::new().await;
-    let text = format!("external_id,host\n{}", "a\",\"\n".repeat(200_000));
+    let good = "a,a.us.qlikcloud.com\nb,b.us.qlikcloud.com\n";
+    let text = format!("external_id,host\n{good}{}", "a\",\"\n".repeat(200_000));
 
     let ran = bench.import("in.csv", text, &[]).await;
 
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
     assert!(ran.stderr.contains("one line after the other leaves a quote open"), "{ran:?}");
+    assert!(ran.stderr.contains(": the same command with a file that is mended goes on"), "{ran:?}");
+    assert_eq!(bench.tenants().await, 2, "the lines before are inserted");
+}
+
+/// Its end is the next cell's beginning, and the lines between would be one cell.
+#[tokio::test]
+async fn a_quote_that_the_next_one_closes_takes_no_line_with_it() {
+    let bench = Bench::new().await;
+    let row = |id: &str, name: &str| format!("{id},{id}.us.qlikcloud.com,{name}\n");
+    let rows =
+        [row("a", "\"Acme"), row("b", "Bolt"), row("c", "\"Cargo\""), row("d", "\"Dy\" no"), row("e", "E")];
+    let text = format!("external_id,host,client_name\n{}", rows.concat());
+
+    let ran = bench.import("in.csv", text, &[]).await;
+
+    assert_eq!(ran.stdout, "5 lines: 3 inserted, 0 there already, 2 rejected\n", "{ran:?}");
+    assert!(
+        ran.stderr.contains("line 2: opens a quote") && ran.stderr.contains("line 5: opens a quote"),
+        "{ran:?}"
+    );
+    let names = "SELECT string_agg(client_name, ' ' ORDER BY external_id) FROM tenantd.tenants";
+    let names: String = sqlx::query_scalar(names).fetch_one(&bench.db.pool).await.unwrap();
+    assert_eq!(names, "Bolt Cargo E");
 }
 
 #[tokio::test]

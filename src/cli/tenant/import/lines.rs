@@ -43,6 +43,8 @@ pub(super) struct Lines {
     head: Head,
     /// The first line, where it had to be looked at.
     first: Option<Record>,
+    /// Why the file is not read on, behind the lines that are.
+    failed: Option<io::Error>,
 }
 
 /// How a file says which cell is which.
@@ -94,7 +96,7 @@ impl Lines {
             (FileFormat::Jsonl, _) => Head::Keys,
         };
         let first = if format == FileFormat::Jsonl { first } else { None };
-        Ok(Self { records, head, first })
+        Ok(Self { records, head, first, failed: None })
     }
 
     /// What stands at the head of a file of lines from here.
@@ -122,13 +124,19 @@ impl Lines {
         receiver
     }
 
-    /// The next lines; none at the end.
+    /// The next lines; none at the end. What keeps the file from being read on keeps no line before it out.
     fn batch(&mut self) -> io::Result<Batch> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let (mut batch, mut size) = (Batch::default(), 0);
         while batch.lines.len() < MOST_LINES && size < MOST_BYTES {
-            let next = match self.first.take() {
-                Some(first) => Some(first),
-                None => self.records.next()?,
+            let next = match self.first.take().map_or_else(|| self.records.next(), |first| Ok(Some(first))) {
+                Err(error) if !batch.lines.is_empty() => {
+                    self.failed = Some(error);
+                    None
+                }
+                next => next?,
             };
             let Some(record) = next else { break };
             if let Some(line) = self.line(record) {
@@ -151,7 +159,7 @@ impl Lines {
                 Err(wrong) => Err(wrong),
             },
             (Content::OpenQuote(_), _) => Err(format!(
-                "opens a quote that is closed neither within {LONGEST} bytes nor at the end of the file: close it, or double a quote that is meant"
+                "opens a quote that is closed at the end of no cell within {LONGEST} bytes: close it, and double a quote that is meant"
             )),
             (Content::TooLong | Content::Cells(_), _) => Err(format!("is longer than {LONGEST} bytes")),
         };
@@ -167,6 +175,26 @@ pub(super) fn place_of_reason(names: &ByteRecord) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_before_one_that_cannot_be_read_on_are_a_batch() {
+        let text = format!("external_id,host\n{}{}", "a,b\n".repeat(3), "a\",\"\n".repeat(100_000));
+        let mut lines = Lines::begin(Box::new(io::Cursor::new(text)), FileFormat::Csv).unwrap();
+
+        let batch = lines.batch().unwrap();
+
+        assert_eq!(batch.lines[..3].iter().map(|line| line.wants.is_ok()).collect::<Vec<_>>(), [true; 3]);
+        assert_eq!(lines.batch().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(batch.bytes > 12);
+    }
+
+    #[test]
+    fn a_batch_of_many_empty_cells_is_a_short_one() {
+        let text = format!("external_id,host\n{}", format!("{}\n", ",".repeat(16_383)).repeat(200));
+        let mut lines = Lines::begin(Box::new(io::Cursor::new(text)), FileFormat::Csv).unwrap();
+
+        assert_eq!(lines.batch().unwrap().lines.len(), MOST_BYTES.div_ceil(16_384 * (1 + 8) - 16_384));
+    }
 
     #[test]
     fn a_batch_of_long_lines_is_a_short_one() {

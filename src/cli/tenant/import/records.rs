@@ -1,8 +1,8 @@
 //! A file of tenants, cut into its records: those of CSV (RFC 4180) or the lines of JSONL.
 //!
 //! The rule: **memory is bounded, whatever the file holds.** A record that is longer than any
-//! tenant's is passed by, and where a quote was left open in it, or to the end of the file, what
-//! follows its first line is read anew. Time grows as the file does: one in which line after line
+//! tenant's is passed by, and where a quote was left open in it, to the end of the file or to the next
+//! quote that was meant to open one, what follows its first line is read anew. Time grows as the file does: one in which line after line
 //! leaves a quote open is not read on. A line ends with LF, CRLF or CR.
 
 use std::io::{self, Read};
@@ -36,15 +36,16 @@ pub(super) enum Content {
     Text(Vec<u8>),
     /// More than [`LONGEST`].
     TooLong,
-    /// A quote that nobody closes, within [`LONGEST`] or at all: the first line of what it opens.
+    /// A quote that nothing closes at the end of a cell, within [`LONGEST`] or at all: the first line of
+    /// what it opens.
     OpenQuote(Vec<u8>),
 }
 
 impl Content {
-    /// How many bytes of the file are kept of it.
+    /// How many bytes are kept of it; of a cell, also where it ends.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Cells(cells) => cells.as_slice().len(),
+            Self::Cells(cells) => cells.as_slice().len() + cells.len() * size_of::<usize>(),
             Self::Text(text) | Self::OpenQuote(text) => text.len(),
             Self::TooLong => 0,
         }
@@ -166,6 +167,9 @@ impl<R: Read> Records<R> {
                 ReadRecordResult::OutputFull => out.resize(2 * out.len(), 0),
                 ReadRecordResult::OutputEndsFull => ends.resize(2 * ends.len(), 0),
                 ReadRecordResult::Record if at > LONGEST => return self.pass_by(at, false).map(Some),
+                ReadRecordResult::Record if has_loose_quote(&self.raw[self.start..self.start + at]) => {
+                    return self.pass_by(at, true).map(Some);
+                }
                 ReadRecordResult::Record => {
                     let blank = self.blank(at).len();
                     self.consume(blank);
@@ -261,6 +265,28 @@ impl<R: Read> Records<R> {
             seen = 0;
         }
     }
+}
+
+/// Whether a cell in quotes goes on behind the closing one, which RFC 4180 does not allow and the library
+/// passes by: it is where a quote that was left open met the next cell's, with all lines between as one cell.
+fn has_loose_quote(record: &[u8]) -> bool {
+    enum At {
+        Start,
+        Bare,
+        Quoted,
+        BehindQuote,
+    }
+    let mut at = At::Start;
+    for byte in record {
+        at = match (at, byte) {
+            (At::Quoted, b'"') => At::BehindQuote,
+            (At::Start | At::BehindQuote, b'"') | (At::Quoted, _) => At::Quoted,
+            (At::Start | At::Bare | At::BehindQuote, b',' | b'\r' | b'\n') => At::Start,
+            (At::BehindQuote, _) => return true,
+            (At::Start | At::Bare, _) => At::Bare,
+        };
+    }
+    false
 }
 
 /// A CRLF is the end of a line and a blank one, which are passed by.
@@ -368,7 +394,11 @@ mod tests {
     fn a_quote_that_is_left_open_near_the_end_takes_no_line_with_it() {
         for (text, rest) in [
             ("a,b\n1,\"x\n2,y\n3,z\n", vec![at(2, "open quote: 1,\"x"), at(3, "2|y"), at(4, "3|z")]),
-            ("a,b\n1,\"x\n2,\"y\n", vec![at(2, "1|x\n2,y")]),
+            ("a,b\n1,\"x\n2,\"y\n", vec![at(2, "open quote: 1,\"x"), at(3, "open quote: 2,\"y")]),
+            ("a,b\n1,\"x\n2,\"y\"\n3,z\n", vec![at(2, "open quote: 1,\"x"), at(3, "2|y"), at(4, "3|z")]),
+            ("a,b\n1,\"x\"y\n2,\"z\n\"\n", vec![at(2, "open quote: 1,\"x\"y"), at(3, "2|z\n")]),
+            ("a,b\n\"x\" ,1\n2,\"\"\"\"\n", vec![at(2, "open quote: \"x\" ,1"), at(3, "2|\"")]),
+            ("a,b\n\"\",\"\"\r\n\"1\",\",\"\"\"\"\n\"", vec![at(2, "|"), at(3, "1|,\"\"\n")]),
             ("a,b\n1,\"x", vec![at(2, "open quote: 1,\"x")]),
             ("a,b\r\n1,\"x\r\n2,y\r\n", vec![at(2, "open quote: 1,\"x"), at(3, "2|y")]),
             ("a,b\n1,\"\"\"", vec![at(2, "open quote: 1,\"\"\"")]),
