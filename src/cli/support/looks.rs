@@ -211,7 +211,8 @@ fn quoted(text: &str, quote: char, depth: usize) -> usize {
 /// What more of a value stands behind its closing quote, which is so long: a shell takes `"a"b` and
 /// `"a"'b'` for one.
 fn glued(text: &str, quote: usize) -> Range<usize> {
-    let behind = text.get(quote..).filter(|_| quote > 0).unwrap_or_default();
+    let is_closed = text.get(..quote).is_some_and(|closing| closing.ends_with(['"', '\'']));
+    let behind = text.get(quote..).filter(|_| is_closed).unwrap_or_default();
     let begins = behind.strip_prefix(['"', '\'']).unwrap_or(behind);
     if begins.starts_with(char::is_alphanumeric) { quote..quote + bare(behind, true) } else { 0..0 }
 }
