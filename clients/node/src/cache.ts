@@ -56,8 +56,9 @@ export class Cache {
     return this.#held.get(externalId);
   }
 
+  /** Whoever was asked for last comes first. */
   ids(): string[] {
-    return [...this.#held.keys()];
+    return [...this.#held.keys()].reverse();
   }
 
   /** Whether what a read found is newer than what is held. */

@@ -63,6 +63,7 @@ export class Consumer {
   readonly #store: Store;
   readonly #follower: Follower;
   readonly #database: Database;
+  readonly #opener: Opener;
   /** What ends each call that waits. */
   readonly #calls = new Set<() => void>();
   readonly #fetch: typeof globalThis.fetch;
@@ -80,9 +81,10 @@ export class Consumer {
     this.#fetch = options.fetch ?? ((...request) => globalThis.fetch(...request));
     this.#qlikTimeout = limits.qlikTimeout;
     this.#database = parts.database ?? new PgDatabase(options.database, limits.databaseTimeout);
+    this.#opener = new Opener(options.keyring, limits.databaseTimeout, now);
     this.#store = new Store({
       database: this.#database,
-      opener: new Opener(options.keyring, limits.databaseTimeout, now),
+      opener: this.#opener,
       cache: new Cache(limits.cacheSize),
       tell,
       now,
@@ -134,6 +136,7 @@ export class Consumer {
   async close(): Promise<void> {
     this.#closed ??= (async () => {
       for (const end of this.#calls) end();
+      this.#opener.close();
       await Promise.all([this.#follower.close(), this.#database.close()]);
     })();
     await this.#closed;

@@ -1,6 +1,6 @@
 // What a consumer tells beside its answers: for a log or a metric.
 //
-// The rule: telling never disturbs: whoever listens may throw, and nothing waits for them.
+// The rule: telling never disturbs: whoever listens may throw, at once or later, and nothing waits for them.
 
 import type { CannotOpen } from './errors.js';
 
@@ -26,11 +26,14 @@ export type Tell = (event: ConsumerEvent) => void;
 
 /** A teller that survives its listener. */
 export function teller(listener: Tell | undefined): Tell {
+  const warn = (error: unknown) => process.emitWarning(`onEvent threw: ${error}`, 'TenantdClientWarning');
   return (event) => {
     try {
-      listener?.(event);
+      // An async function is a `Tell` too: whatever it returns, nobody else would catch its rejection.
+      const returned: unknown = listener?.(event);
+      Promise.resolve(returned).catch(warn);
     } catch (error) {
-      process.emitWarning(`onEvent threw: ${error}`, 'TenantdClientWarning');
+      warn(error);
     }
   };
 }

@@ -1,7 +1,7 @@
 // Keeps what is cached true: looks when something is heard, and from time to time whatever is heard.
 //
 // The rule: polling alone suffices. Listening only makes it quicker; after a failure it looks again after a backoff,
-// and whatever it is woken by meanwhile waits for that.
+// and whatever it is woken by meanwhile waits for that. What is heard waits for one batch of a sweep at most.
 
 import { backoff, jitter, pause } from './backoff.js';
 import type { Tell } from './events.js';
@@ -86,16 +86,21 @@ export class Follower {
   /** Does all that is due; says when the next is. */
   async #look(): Promise<number> {
     const { store, now, poll } = this.#parts;
-    if (this.#heard.size > 0) {
-      const ids = [...this.#heard];
-      this.#heard.clear();
-      await store.refresh(ids);
-    }
+    await this.#refreshHeard();
     if (now() >= this.#pollAt) {
-      await store.sweep();
+      await store.sweep(() => this.#refreshHeard());
       this.#pollAt = now() + jitter(poll);
     }
     const isEnough = () => this.#heard.size > 0 || now() >= this.#pollAt || this.#closing.signal.aborted;
     return Math.min(this.#pollAt, await store.acknowledge(isEnough));
+  }
+
+  /** Throws when it is closing, which ends what goes on. */
+  async #refreshHeard(): Promise<void> {
+    this.#closing.signal.throwIfAborted();
+    if (this.#heard.size === 0) return;
+    const ids = [...this.#heard];
+    this.#heard.clear();
+    await this.#parts.store.refresh(ids);
   }
 }

@@ -3,11 +3,12 @@
 // The rule: the kind of the key decides the algorithm, never the token; and a secret counts only for the row that its
 // plaintext names, or one moved to another row would send a tenant's users elsewhere.
 
+import { setImmediate } from 'node:timers/promises';
 import { compactDecrypt, decodeProtectedHeader, importJWK, type JWK } from 'jose';
 import { unless } from './backoff.js';
 import { Credential } from './credential.js';
 import type { Row } from './database.js';
-import { CannotOpen, causesOf, wordsOf } from './errors.js';
+import { CannotOpen, Closed, causesOf, wordsOf } from './errors.js';
 
 /** A JWK Set (RFC 7517) with private keys, as `tenantd keys generate` makes it. */
 export interface Keyring {
@@ -24,6 +25,9 @@ const BOUND_TO = ['tenant_id', 'host', 'client_id'] as const;
 /** How long nobody is asked again: a fleet that was sealed with a missing key would ask for it without end. */
 const PAUSE = 1_000;
 
+/** How many secrets are opened at a time: hundreds in one breath would hold up whatever else the app does. */
+const AT_ONCE = 4;
+
 /** Opens rows. */
 export class Opener {
   readonly #source: KeyringSource;
@@ -32,6 +36,10 @@ export class Opener {
   #keyring: Keyring | undefined;
   #reading: Promise<Keyring> | undefined;
   #readAgainAt = Number.NEGATIVE_INFINITY;
+  /** The end of each line; none of them fails. */
+  readonly #lines: Promise<void>[] = Array(AT_ONCE).fill(Promise.resolve());
+  #turn = 0;
+  #isClosed = false;
 
   /** `timeout`: how long to wait for the source, in milliseconds. */
   constructor(source: KeyringSource, timeout: number, now: () => number) {
@@ -41,7 +49,12 @@ export class Opener {
     this.#now = now;
   }
 
-  /** Throws `CannotOpen`. */
+  /** From now on nothing is opened, and whoever waits in line is told at once. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Throws `CannotOpen`, and `Closed`. */
   async open(row: Row): Promise<Credential> {
     const refuse = (why: CannotOpen['why'], keyId: string | undefined, detail: string, options?: ErrorOptions) =>
       new CannotOpen(row.external_id, row.version, why, keyId, detail, options);
@@ -61,8 +74,12 @@ export class Opener {
     if (!key) throw refuse('NoKey', keyId, `the keyring has no key ${JSON.stringify(keyId)}`);
     let opened: Record<string, unknown>;
     try {
-      opened = await decrypt(row.sealed, key);
-    } catch {
+      opened = await this.#inLine(async () => {
+        if (this.#isClosed) throw new Closed(row.external_id);
+        return await decrypt(row.sealed, key);
+      });
+    } catch (error) {
+      if (error instanceof Closed) throw error;
       // Without that error: what holds a key, or what it opened, is quoted nowhere.
       throw refuse('Altered', keyId, 'it was changed, or sealed with another key of that name');
     }
@@ -71,6 +88,18 @@ export class Opener {
     const secret = opened.client_secret;
     if (typeof secret !== 'string' || secret === '') throw refuse('Altered', keyId, 'it holds no secret');
     return new Credential(row, secret);
+  }
+
+  /** After those that came before; the event loop has its turn after each. */
+  #inLine<T>(act: () => Promise<T>): Promise<T> {
+    const line = this.#turn % AT_ONCE;
+    this.#turn += 1;
+    const done = (this.#lines[line] ?? Promise.resolve()).then(act);
+    const next = async () => {
+      if (!this.#isClosed) await setImmediate();
+    };
+    this.#lines[line] = done.then(next, next);
+    return done;
   }
 
   async #key(keyId: string | undefined): Promise<JWK | undefined> {
@@ -96,10 +125,15 @@ export class Opener {
   }
 }
 
+/** Each key is imported once, which takes as long as opening a secret; one that cannot be imported fails each time. */
+const imported = new WeakMap<JWK, ReturnType<typeof importJWK>>();
+
 async function decrypt(sealed: string, jwk: JWK): Promise<Record<string, unknown>> {
   const algorithm = ALGORITHMS[jwk.kty ?? ''];
   if (!algorithm) throw new Error(`a key of kind ${jwk.kty} seals nothing of ours`);
-  const { plaintext } = await compactDecrypt(sealed, await importJWK(jwk, algorithm), {
+  const key = imported.get(jwk) ?? importJWK(jwk, algorithm);
+  imported.set(jwk, key);
+  const { plaintext } = await compactDecrypt(sealed, await key, {
     keyManagementAlgorithms: [algorithm],
     contentEncryptionAlgorithms: ['A256GCM'],
   });

@@ -12,6 +12,7 @@ import { CannotOpen, NotReady, Removed, type TenantdError, Unreachable, wordsOf 
 import type { Tell } from './events.js';
 import { BATCH, Gatherer, groups } from './gatherer.js';
 import type { Opener } from './keyring.js';
+import { Queue } from './queue.js';
 
 /** After so many acknowledgements that failed in a row it is the database, and the next poll will tell. */
 const FAILURES = 3;
@@ -25,6 +26,12 @@ interface Flight {
   /** The newest read that found nothing while this one is on its way. */
   emptyAt: number;
   found: Promise<Found>;
+}
+
+/** An acknowledgement that waits for its time; stale as soon as what is held has another one. */
+interface Waiting {
+  externalId: string;
+  due: Due;
 }
 
 /** What a read came to. */
@@ -45,7 +52,7 @@ export interface StoreParts {
   now: () => number;
   /** How long after its first use a version is acknowledged, in milliseconds; null: never. */
   acknowledgeAfter: number | null;
-  /** There is an acknowledgement to be made. */
+  /** There is an acknowledgement to be made, earlier than any that was known. */
   acknowledges: () => void;
 }
 
@@ -54,7 +61,10 @@ export class Store {
   readonly #rows: Gatherer<readonly Row[]>;
   readonly #statuses: Gatherer<Status | null | undefined>;
   readonly #flights = new Map<string, Flight>();
-  readonly #toAcknowledge = new Set<string>();
+  /** In the order of their times, as each waits for as long as the others. */
+  readonly #toAcknowledge = new Queue<Waiting>();
+  /** Those that failed, in no order, and few. */
+  readonly #putOff = new Set<Waiting>();
   #reads = 0;
 
   constructor(parts: StoreParts) {
@@ -125,13 +135,17 @@ export class Store {
     }
   }
 
-  /** Compares all that is cached with the database, and reads what differs. Throws what the database says. */
-  async sweep(): Promise<void> {
+  /**
+   * Compares all that is cached with the database, and reads what differs: what is in most use first, and with what
+   * else there is to do after each batch. Throws what the database says, and what that throws.
+   */
+  async sweep(between: () => Promise<void>): Promise<void> {
     for (const ids of batches(this.#parts.cache.ids())) {
       const readAt = this.#nextRead();
       const versions = await this.#parts.database.versions(ids);
       for (const id of ids) if (!versions.has(id)) this.#forget(id, readAt);
       await this.refresh(ids.filter((id) => this.#differs(id, versions.get(id))));
+      await between();
     }
   }
 
@@ -140,41 +154,49 @@ export class Store {
    * One that fails, as at a row that somebody locks, is put off, and the others are made.
    */
   async acknowledge(isEnough: () => boolean): Promise<number> {
-    const { cache, now } = this.#parts;
-    let next = Number.POSITIVE_INFINITY;
     let failures = 0;
-    for (const externalId of this.#toAcknowledge) {
-      const due = cache.peek(externalId)?.acknowledge;
-      if (due?.from === undefined) {
-        this.#toAcknowledge.delete(externalId);
-      } else if (due.from > now()) {
-        next = Math.min(next, due.from);
-      } else {
-        failures = (await this.#acknowledge(externalId, due)) ? 0 : failures + 1;
-        if (failures >= FAILURES) return Number.POSITIVE_INFINITY;
-        if (isEnough()) return now();
-        if (due.from > now()) next = Math.min(next, due.from);
-      }
+    for (const waiting of this.#due()) {
+      failures = (await this.#acknowledge(waiting)) ? 0 : failures + 1;
+      if (failures >= FAILURES) return Number.POSITIVE_INFINITY;
+      if (isEnough()) return this.#parts.now();
     }
-    return next;
+    const first = this.#toAcknowledge.first;
+    return Math.min(first ? timeOf(first) : Number.POSITIVE_INFINITY, ...[...this.#putOff].map(timeOf));
   }
 
-  async #acknowledge(externalId: string, due: Due): Promise<boolean> {
+  /** Those whose time has come, out of the queue; those that were put off come last, as they may fail again. */
+  *#due(): Generator<Waiting> {
+    const { cache, now } = this.#parts;
+    const isStale = ({ externalId, due }: Waiting) => cache.peek(externalId)?.acknowledge !== due;
+    const isDue = (waiting: Waiting) => timeOf(waiting) <= now();
+    for (let { first } = this.#toAcknowledge; first && (isStale(first) || isDue(first)); { first } = this.#toAcknowledge) {
+      this.#toAcknowledge.shift();
+      if (!isStale(first)) yield first;
+    }
+    for (const waiting of this.#putOff) {
+      if (isStale(waiting)) this.#putOff.delete(waiting);
+      else if (isDue(waiting)) yield waiting;
+    }
+  }
+
+  async #acknowledge(waiting: Waiting): Promise<boolean> {
+    const { externalId, due } = waiting;
     const { cache, database, now, tell } = this.#parts;
     try {
       const isCurrent = await database.acknowledge(externalId, due.version);
+      this.#putOff.delete(waiting);
       // A further version may have come meanwhile, with an acknowledgement of its own.
       const held = cache.peek(externalId);
       if (held?.acknowledge === due) {
         held.acknowledged = due.version;
         delete held.acknowledge;
-        this.#toAcknowledge.delete(externalId);
       }
       if (isCurrent) tell({ event: 'acknowledged', externalId, version: due.version });
       return true;
     } catch {
       due.failures = (due.failures ?? 0) + 1;
       due.from = now() + backoff(due.failures + DOUBLINGS, PUT_OFF);
+      this.#putOff.add(waiting);
       return false;
     }
   }
@@ -292,8 +314,10 @@ export class Store {
     const after = this.#parts.acknowledgeAfter;
     if (after === null || !due || due.version !== version || due.from !== undefined) return;
     due.from = this.#parts.now() + after;
-    this.#toAcknowledge.add(externalId);
-    this.#parts.acknowledges();
+    // Where one waits already its time is known, and is earlier.
+    const isFirst = this.#toAcknowledge.first === undefined;
+    this.#toAcknowledge.push({ externalId, due });
+    if (isFirst) this.#parts.acknowledges();
   }
 
   #forget(externalId: string, readAt: number): void {
@@ -341,6 +365,10 @@ function isSame(credential: Credential | undefined, row: Row): boolean {
     credential.host === row.host &&
     credential.tenantId === row.tenant_id
   );
+}
+
+function timeOf({ due }: Waiting): number {
+  return due.from ?? Number.POSITIVE_INFINITY;
 }
 
 function foundOf(held: Held | undefined): Found | undefined {

@@ -12,7 +12,7 @@ from typing import Unpack
 import httpx
 import pytest
 
-from tenantd_client import BlockingConsumer, Closed, NotReady, Options
+from tenantd_client import BlockingConsumer, Closed, Event, NotReady, Options
 
 from .support import CUSTOMER, FakeDatabase, FakeListener, Stage
 
@@ -92,3 +92,26 @@ def test_a_process_that_forked_after_the_first_question_is_told_so() -> None:
         consumer.credential(CUSTOMER)
     consumer._pid = os.getpid()
     consumer.close()
+
+
+def test_what_it_calls_itself_may_not_wait_for_it_and_may_close_it() -> None:
+    told: list[BaseException] = []
+
+    def ask_back(_: Event) -> None:
+        try:
+            consumer.credential(CUSTOMER)
+        except RuntimeError as error:
+            told.append(error)
+        consumer.close()
+
+    consumer, database = blocking(on_event=ask_back)
+    consumer.credential(CUSTOMER)
+    database.rows.clear()
+    thread = consumer._thread
+    assert thread
+    thread.join(5)
+    assert not thread.is_alive(), "it was closed"
+    assert told
+    assert "on_event" in str(told[0])
+    with pytest.raises(Closed):
+        consumer.credential(CUSTOMER)

@@ -8,7 +8,7 @@ import copy
 import json
 import pickle
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,9 +28,11 @@ from tenantd_client import (
     NotReady,
     Refused,
     Removed,
+    TenantdError,
     Unreachable,
 )
 from tenantd_client.database import is_of_connection
+from tenantd_client.errors import Refusal
 from tenantd_client.listener import tenant_of
 from tenantd_client.rows import Status
 
@@ -1221,3 +1223,106 @@ def test_a_statement_is_repeated_where_the_connection_failed_and_not_where_the_s
         assert is_of_connection(psycopg.errors.lookup(code)())
     for code in ("55P03", "57014", "53300"):
         assert not is_of_connection(psycopg.errors.lookup(code)())
+
+
+async def test_a_sign_in_that_is_cancelled_or_closed_shows_no_secret(stage: Open) -> None:
+    at = stage(qlik_timeout=60.0)
+    at.rotate_to(1)
+    entered = asyncio.Event()
+
+    async def never(_: httpx.Request) -> httpx.Response:
+        entered.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    at.http = never
+    with pytest.raises(TimeoutError) as error:
+        async with asyncio.timeout(0.05):
+            await at.consumer.sign_in(CUSTOMER, user_id="ada")
+    assert entered.is_set()
+    assert "secret 1" not in variables_of(error.value)
+    entered.clear()
+    signing = asyncio.create_task(at.consumer.sign_in(CUSTOMER, user_id="ada"))
+    await entered.wait()
+    await at.consumer.close()
+    with pytest.raises(Closed) as closed:
+        await signing
+    assert "secret 1" not in variables_of(closed.value)
+
+
+async def test_one_host_that_hangs_takes_no_connection_from_the_others() -> None:
+    stage = Stage()
+    consumer = Consumer("postgres://nowhere", {"keys": stage.keys}, _database=stage.database, listen=False)
+    pool = consumer._client()._transport._pool  # type: ignore[attr-defined]
+    assert pool._max_connections > 1_000_000
+    await consumer.close()
+    await stage.consumer.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotReady(CUSTOMER, "Queued", "it waits"),
+        Removed(CUSTOMER),
+        CannotOpen(CUSTOMER, 3, "NoKey", "first", "no key"),
+        Refused(CUSTOMER, Refusal(401, ("OAUTH-14",), "e6f7", 7)),
+        Unreachable(CUSTOMER, "qlik", "no answer"),
+        Closed(CUSTOMER),
+    ],
+)
+def test_an_error_goes_from_process_to_process(error: TenantdError) -> None:
+    there = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (type(there), str(there), vars(there)) == (type(error), str(error), vars(error))
+
+
+async def test_of_many_that_switch_the_first_alone_wakes_whoever_acknowledges(stage: Open) -> None:
+    at = stage(poll=3600.0, acknowledge_after=5.0)
+    woken = 0
+    wake = at.consumer._follower.wake
+
+    def counted() -> None:
+        nonlocal woken
+        woken += 1
+        wake()
+
+    names = [f"c{number}" for number in range(50)]
+    for name in names:
+        at.rotate_to(1, external_id=name)
+        await at.consumer.credential(name)
+    for name in names:
+        at.rotate_to(2, external_id=name)
+        (await at.hears()).tenant(name)
+    await at.until(lambda: [event.kind for event in at.events].count("rotated") == len(names))
+    at.consumer._follower.wake = counted  # type: ignore[method-assign]
+    for name in names:
+        await at.consumer.credential(name)
+    assert woken == 1
+    at.now += 5.0
+    counted()
+    await at.until(lambda: len(at.database.acknowledged) == len(names))
+    assert at.database.acknowledged == [(name, 2) for name in names], "in order of time"
+
+
+async def test_a_long_sweep_begins_with_who_was_asked_for_last_and_holds_up_nothing_that_is_heard(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenantd_client.store.BATCH", 2)
+    at = stage(poll=3600.0)
+    for name in "abcdef":
+        at.rotate_to(1, external_id=name)
+        await at.consumer.credential(name)
+    heard = await at.hears()
+    for name in "abcdef":
+        at.rotate_to(2, external_id=name)
+    at.database.reads.clear()
+    versions = at.database.versions
+
+    async def meanwhile(external_ids: Sequence[str]) -> Mapping[str, int]:
+        if at.database.sweeps == 0:
+            heard.tenant("a")
+        return await versions(external_ids)
+
+    at.database.versions = meanwhile  # type: ignore[method-assign]
+    heard.up()
+    await at.until(lambda: [event.kind for event in at.events].count("rotated") == 6)
+    assert at.database.reads == [["f", "e"], ["a"], ["d", "c"], ["b"]]

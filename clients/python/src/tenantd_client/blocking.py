@@ -44,16 +44,19 @@ class BlockingConsumer:
         )
 
     def close(self) -> None:
-        """Ends all connections and waits, and the thread."""
+        """Ends all connections and waits, and the thread; from that thread itself, without waiting for it."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             thread, loop = self._thread, self._loop
         if thread and loop and self._pid == os.getpid():
-            asyncio.run_coroutine_threadsafe(self._consumer.close(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+            closing = asyncio.run_coroutine_threadsafe(self._consumer.close(), loop)
+            closing.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+            # From `on_event` or the keyring's function it would wait for itself.
+            if thread is not threading.current_thread():
+                closing.result()
+                thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +71,8 @@ class BlockingConsumer:
             with self._lock:
                 if self._closed:
                     raise Closed(external_id)
+                if self._thread is threading.current_thread():
+                    raise RuntimeError("on_event and the keyring's function run on the thread that would answer them")
                 future = asyncio.run_coroutine_threadsafe(act, self._started())
         except BaseException:
             act.close()

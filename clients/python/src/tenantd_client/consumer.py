@@ -17,7 +17,7 @@ import httpx
 from .cache import Cache
 from .credential import Credential, SignIn
 from .database import PgDatabase
-from .errors import Closed, NotReady, Refusal, Refused, Unreachable
+from .errors import Closed, NotReady, Refusal, Refused, Unreachable, without_frames
 from .events import Tell, log, teller
 from .follower import Follower
 from .keyring import KeyringSource, Opener
@@ -197,7 +197,8 @@ class Consumer:
         if self._http:
             return self._http
         if self._own_http is None:
-            self._own_http = httpx.AsyncClient()
+            # As many connections as are needed: else those to one host that hangs would be all there are.
+            self._own_http = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=100))
         return self._own_http
 
     def _check(self, external_id: str) -> None:
@@ -225,8 +226,9 @@ class Consumer:
         self._calls.add(call)
         try:
             return await call
-        except asyncio.CancelledError:
-            # By whoever waits for us, or by `close`.
+        except asyncio.CancelledError as error:
+            # By whoever waits for us, or by `close`. It comes through the functions that sent the secret.
+            without_frames(error)
             if self._closed and not is_cancelled():
                 raise Closed(external_id) from None
             raise

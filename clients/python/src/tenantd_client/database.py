@@ -32,7 +32,11 @@ VERSIONS = """
     FROM tenantd.credentials
    WHERE external_id = ANY(%s::text[])
    GROUP BY external_id"""
-ACKNOWLEDGE = "SELECT tenantd.acknowledge(%s::text, %s::integer)"
+ACKNOWLEDGE = """
+  WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '500ms', true))
+  SELECT tenantd.acknowledge(%s::text, %s::integer) FROM patience"""
+"""For a row that somebody has locked it waits no longer: the server would go on waiting where we have long left, and
+the next time is soon enough."""
 MAY_READ_STATUS = """
   SELECT has_table_privilege('tenantd.status', 'SELECT')
      AND has_function_privilege('tenantd.clock()', 'EXECUTE')"""

@@ -7,7 +7,7 @@ are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 E = TypeVar("E", bound=BaseException)
 
@@ -22,6 +22,10 @@ class TenantdError(Exception):
         super().__init__(f"{external_id}: {message}")
         self.external_id = external_id
         """Whose credential was asked for."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By what it holds, and not by what it was made from: so that it goes from process to process."""
+        return _made_anew, (type(self), self.args, vars(self))
 
 
 class NotReady(TenantdError):
@@ -91,6 +95,13 @@ class Closed(TenantdError):
 
     def __init__(self, external_id: str) -> None:
         super().__init__(external_id, "the consumer is closed")
+
+
+def _made_anew(kind: type[TenantdError], args: tuple[Any, ...], held: dict[str, Any]) -> TenantdError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(held)
+    return error
 
 
 def causes_of(error: BaseException) -> list[BaseException]:

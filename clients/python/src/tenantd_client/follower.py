@@ -86,14 +86,18 @@ class Follower:
 
     async def _look(self) -> float:
         """Does all that is due; says when the next is."""
+        await self._look_at_heard()
+        if self._now() >= self._poll_at:
+            # After a mass rotation it takes its time, and what is heard meanwhile does not wait for that.
+            await self._store.sweep(self._look_at_heard)
+            self._poll_at = self._now() + jitter(self._poll)
+        return min(self._poll_at, await self._store.acknowledge(self._is_enough))
+
+    async def _look_at_heard(self) -> None:
         if self._heard:
             ids = list(self._heard)
             self._heard.clear()
             await self._store.refresh(ids)
-        if self._now() >= self._poll_at:
-            await self._store.sweep()
-            self._poll_at = self._now() + jitter(self._poll)
-        return min(self._poll_at, await self._store.acknowledge(self._is_enough))
 
     def _is_enough(self) -> bool:
         """Acknowledgements hold up nothing that was heard, and no poll."""

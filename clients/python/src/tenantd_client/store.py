@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .backoff import backoff
@@ -75,7 +77,10 @@ class Store:
         self._rows: Gatherer[Sequence[Row]] = Gatherer(self._rows_of, self._next_read)
         self._statuses: Gatherer[Status | NotToBeRead | None] = Gatherer(self._statuses_of)
         self._flights: dict[str, _Flight] = {}
-        self._to_acknowledge: set[str] = set()
+        self._to_acknowledge: deque[tuple[str, Due]] = deque()
+        """In order of time, because each waits equally long."""
+        self._put_off: list[tuple[str, Due]] = []
+        """Those that failed: few, because several that fail in a row end a round."""
         self._reads = 0
 
     async def credential(self, external_id: str) -> Credential:
@@ -130,9 +135,13 @@ class Store:
                     with contextlib.suppress(CannotOpen):
                         await self._take(external_id, rows.get(external_id, []), read_at)
 
-    async def sweep(self) -> None:
-        """Compares all that is cached with the database, and reads what differs. Raises what the database says."""
-        for ids in _batches(self._cache.ids()):
+    async def sweep(self, between: Callable[[], Awaitable[None]]) -> None:
+        """Compares all that is cached with the database, and reads what differs. Raises what the database says.
+
+        Who was asked for last comes first. `between` is called before each batch.
+        """
+        for ids in _batches(self._cache.ids()[::-1]):
+            await between()
             read_at = self._next_read()
             versions = await self._database.versions(ids)
             for external_id in ids:
@@ -147,23 +156,36 @@ class Store:
 
         One that fails, as at a row that somebody locks, is put off, and the others are made.
         """
-        following, failures = math.inf, 0
-        for external_id in list(self._to_acknowledge):
-            held = self._cache.peek(external_id)
-            due = held.acknowledge if held else None
-            if due is None or due.since is None:
-                self._to_acknowledge.discard(external_id)
-            elif due.since > self._now():
-                following = min(following, due.since)
-            else:
-                failures = 0 if await self._acknowledge(external_id, due) else failures + 1
-                if failures >= _FAILURES:
-                    return math.inf
-                if is_enough():
-                    return self._now()
-                if due.since > self._now():
-                    following = min(following, due.since)
-        return following
+        failures = 0
+        while (one := self._next_due()) is not None:
+            failures = 0 if await self._acknowledge(*one) else failures + 1
+            if failures >= _FAILURES:
+                return math.inf
+            if is_enough():
+                return self._now()
+        waiting = [*self._put_off, *itertools.islice(self._to_acknowledge, 1)]
+        return min((due.since for _, due in waiting if due.since is not None), default=math.inf)
+
+    def _next_due(self) -> tuple[str, Due] | None:
+        """Taken out of those that wait; what a further version or a removal made needless goes as well."""
+        now = self._now()
+        self._put_off = [one for one in self._put_off if self._is_wanted(*one)]
+        for place, (_, due) in enumerate(self._put_off):
+            if due.since is not None and due.since <= now:
+                return self._put_off.pop(place)
+        while self._to_acknowledge:
+            external_id, due = self._to_acknowledge[0]
+            is_wanted = self._is_wanted(external_id, due)
+            if is_wanted and due.since is not None and due.since > now:
+                return None
+            self._to_acknowledge.popleft()
+            if is_wanted:
+                return external_id, due
+        return None
+
+    def _is_wanted(self, external_id: str, due: Due) -> bool:
+        held = self._cache.peek(external_id)
+        return held is not None and held.acknowledge is due
 
     async def _acknowledge(self, external_id: str, due: Due) -> bool:
         try:
@@ -171,13 +193,13 @@ class Store:
         except Exception:
             due.failures += 1
             due.since = self._now() + backoff(due.failures + _DOUBLINGS, _PUT_OFF)
+            self._put_off.append((external_id, due))
             return False
         # A further version may have come meanwhile, with an acknowledgement of its own.
         held = self._cache.peek(external_id)
         if held and held.acknowledge is due:
             held.acknowledged = due.version
             held.acknowledge = None
-            self._to_acknowledge.discard(external_id)
         if is_current:
             self._tell(Event("acknowledged", external_id, due.version))
         return True
@@ -278,8 +300,10 @@ class Store:
         if self._acknowledge_after is None or due is None or due.version != credential.version or due.since is not None:
             return
         due.since = self._now() + self._acknowledge_after
-        self._to_acknowledge.add(external_id)
-        self._acknowledges()
+        self._to_acknowledge.append((external_id, due))
+        # Before any other the follower wakes by itself.
+        if len(self._to_acknowledge) == 1:
+            self._acknowledges()
 
     def _forget(self, external_id: str, read_at: int) -> None:
         if flight := self._flights.get(external_id):
