@@ -320,7 +320,7 @@ async fn a_run_of_once_finishes_its_steps_at_a_hangup() {
     fleet.world.script(
         &format!("t1.{SUFFIX}"),
         Endpoint::CreateClient,
-        [Fault::delay(Duration::from_secs(2))],
+        [Fault::delay(Duration::from_secs(5))],
     );
     let mut once = Daemon::start(command(&scratch, &fleet.db.url, &config, &["run", "--once"]));
     let is_under_way = || async {
