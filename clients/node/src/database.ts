@@ -50,7 +50,11 @@ const VERSIONS = `
     FROM tenantd.credentials
    WHERE external_id = ANY($1::text[])
    GROUP BY external_id`;
-const ACKNOWLEDGE = 'SELECT tenantd.acknowledge($1::text, $2::integer)';
+// For a row that somebody has locked it waits no longer: the server would go on waiting where we have long left, and the
+// next time is soon enough.
+const ACKNOWLEDGE = `
+  WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '500ms', true))
+  SELECT tenantd.acknowledge($1::text, $2::integer) FROM patience`;
 const MAY_READ_STATUS = `
   SELECT has_table_privilege('tenantd.status', 'SELECT')
      AND has_function_privilege('tenantd.clock()', 'EXECUTE') AS may`;

@@ -160,22 +160,27 @@ export class Store {
       if (failures >= FAILURES) return Number.POSITIVE_INFINITY;
       if (isEnough()) return this.#parts.now();
     }
-    const first = this.#toAcknowledge.first;
-    return Math.min(first ? timeOf(first) : Number.POSITIVE_INFINITY, ...[...this.#putOff].map(timeOf));
+    const { first } = this.#toAcknowledge;
+    let next = first ? timeOf(first) : Number.POSITIVE_INFINITY;
+    for (const waiting of this.#putOff) next = Math.min(next, timeOf(waiting));
+    return next;
   }
 
-  /** Those whose time has come, out of the queue; those that were put off come last, as they may fail again. */
+  /** Takes out those whose time has come; those that were put off are last, as they may well fail again. */
   *#due(): Generator<Waiting> {
     const { cache, now } = this.#parts;
     const isStale = ({ externalId, due }: Waiting) => cache.peek(externalId)?.acknowledge !== due;
-    const isDue = (waiting: Waiting) => timeOf(waiting) <= now();
-    for (let { first } = this.#toAcknowledge; first && (isStale(first) || isDue(first)); { first } = this.#toAcknowledge) {
+    const waits = (waiting: Waiting) => !isStale(waiting) && timeOf(waiting) > now();
+    let { first } = this.#toAcknowledge;
+    while (first && !waits(first)) {
       this.#toAcknowledge.shift();
       if (!isStale(first)) yield first;
+      first = this.#toAcknowledge.first;
     }
     for (const waiting of this.#putOff) {
-      if (isStale(waiting)) this.#putOff.delete(waiting);
-      else if (isDue(waiting)) yield waiting;
+      if (waits(waiting)) continue;
+      this.#putOff.delete(waiting);
+      if (!isStale(waiting)) yield waiting;
     }
   }
 
@@ -184,7 +189,6 @@ export class Store {
     const { cache, database, now, tell } = this.#parts;
     try {
       const isCurrent = await database.acknowledge(externalId, due.version);
-      this.#putOff.delete(waiting);
       // A further version may have come meanwhile, with an acknowledgement of its own.
       const held = cache.peek(externalId);
       if (held?.acknowledge === due) {

@@ -7,10 +7,13 @@ import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import pg from 'pg';
-import { isOfConnection } from '../src/database.js';
+import { Cache } from '../src/cache.js';
+import { isOfConnection, type Row } from '../src/database.js';
 import { CannotOpen, Closed, Consumer, NotReady, Refused, Removed, Unreachable } from '../src/index.js';
+import { Opener } from '../src/keyring.js';
 import { tenantOf } from '../src/listener.js';
-import { CUSTOMER, newKey, refusal, Stage, token } from './support.js';
+import { Store } from '../src/store.js';
+import { CUSTOMER, newKey, refusal, Stage, seal, token } from './support.js';
 
 const ADA = { userId: 'ada' };
 const lost = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
@@ -381,6 +384,201 @@ describe('an acknowledgement', () => {
     at.listener.heard?.up();
     await at.until(() => at.database.asked.length >= 6);
     assert.deepEqual(at.database.asked, [...Array(3).fill('acknowledge'), 'sweep', ...Array(2).fill('acknowledge')]);
+  });
+});
+
+describe('acknowledgements that wait', () => {
+  it('cost the same each, however many there are', async () => {
+    const at = await stage();
+    let looks = 0;
+    let wakes = 0;
+    class Counted extends Cache {
+      override peek(externalId: string) {
+        looks += 1;
+        return super.peek(externalId);
+      }
+    }
+    const store = new Store({
+      database: at.database,
+      opener: new Opener(at.keyring, 5_000, () => 0),
+      cache: new Counted(1_000),
+      tell: () => {},
+      now: () => at.now,
+      acknowledgeAfter: 5_000,
+      acknowledges: () => {
+        wakes += 1;
+      },
+    });
+    const ids = Array.from({ length: 300 }, (_, n) => `customer-${n}`);
+    for (const id of ids) for (const version of [1, 2]) await at.rotateTo(version, { id });
+    for (const id of ids) {
+      await store.credential(id);
+      at.now += 1;
+    }
+    assert.equal(wakes, 1, 'the time of the first is known');
+    looks = 0;
+    assert.equal(await store.acknowledge(() => false), 5_000);
+    assert.ok(looks <= 2, `${looks} were looked at, and none is due`);
+    at.now = 5_199;
+    assert.equal(await store.acknowledge(() => false), 5_200);
+    assert.ok(looks <= 1_000, `${looks} looks for 200 that are due`);
+    at.now = 5_299;
+    for (let rounds = 0; rounds < 100; rounds += 1) await store.acknowledge(() => true);
+    assert.deepEqual(
+      at.database.acknowledged,
+      ids.map((id) => [id, 2]),
+    );
+  });
+
+  it('are made in their time also while one that failed is put off', async () => {
+    const at = await stage({ poll: 3_600_000 });
+    at.database.onAcknowledge = (id) => {
+      if (id === 'a') throw new Error('canceling statement due to lock timeout');
+    };
+    for (const id of ['a', 'b']) {
+      for (const version of [1, 2]) await at.rotateTo(version, { id });
+      const { length } = at.database.asked;
+      await at.consumer.credential(id);
+      await at.until(() => at.database.asked.slice(length).includes('acknowledge'));
+      // It sleeps until it knows of something.
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    assert.deepEqual(at.database.acknowledged, [['b', 2]]);
+  });
+
+  it('are dropped where a further version came before their time', async () => {
+    const at = await stage({ acknowledgeAfter: 5_000 });
+    await at.rotateTo(1);
+    for (const version of [2, 3]) {
+      await at.rotateTo(version);
+      await at.until(() => version === 2 || at.told('rotated'));
+      await at.consumer.credential(CUSTOMER);
+    }
+    at.now += 5_000;
+    await at.until(() => at.told('acknowledged'));
+    assert.deepEqual(at.database.acknowledged, [[CUSTOMER, 3]]);
+  });
+});
+
+describe('a sweep', () => {
+  /** A consumer that has cached more than two batches, the last of `ids` most recently. */
+  async function filled(): Promise<{ at: Stage; ids: string[] }> {
+    const at = await stage({ poll: 3_600_000 });
+    const ids = Array.from({ length: 1_001 }, (_, n) => `customer-${n}`);
+    const row = await at.row(1);
+    const sealed = async (id: string): Promise<Row> => ({ ...row, external_id: id });
+    at.database.rows = await Promise.all(ids.map(sealed));
+    await Promise.all(ids.map((id) => at.consumer.credential(id)));
+    for (const id of ids) await at.consumer.credential(id);
+    at.database.asked.length = 0;
+    return { at, ids };
+  }
+
+  it('begins with the tenants in most use, and handles what is heard between its batches', async () => {
+    const { at, ids } = await filled();
+    const [oldest = ''] = ids;
+    const swept: string[] = [];
+    at.database.onSweep = (batch) => {
+      swept.push(...batch);
+      if (swept.length > 500) return;
+      at.database.rows = at.database.rows.filter(({ external_id }) => external_id !== oldest);
+      at.listener.heard?.tenant(oldest);
+    };
+    at.listener.heard?.up();
+    await at.until(() => at.database.sweeps === 3);
+    assert.deepEqual(swept, [...ids].reverse());
+    assert.deepEqual(at.database.asked, ['sweep', 'read', 'sweep', 'sweep']);
+    await assert.rejects(at.consumer.credential(oldest), Removed);
+  });
+
+  it('ends after the batch at which the consumer is closed', async () => {
+    const { at } = await filled();
+    let closed: Promise<void> | undefined;
+    at.database.onSweep = () => {
+      closed ??= at.consumer.close();
+    };
+    at.listener.heard?.up();
+    await at.until(() => closed !== undefined);
+    await closed;
+    assert.deepEqual(at.database.asked, ['sweep']);
+  });
+});
+
+describe('many secrets', () => {
+  const ids = Array.from({ length: 200 }, (_, n) => `customer-${n}`);
+
+  /** A consumer of so many tenants, and how often the key was taken up for one of their secrets. */
+  async function many(): Promise<{ at: Stage; begun: () => number; imports: () => number }> {
+    const at = await stage({ poll: 3_600_000 });
+    const [key] = at.keyring.keys;
+    for (const id of [CUSTOMER, ...ids]) await at.rotateTo(1, { id });
+    let begun = 0;
+    let imports = 0;
+    const { kty, k } = { ...key };
+    const counted = (value: unknown, count: () => void) => ({
+      get: () => {
+        count();
+        return value;
+      },
+    });
+    Object.defineProperties(key, { kty: counted(kty, () => (begun += 1)), k: counted(k, () => (imports += 1)) });
+    await at.consumer.credential(CUSTOMER);
+    begun = 0;
+    return { at, begun: () => begun, imports: () => imports };
+  }
+
+  it('are opened with a key that is imported once', async () => {
+    const { at, imports } = await many();
+    const once = imports();
+    for (const id of ids.slice(0, 5)) await at.consumer.credential(id);
+    assert.ok(once > 0);
+    assert.equal(imports(), once);
+  });
+
+  it('that are asked for at once are opened a few at a time, and one that fails holds up none', async () => {
+    const { at, begun } = await many();
+    const sealed = await seal('{}', await newKey('first'));
+    for (const row of at.database.rows.slice(1, 21)) row.sealed = sealed;
+    let done = 0;
+    let most = 0;
+    const told = await Promise.allSettled(
+      ids.map((id) =>
+        at.consumer.credential(id).finally(() => {
+          most = Math.max(most, begun() - done);
+          done += 1;
+        }),
+      ),
+    );
+    assert.ok(most <= 4, `${most} at a time`);
+    assert.equal(told.filter(({ status }) => status === 'fulfilled').length, 180);
+  });
+
+  it('give way to the event loop, however little there is to do for each', async () => {
+    const at = await stage({ keyring: { keys: [{ kty: 'oct', kid: 'first', k: 5 }] } as never });
+    for (const id of ids) await at.rotateTo(1, { id });
+    let turns = 0;
+    let isDone = false;
+    const turn = () => {
+      turns += 1;
+      if (!isDone) setImmediate(turn);
+    };
+    turn();
+    const told = await Promise.allSettled(ids.map((id) => at.consumer.credential(id)));
+    isDone = true;
+    assert.ok(told.every((one) => one.status === 'rejected' && one.reason instanceof CannotOpen));
+    assert.ok(turns >= 40, `${turns} turns for 200 that fail`);
+  });
+
+  it('that wait in line are not opened after closing', async () => {
+    const { at, begun } = await many();
+    const asked = Promise.allSettled(ids.map((id) => at.consumer.credential(id)));
+    await at.until(() => begun() > 0);
+    await at.consumer.close();
+    assert.ok((await asked).some((one) => one.status === 'rejected' && one.reason instanceof Closed));
+    const until = begun();
+    await new Promise((done) => setTimeout(done, 50));
+    assert.equal(begun(), until);
+    assert.ok(!at.told('cannot_open'), 'nothing is wrong with them');
   });
 });
 
@@ -1033,6 +1231,25 @@ describe('options', () => {
     await at.consumer.credential(CUSTOMER);
     await at.rotateTo(2);
     await at.until(() => at.database.sweeps > 3);
+    assert.equal((await at.consumer.credential(CUSTOMER)).version, 2);
+  });
+});
+
+describe('a listener of events', () => {
+  it('that is asynchronous and rejects harms nobody, and is warned of', async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on('warning', warned);
+    const at = await stage({
+      onEvent: async () => {
+        throw new Error('of the app, later');
+      },
+    });
+    await at.rotateTo(1);
+    await at.consumer.credential(CUSTOMER);
+    await at.rotateTo(2);
+    await at.until(() => warnings.some(({ message }) => message === 'onEvent threw: Error: of the app, later'));
+    process.off('warning', warned);
     assert.equal((await at.consumer.credential(CUSTOMER)).version, 2);
   });
 });

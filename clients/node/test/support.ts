@@ -45,6 +45,8 @@ export class FakeDatabase implements Database {
   answerGate: Promise<void> | undefined;
   reads: string[][] = [];
   sweeps = 0;
+  /** What happens when a sweep asks for these. */
+  onSweep: (externalIds: readonly string[]) => void = () => {};
   acknowledged: [string, number][] = [];
   /** What happens before an acknowledgement is made; what it throws is what the database says. */
   onAcknowledge: (externalId: string) => void | Promise<void> = () => {};
@@ -70,6 +72,7 @@ export class FakeDatabase implements Database {
     await this.#pass();
     this.sweeps += 1;
     this.asked.push('sweep');
+    this.onSweep(externalIds);
     const found = new Map<string, number>();
     for (const { external_id, version } of this.rows) {
       if (externalIds.includes(external_id)) found.set(external_id, Math.max(version, found.get(external_id) ?? 0));
