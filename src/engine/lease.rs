@@ -50,12 +50,6 @@ impl Leases {
         Lease { all: self.clone(), tenant, epoch: fence.epoch }
     }
 
-    /// How many tenants are held.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.lock().values().filter(|held| held.whose != Whose::Left).count()
-    }
-
     /// How many leases would have to run out by themselves, if the process ended now.
     #[must_use]
     pub fn left(&self, now: Duration) -> usize {
@@ -98,6 +92,10 @@ impl Leases {
             match ours.iter().find(|renewal| renewal.tenant == *tenant) {
                 Some(Renewal { is_renewed: true, .. }) => held.certain_until = certain_until,
                 Some(Renewal { is_renewed: false, .. }) => {}
+                None if held.whose == Whose::Left => {
+                    // It was given back after all: its commit landed, and the answer did not.
+                    all.remove(tenant);
+                }
                 None => {
                     held.whose = Whose::Lost;
                     lost += 1;
@@ -196,21 +194,34 @@ mod tests {
         let leases = Leases::default();
         let hold = |epoch| leases.hold(TENANT, fence(epoch), SECOND * 60);
         drop(hold(1));
-        assert_eq!((leases.count(), leases.left(SECOND)), (0, 0));
+        assert_eq!((leases.held().len(), leases.left(SECOND)), (0, 0));
 
         hold(2).leave();
 
         assert!(leases.held().is_empty());
-        assert_eq!((leases.count(), leases.left(SECOND * 59), leases.left(SECOND * 60)), (0, 1, 0));
+        assert_eq!((leases.held().len(), leases.left(SECOND * 59), leases.left(SECOND * 60)), (0, 1, 0));
         leases.forget_left(SECOND * 59);
         assert_eq!(leases.left(SECOND * 59), 1);
         leases.forget_left(SECOND * 60);
         assert_eq!(leases.left(SECOND * 59), 0);
         hold(3).leave();
         let anew = hold(4);
-        assert_eq!((leases.count(), leases.left(SECOND * 61)), (1, 1));
+        assert_eq!((leases.held().len(), leases.left(SECOND * 61)), (1, 1));
         drop(anew);
         assert_eq!(leases.left(SECOND), 0);
+    }
+
+    #[test]
+    fn a_lease_whose_end_was_written_and_not_answered_is_not_left() {
+        let leases = Leases::default();
+        leases.hold(TENANT, fence(1), SECOND * 60).leave();
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[RENEWED], SECOND * 80), 0);
+        assert_eq!(leases.left(SECOND * 79), 1, "a renewal that was on its way makes it longer");
+
+        assert_eq!(leases.renewed(&[(TENANT, fence(1))], &[], SECOND * 90), 0, "nobody took it over");
+
+        assert_eq!((leases.held().len(), leases.left(SECOND)), (0, 0));
+        assert!(leases.lock().is_empty());
     }
 
     #[test]
@@ -246,6 +257,6 @@ mod tests {
         assert!(earlier.is_lost() && !later.is_lost());
 
         drop(earlier);
-        assert_eq!(leases.count(), 1);
+        assert_eq!(leases.held().len(), 1);
     }
 }

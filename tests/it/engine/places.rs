@@ -43,7 +43,7 @@ async fn is(rig: &Rig, condition: &str) -> bool {
 }
 
 async fn in_line(replica: &Replica, count: usize) {
-    until("so many are held", async || replica.leases.count() == count).await;
+    until("so many are held", async || replica.leases.left(replica.clock.elapsed()) == count).await;
 }
 
 /// All that there are.

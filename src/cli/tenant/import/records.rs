@@ -2,8 +2,8 @@
 //!
 //! The rule: **memory is bounded, whatever the file holds.** A record that is longer than any
 //! tenant's is passed by, and where a quote was left open in it, to the end of the file or to the next
-//! quote that was meant to open one, what follows its first line is read anew. Time grows as the file does: one in which line after line
-//! leaves a quote open is not read on. A line ends with LF, CRLF or CR.
+//! quote that was meant to open one, what follows its first line is read anew. Time grows as the file
+//! does: one in which line after line leaves a quote open is not read on. A line ends with LF, CRLF or CR.
 
 use std::io::{self, Read};
 
